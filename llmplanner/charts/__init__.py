@@ -1,0 +1,1 @@
+"""What each chart shows as plain data, drawing it, and exporting it."""

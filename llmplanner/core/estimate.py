@@ -1,0 +1,91 @@
+"""What a plan needs: terms by phase by device. Sums and the peak phase are derived, never stored."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bytes = int | NDArray[np.int64]  # a plan's bytes, or those of a map of plans
+
+TermName = Literal[
+    "weights",
+    "kv_cache",
+    "recurrent_state",
+    "activations",
+    "logits",
+    "gradients",
+    "optimizer",
+    "master_weights",
+    "temporaries",
+    "communication",
+    "runtime",
+]
+PhaseName = Literal["load", "prefill", "decode", "forward", "backward", "step"]
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One thing that takes memory. `low` and `high` bound an estimate; both equal `bytes` where it is exact."""
+
+    name: TermName
+    bytes: Bytes
+    low: Bytes
+    high: Bytes
+    formula: str  # with the values put in
+    source: str
+    note: str = ""  # one line: what is in it, what it leaves out
+    parts: tuple["Part", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A share of a term: the KV cache of the sliding layers, the activations of the norms."""
+
+    name: str
+    bytes: Bytes
+    formula: str
+
+
+def exact(name: TermName, amount: Bytes, formula: str, source: str, note: str = "",
+          parts: tuple[Part, ...] = ()) -> Term:
+    """A term that is counted, not estimated."""
+    return Term(name, amount, amount, amount, formula, source, note, parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """What is alive at the worst moment of one phase."""
+
+    name: PhaseName
+    terms: tuple[Term, ...]
+
+    @property
+    def bytes(self) -> Bytes:
+        """The sum of the terms."""
+        return sum((term.bytes for term in self.terms), start=0)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceEstimate:
+    """One device's phases in their order in time."""
+
+    name: str
+    phases: tuple[Phase, ...]
+
+    @property
+    def peak(self) -> Phase:
+        """The phase that needs most; the earliest of equals."""
+        return max(self.phases, key=lambda phase: phase.bytes)
+
+    @property
+    def bytes(self) -> Bytes:
+        """What the device must hold."""
+        return self.peak.bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """All devices, in the machine's order."""
+
+    devices: tuple[DeviceEstimate, ...]

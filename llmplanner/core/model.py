@@ -1,0 +1,230 @@
+"""The architecture of a model as data: which linears, norms and embeddings it is made of, layer by layer.
+
+Every weight matrix carries the name that it has in the published checkpoint, so the tensor inventory is a walk
+over these pieces (tensors.py), and memory, FLOPs and sharding are sums over that walk.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What attends to what."""
+
+    DECODER = "decoder"
+    ENCODER = "encoder"
+    ENCODER_DECODER = "encoder-decoder"
+
+
+class NormKind(StrEnum):
+    """The forms of normalisation, told apart by what they keep for the backward pass."""
+
+    LAYER = "LayerNorm"
+    RMS = "RMSNorm"
+    RMS_PLUS_ONE = "RMSNorm, 1 + w"  # Gemma: x * (1 + w), wholly in FP32
+    RMS_T5 = "RMSNorm, T5"
+
+
+class Activation(StrEnum):
+    """Activation functions, told apart by what they keep for the backward pass."""
+
+    RELU = "relu"
+    GELU = "gelu"  # one fused operation, the tanh approximation too
+    GELU_NEW = "gelu_new"  # written out in Python: five tensors
+    SILU = "silu"
+
+
+@dataclass(frozen=True, slots=True)
+class Norm:
+    """A normalisation over the last dimension. `weight` False: not elementwise affine."""
+
+    name: str
+    kind: NormKind
+    width: int
+    weight: bool = True
+    bias: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """A matrix product. `name` is relative to its layer (or absolute outside layers), without `.weight`."""
+
+    name: str
+    inputs: int
+    outputs: int
+    bias: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """A look-up table of rows x width elements."""
+
+    name: str
+    rows: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """Multi-head, grouped-query or multi-query attention.
+
+    `inputs` are the linears that read the layer's input: query, key and value, or one fused matrix.
+    In cross-attention, the query reads the decoder and the other two the encoder's output.
+    """
+
+    inputs: tuple[Linear, ...]
+    output: Linear
+    heads: int
+    kv_heads: int
+    key_dim: int  # per head, queries too
+    value_dim: int  # per head
+    window: int | None = None  # tokens seen by a sliding layer; None: all
+    rotary_dim: int = 0  # rotated dimensions per head; 0: no rotary embedding
+    query_norm: Norm | None = None
+    key_norm: Norm | None = None
+    softcap: bool = False
+    relative_bias: Embedding | None = None  # T5: buckets x heads, in the first layer of a stack
+    position_bias: bool = False  # T5: every layer adds the bias, a true mask for SDPA
+    softmax_fp32: bool = True  # eager: softmax in FP32 and cast back, or left in 16 bits
+
+
+@dataclass(frozen=True, slots=True)
+class LatentAttention:
+    """Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434 sec. 2.1)."""
+
+    query: tuple[Linear, ...]  # (down, up), or one where there is no query rank
+    query_norm: Norm | None
+    kv_down: Linear  # to kv_rank + rope_dim
+    kv_norm: Norm
+    kv_up: Linear  # to heads * (nope_dim + value_dim)
+    output: Linear
+    heads: int
+    kv_rank: int
+    nope_dim: int
+    rope_dim: int
+    value_dim: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedForward:
+    """A dense feed-forward block. Gated: activation(gate) * up; `inputs` are gate and up, or one fused matrix."""
+
+    inputs: tuple[Linear, ...]
+    output: Linear
+    width: int
+    activation: Activation
+    gated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Experts:
+    """A mixture of experts: `count` gated feed-forwards of which each token takes `top_k`.
+
+    `expert` is one expert; its linears' names hold `{expert}`. `correction_bias` is a buffer, not a parameter.
+    """
+
+    router: Linear
+    count: int
+    top_k: int
+    expert: FeedForward
+    shared: FeedForward | None = None
+    shared_gate: Linear | None = None
+    router_fp32: bool = False  # DeepSeek: the router keeps FP32 copies of its input and its weight
+    correction_bias: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One transformer layer. A norm that is None is not there.
+
+    `post_norm`: attention_norm and feed_forward_norm stand after the residual sum (BERT, BART, OPT-350m).
+    `parallel`: attention and feed-forward read the same residual (GPT-NeoX).
+    """
+
+    attention: Attention | LatentAttention
+    feed_forward: FeedForward | Experts
+    attention_norm: Norm | None
+    feed_forward_norm: Norm | None
+    attention_output_norm: Norm | None = None  # Gemma 2: on the branch, before the residual sum
+    feed_forward_output_norm: Norm | None = None
+    cross_attention: Attention | None = None
+    cross_norm: Norm | None = None
+    post_norm: bool = False
+    parallel: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LayerGroup:
+    """Layers of the same shape and where they stand in the stack."""
+
+    layer: Layer
+    indices: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One tower of layers. `prefix` holds `{layer}`: "model.layers.{layer}."."""
+
+    role: Kind  # ENCODER or DECODER
+    prefix: str
+    groups: tuple[LayerGroup, ...]
+    final_norm: Norm | None
+
+    @property
+    def depth(self) -> int:
+        """The number of layers."""
+        return sum(len(group.indices) for group in self.groups)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What turns hidden states into logits. `linear` is None where there is no head (BertModel).
+
+    `tied`: the matrix is the token embedding and is counted once; a bias is still its own.
+    `transform` and `norm`: the dense layer and the norm of a masked-LM head.
+    """
+
+    linear: Linear | None
+    tied: bool
+    transform: Linear | None = None
+    transform_activation: Activation = Activation.GELU
+    norm: Norm | None = None
+    loss_fp32: bool = True  # causal models take the loss in FP32; T5 and BERT in the logits' own format
+    softcap: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Dropout:
+    """Dropout probabilities in training, as the config states them."""
+
+    hidden: float = 0.0
+    attention: float = 0.0
+    embedding: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A transformer as data."""
+
+    name: str
+    model_type: str
+    kind: Kind
+    hidden_size: int
+    vocab_size: int
+    context_length: int | None  # tokens; None where positions are relative (T5)
+    dtype: str  # the Format that the config names; BF16 where it names none
+    token_embedding: Embedding
+    embeddings: tuple[Embedding, ...]  # positions, token types
+    stacks: tuple[Stack, ...]
+    head: Head
+    embedding_norm: Norm | None = None
+    embedding_norms_by_stack: tuple[Norm, ...] = ()  # BART: one for each stack
+    projections: tuple[Linear, ...] = ()  # OPT-350m: embedding width to hidden size and back
+    pooler: Linear | None = None
+    dropout: Dropout = Dropout()
+    source: str = ""  # where the architecture was read
+
+    @property
+    def layers(self) -> int:
+        """Layers of all stacks."""
+        return sum(stack.depth for stack in self.stacks)

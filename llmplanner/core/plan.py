@@ -1,0 +1,109 @@
+"""A plan: a model, a workload, a machine and how the work is split over it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmplanner.core.formats import Format
+from llmplanner.core.machine import Machine
+from llmplanner.core.model import Model
+
+Count = int | NDArray[np.int64]  # one number, or a map of them that broadcasts
+
+
+class Precision(StrEnum):
+    """How a training step computes."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"  # weights, gradients and optimizer state in BF16
+    BF16_MIXED = "bf16-mixed"  # FP32 weights under autocast
+    FP16_MIXED = "fp16-mixed"  # the same sizes, with a loss scale
+
+
+class AttentionKernel(StrEnum):
+    """How attention is computed."""
+
+    EAGER = "eager"
+    SDPA = "sdpa"
+    FLASH = "flash"
+
+
+class Checkpointing(StrEnum):
+    """Which activations are computed again in the backward pass."""
+
+    NONE = "none"
+    FULL = "full"  # every layer, non-reentrant
+
+
+class Optimizer(StrEnum):
+    """Optimizers, by the names of the command line."""
+
+    ADAMW = "adamw"  # PyTorch's foreach default
+    ADAMW_FUSED = "adamw-fused"
+    ADAMW_LOOP = "adamw-loop"
+    SGD = "sgd"
+    SGD_MOMENTUM = "sgd-momentum"
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """Answering requests. For an encoder-decoder, `context` is the decoder's and `prompt` the encoder's tokens."""
+
+    context: Count  # tokens per sequence, prompt and answer together
+    batch: Count = 1  # sequences at once
+    prompt: Count | None = None  # tokens prefilled at once; None: the whole context
+    kv_format: Format | None = None  # None: the weights' 16-bit format
+
+
+@dataclass(frozen=True, slots=True)
+class Train:
+    """One optimizer step on each device: what pre-training and full fine-tuning have in common."""
+
+    sequence: Count  # tokens per sequence
+    micro_batch: Count = 1  # sequences per device and forward pass
+    precision: Precision = Precision.BF16_MIXED
+    optimizer: Optimizer = Optimizer.ADAMW
+    attention: AttentionKernel = AttentionKernel.SDPA
+    checkpointing: Checkpointing = Checkpointing.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class FineTune:
+    """Full fine-tuning: every parameter is trained."""
+
+    step: Train
+
+
+@dataclass(frozen=True, slots=True)
+class Pretrain:
+    """Pre-training from nothing on `tokens` tokens."""
+
+    step: Train
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """How the work is divided. The number of devices is the product of the sizes."""
+
+    data: int = 1
+    tensor: int = 1
+    zero: int = 0  # ZeRO stage, 0 to 3, over the data-parallel devices
+
+    @property
+    def devices(self) -> int:
+        """How many devices the split takes."""
+        return self.data * self.tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be estimated. `weights` is the format in which a served model's weights are stored."""
+
+    model: Model
+    workload: Serve | FineTune | Pretrain
+    machine: Machine
+    split: Split
+    weights: Format

@@ -1,0 +1,1 @@
+"""One file per term of an estimate, named as in the JSON answer."""

@@ -1,0 +1,1 @@
+"""Where machines come from: NVML and the catalogue, to a core Machine."""
