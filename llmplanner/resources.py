@@ -1,0 +1,60 @@
+"""Finds and reads the data files: facts in TOML, checked against a schema; fonts and icons by path."""
+
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from llmplanner.core.errors import BadInput
+
+MAX_BYTES = 8 * 1024 * 1024  # a data file of ours is far smaller; a larger one is not a data file
+Schema = TypeVar("Schema")
+
+
+@cache
+def folder() -> Path:
+    """The resources: inside the installed package, else beside the package in a checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / "resources"
+    return installed if installed.is_dir() else package.parent / "resources"
+
+
+def load_toml(name: str, schema: type[Schema]) -> Schema:
+    """A data file of the resources folder, `models/llama.toml` say. Raises BadInput."""
+    return read_toml(folder() / name, schema)
+
+
+def read_toml(path: Path, schema: type[Schema]) -> Schema:
+    """A data file checked against `schema`, a dataclass or Struct. Raises BadInput: file, entry and key."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise BadInput(f"The data file {path} cannot be read: {error.strerror}.") from error
+    if len(data) > MAX_BYTES:
+        raise BadInput(f"The data file {path} is larger than {MAX_BYTES:,} bytes; it is not one of ours.")
+    try:
+        table = tomllib.loads(data.decode())
+    except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, nested without end
+        raise BadInput(f"The data file {path} is not valid TOML: {error}.") from error
+    try:
+        return msgspec.convert(table, schema)
+    except msgspec.ValidationError as error:
+        raise BadInput(f"The data file {path} is wrong: {_place(str(error), table)}.") from error
+
+
+def _place(message: str, table: dict[str, object]) -> str:
+    """Turns `... - at $.gpu[3].watts` into "in gpu 'NVIDIA L4', watts: ..."."""
+    text, _, path = message.partition(" - at ")
+    found = re.match(r"`\$\.(\w+)\[(\d+)\]\.?(.*)`", path)
+    if found is None:
+        where = path.strip("`").removeprefix("$.")
+        return f"{where}: {text}" if where and where != "$" else text
+    kind, position, key = found.groups()
+    entries = table.get(kind)
+    entry = entries[int(position)] if isinstance(entries, list) else None
+    name = entry.get("name", f"number {int(position) + 1}") if isinstance(entry, dict) else position
+    return f"in {kind} {name!r}, {key}: {text}" if key else f"in {kind} {name!r}: {text}"
