@@ -1,0 +1,167 @@
+"""Puts a plan together: what the user stated, the model and the machine that the names stand for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+from llmplanner.core.errors import BadInput
+from llmplanner.core.formats import FORMATS, Format, format_named
+from llmplanner.core.machine import Device, Machine
+from llmplanner.core.model import Kind, Model
+from llmplanner.core.plan import (
+    AttentionKernel,
+    Checkpointing,
+    FineTune,
+    Optimizer,
+    Plan,
+    Precision,
+    Pretrain,
+    Serve,
+    Split,
+    Train,
+)
+from llmplanner.core.tensors import parameters
+from llmplanner.gpus import catalogue as gpu_catalogue
+from llmplanner.models import catalogue as model_catalogue
+from llmplanner.models import config as model_config
+from llmplanner.plans import Draft
+
+TOKENS_PER_PARAMETER = 20  # Hoffmann et al. 2022 (arXiv:2203.15556), a reading of Table 3, not a law of the paper
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A model that a name or a path stands for, and its config where it came from a file."""
+
+    model: Model
+    config: Mapping[str, object] | None = None
+
+
+def model_named(text: str, config: Mapping[str, object] | None = None) -> Chosen:
+    """The model of a catalogue name or of a config.json's path. Raises BadInput.
+
+    `config` is what a plan file kept of such a path: it is used as it is, whether or not the file is still there.
+    """
+    if config is not None:
+        return Chosen(model_config.from_config(config, _name_of(Path(text)), text), config)
+    path = Path(text).expanduser()
+    if path.suffix in {".safetensors", ".gguf", ".bin", ".pt"}:
+        raise BadInput(f"{path.name}: this version reads config.json; open the one beside that file.", "model")
+    if path.exists() or path.suffix == ".json":
+        table = model_config.read(path)
+        return Chosen(model_config.from_config(table, _name_of(path), str(path)), table)
+    return Chosen(model_catalogue.model(text))
+
+
+def _name_of(path: Path) -> str:
+    """A name for the model of a path: the folder's where the file is called config.json."""
+    return path.resolve().parent.name if path.name == "config.json" else path.stem
+
+
+def machine_named(draft: Draft, local: Machine | None) -> Machine:
+    """The devices that the plan takes, as many as its split asks for. Raises BadInput.
+
+    `local` is this computer's machine, as the probe saw it. Of its cards a split takes those with most free memory;
+    with none seen, the machine is one unknown device, and the verdict cannot tell.
+    """
+    count = split_of(draft).devices
+    if draft.gpu != "local" and not draft.gpu.startswith(("GPU-", "MIG-")):
+        return Machine((gpu_catalogue.by_name(draft.gpu).device(),) * count)
+    seen = local.devices if local is not None else ()
+    if draft.gpu != "local":
+        seen = tuple(device for device in seen if device.uuid == draft.gpu)
+    if not seen:
+        return Machine((Device("No GPU seen", None),) * count, local=True)
+    if count > len(seen):
+        raise BadInput(
+            f"The plan asks for {count} GPUs, this computer has {len(seen)}; "
+            "lower the count or name a GPU of the catalogue.",
+            "count",
+        )
+    return Machine(tuple(sorted(seen, key=_room, reverse=True)[:count]), local=True)
+
+
+def _room(device: Device) -> int:
+    """Free memory, for taking the emptiest card first; a card that does not tell comes last."""
+    return device.memory_free if device.memory_free is not None else -1
+
+
+def split_of(draft: Draft) -> Split:
+    """How the draft divides the work. Raises BadInput where its sizes and its count disagree."""
+    later = {"pp": "Pipeline", "cp": "Context", "ep": "Expert"}
+    for name, label in later.items():
+        if getattr(draft, name) != 1:
+            raise BadInput(f"{label} parallelism comes in a later version; leave {name} at 1.", name)
+    stated = [size for size in (draft.dp, draft.tp) if size is not None]
+    if draft.count is None or stated:
+        data, tensor = draft.dp or 1, draft.tp or 1
+        if draft.count is not None and draft.count != prod(stated):
+            raise BadInput(
+                f"{draft.count} GPUs cannot be split {data} x {tensor} ways; "
+                f"set the count to {data * tensor} or change dp and tp.",
+                "count",
+            )
+    elif draft.task == "serve":
+        data, tensor = 1, draft.count
+    else:
+        data, tensor = draft.count, 1
+    return Split(data=data, tensor=tensor, zero=draft.zero)
+
+
+def plan_of(draft: Draft, model: Model, machine: Machine) -> Plan:
+    """The core's plan. Raises BadInput, naming the field that cannot be used as it is."""
+    weights = format_named(draft.weights or model.dtype)
+    workload = _serve(draft, model, weights) if draft.task == "serve" else _train(draft, model)
+    return Plan(model, workload, machine, split_of(draft), weights)
+
+
+def _serve(draft: Draft, model: Model, weights: Format) -> Serve:
+    if draft.engine != "transformers":
+        raise BadInput(
+            f"The engine {draft.engine} comes in a later version; this one knows transformers.", "engine"
+        )
+    _within_context(model, draft.context, "context")
+    if draft.prompt is not None and draft.prompt > draft.context and model.kind is not Kind.ENCODER_DECODER:
+        raise BadInput(
+            f"A prompt of {draft.prompt:,} tokens does not go into a context of {draft.context:,}; "
+            "lower one or raise the other.",
+            "prompt",
+        )
+    computes_in = weights if weights.key in {"fp32", "fp16", "bf16"} else FORMATS["bf16"]
+    kv_format = format_named(draft.kv) if draft.kv else computes_in
+    return Serve(draft.context, draft.batch, draft.prompt, kv_format)
+
+
+def _train(draft: Draft, model: Model) -> FineTune | Pretrain:
+    if draft.method != "full":
+        raise BadInput(f"The method {draft.method} comes in a later version; this one knows full.", "method")
+    if draft.checkpointing == "selective":
+        raise BadInput("Selective checkpointing comes in a later version; take none or full.", "checkpointing")
+    _within_context(model, draft.sequence, "sequence")
+    step = Train(
+        draft.sequence,
+        draft.micro_batch,
+        Precision(draft.precision),
+        Optimizer(draft.optimizer),
+        AttentionKernel(draft.attention),
+        Checkpointing(draft.checkpointing),
+    )
+    if draft.task == "finetune":
+        return FineTune(step)
+    return Pretrain(step, tokens_of(draft, model))
+
+
+def tokens_of(draft: Draft, model: Model) -> int:
+    """Training tokens: those stated, or 20 for each parameter."""
+    if draft.tokens is not None:
+        return draft.tokens
+    return TOKENS_PER_PARAMETER * (draft.parameters or parameters(model).total)
+
+
+def _within_context(model: Model, tokens: int, field: str) -> None:
+    if model.context_length is not None and tokens > model.context_length:
+        raise BadInput(
+            f"{tokens:,} tokens are beyond the {model.context_length:,} that {model.name} was built for; lower it.",
+            field,
+        )

@@ -1,0 +1,201 @@
+"""The plan as the user states it, and the files that keep it.
+
+A Draft holds names and numbers, nothing looked up: what a plan file holds, `--set` changes, a panel edits and an
+undo step goes back to. compose.py turns it into the core's Plan.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from types import MappingProxyType
+
+import msgspec
+
+from llmplanner.core.errors import BadInput
+from llmplanner.core.quantities import parse_count, parse_tokens, parse_value
+
+SCHEMA = 1
+SUFFIX = ".llmplan.json"
+MAX_FILE = 10_000_000  # bytes; a plan with its model's config is a few kilobytes
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A plan in the user's words. None means: not said, take what follows from the rest."""
+
+    model: str = "llama-3.1-8b"  # a name of the catalogue, or the path of a config.json
+    config: Mapping[str, object] | None = None  # that file as it was read, so that the plan outlives it
+    task: str = "serve"
+    engine: str = "transformers"
+    weights: str | None = None  # Format; None: as the config says
+    kv: str | None = None  # Format; None: the format that the weights compute in
+    context: int = 8192
+    prompt: int | None = None  # tokens prefilled at once (encoder-decoder: the encoder's); None: the context
+    batch: int = 1
+    method: str = "full"
+    precision: str = "bf16-mixed"
+    optimizer: str = "adamw"
+    attention: str = "sdpa"
+    checkpointing: str = "none"
+    sequence: int = 2048
+    micro_batch: int = 1
+    gpu: str = "local"  # local, a UUID of this computer's cards, or a name of the catalogue
+    count: int | None = None
+    dp: int | None = None
+    tp: int | None = None
+    zero: int = 0
+    pp: int = 1
+    cp: int = 1
+    ep: int = 1
+    parameters: int | None = None  # compute budget; None: the model's own
+    tokens: int | None = None  # None: 20 per parameter
+    efficiency: float = 0.35
+    price_per_hour: float | None = None  # USD; None: the catalogue's
+    pue: float = 1.1
+    limit_devices: int | None = None
+    limit_days: float | None = None
+    limit_cost: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """What one entry of a Draft takes, for --set, plan files and the window alike."""
+
+    label: str
+    kind: str  # text, choice, count, tokens, number
+    low: float = 1
+    high: float = 1e15
+    choices: tuple[str, ...] = ()
+    optional: bool = False
+
+
+WEIGHTS = ("fp32", "fp16", "bf16", "fp8-e4m3", "fp8-e5m2", "int8", "int4")
+TASKS = ("serve", "finetune", "pretrain")
+ENGINES = ("transformers", "vllm", "llama.cpp")
+
+FIELDS: Mapping[str, Field] = MappingProxyType({
+    "model": Field("Model", "text"),
+    "task": Field("Task", "choice", choices=TASKS),
+    "engine": Field("Engine", "choice", choices=ENGINES),
+    "weights": Field("Weights", "choice", choices=WEIGHTS, optional=True),
+    "kv": Field("KV cache", "choice", choices=WEIGHTS, optional=True),
+    "context": Field("Context", "tokens", high=1e9),
+    "prompt": Field("Prompt", "tokens", high=1e9, optional=True),
+    "batch": Field("Sequences at once", "count", high=1e9),
+    "method": Field("Method", "choice", choices=("full", "lora", "qlora")),
+    "precision": Field("Precision", "choice", choices=("fp32", "bf16-mixed", "fp16-mixed", "bf16")),
+    "optimizer": Field(
+        "Optimizer", "choice", choices=("adamw", "adamw-fused", "adamw-loop", "sgd", "sgd-momentum")
+    ),
+    "attention": Field("Attention", "choice", choices=("eager", "sdpa", "flash")),
+    "checkpointing": Field("Checkpointing", "choice", choices=("none", "selective", "full")),
+    "sequence": Field("Sequence length", "tokens", high=1e9),
+    "micro_batch": Field("Micro-batch", "count", high=1e9),
+    "gpu": Field("GPU", "text"),
+    "count": Field("GPUs", "count", high=1e6, optional=True),
+    "dp": Field("Data parallel", "count", high=1e6, optional=True),
+    "tp": Field("Tensor parallel", "count", high=1e6, optional=True),
+    "zero": Field("ZeRO stage", "count", low=0, high=3),
+    "pp": Field("Pipeline parallel", "count", high=1e6),
+    "cp": Field("Context parallel", "count", high=1e6),
+    "ep": Field("Expert parallel", "count", high=1e6),
+    "parameters": Field("Parameters", "count", optional=True),
+    "tokens": Field("Training tokens", "count", high=1e18, optional=True),
+    "efficiency": Field("Efficiency (MFU)", "number", low=0.001, high=1),
+    "price_per_hour": Field("Price per GPU-hour", "number", low=0, high=1e6, optional=True),
+    "pue": Field("Power usage effectiveness", "number", low=1, high=10),
+    "limit_devices": Field("GPUs at hand", "count", high=1e6, optional=True),
+    "limit_days": Field("Days at hand", "number", low=0.001, high=1e6, optional=True),
+    "limit_cost": Field("Money at hand", "number", low=0, high=1e12, optional=True),
+})
+
+
+def changed(draft: Draft, name: str, text: str) -> Draft:
+    """The draft with one field set from what was typed. Raises BadInput, naming the field."""
+    field = FIELDS.get(name)
+    if field is None:
+        raise BadInput(f"There is no field {name!r} in a plan; there are {', '.join(FIELDS)}.", name)
+    if field.optional and text.strip().lower() in {"", "auto", "none"}:
+        return replace(draft, **{name: None})
+    return checked(replace(draft, **{name: _parsed(name, field, text)}))
+
+
+def _parsed(name: str, field: Field, text: str) -> str | int | float:
+    """What was typed, as the field's type."""
+    parse = {"count": parse_count, "tokens": parse_tokens, "number": parse_value}.get(field.kind)
+    if parse is None:
+        return text.strip() if field.kind == "text" else text.strip().lower()
+    try:
+        return parse(text)
+    except BadInput as error:
+        raise BadInput(f"{field.label}: {error}", name) from error
+
+
+def checked(draft: Draft) -> Draft:
+    """The same draft, when every field holds what it takes. Raises BadInput, naming the first that does not."""
+    for name, field in FIELDS.items():
+        value = getattr(draft, name)
+        if value is None:
+            continue
+        if field.kind == "choice" and value not in field.choices:
+            raise BadInput(f"{field.label} cannot be {value!r}; it takes {', '.join(field.choices)}.", name)
+        if field.kind in {"count", "tokens", "number"} and not field.low <= value <= field.high:
+            raise BadInput(
+                f"{field.label} cannot be {value:,}; it takes {field.low:,g} to {field.high:,g}.", name
+            )
+    return draft
+
+
+def write(path: Path, draft: Draft) -> None:
+    """Writes a plan file, whole or not at all. Raises BadInput where the folder cannot be written."""
+    plain = {field.name: getattr(draft, field.name) for field in fields(draft)}
+    text = json.dumps({"llmplanner_plan": SCHEMA, **plain}, indent=1, default=dict) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
+            temporary = Path(file.name)
+            try:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                temporary.unlink()
+                raise
+        temporary.replace(path)
+    except OSError as error:
+        raise BadInput(f"{path} cannot be written: {error.strerror}; choose another folder.") from error
+
+
+def read(path: Path) -> Draft:
+    """The draft that a plan file holds. Raises BadInput, naming the file and the field."""
+    try:
+        if path.stat().st_size > MAX_FILE:
+            raise BadInput(f"{path.name} is too large for a plan file (over {MAX_FILE:,} bytes).")
+        raw = msgspec.json.decode(path.read_bytes())
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}.") from error
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path.name} is not a plan file: it is not whole JSON ({error}).") from error
+    return from_table(raw, path.name)
+
+
+def from_table(raw: object, name: str) -> Draft:
+    """The draft in a decoded plan file called `name`. Raises BadInput."""
+    if not isinstance(raw, dict) or "llmplanner_plan" not in raw:
+        raise BadInput(f"{name} is not a plan file: it has no key llmplanner_plan.")
+    schema = raw.pop("llmplanner_plan")
+    if schema != SCHEMA:
+        raise BadInput(f"{name} is a plan file of format {schema!r}, this version reads {SCHEMA}; update LLM Planner.")
+    known = {field.name for field in fields(Draft)}
+    unknown = sorted(set(raw) - known)
+    if unknown:
+        raise BadInput(f"{name} has a field {unknown[0]!r} that a plan does not have; remove it.", unknown[0])
+    try:
+        return checked(msgspec.convert(raw, Draft))
+    except msgspec.ValidationError as error:
+        raise BadInput(f"{name} cannot be used: {error}.") from error
+    except BadInput as error:
+        raise BadInput(f"{name}: {error}", error.field) from error
