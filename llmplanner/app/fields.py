@@ -1,0 +1,263 @@
+"""Labelled controls: each keeps the last good value, and says beneath itself what is wrong with a new one."""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+
+from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QSlider, QVBoxLayout, QWidget
+
+from llmplanner import plans
+from llmplanner.core.errors import BadInput
+from llmplanner.core.quantities import parse_count, parse_tokens, parse_value
+
+ENTRY_WIDTH = 92  # px of the entry beside a slider
+PAGE = 8  # stops that Page Up moves a slider: one power of two
+PARSERS: Mapping[str, Callable[[str], int | float]] = MappingProxyType(
+    {"count": parse_count, "tokens": parse_tokens, "number": parse_value}
+)
+
+
+class Field(QWidget):
+    """A control under its label. `entered` carries a new good value; showing one emits nothing."""
+
+    entered = Signal(object)
+
+    def __init__(self, label: str, tip: str, control: QWidget) -> None:
+        super().__init__()
+        self.label = QLabel(label)
+        self.label.setProperty("role", "mute")
+        self.label.setBuddy(control)
+        self.control = control
+        self._name(control, label, tip)
+        self.problem = QLabel()
+        self.problem.setProperty("role", "problem")
+        self.problem.setWordWrap(True)
+        self.problem.hide()
+        self.rows = QVBoxLayout(self)
+        self.rows.setContentsMargins(0, 0, 0, 0)
+        self.rows.setSpacing(4)
+        self.rows.addWidget(self.label)
+        self.rows.addWidget(control)
+        self.rows.addWidget(self.problem)
+
+    def _name(self, control: QWidget, label: str, tip: str) -> None:
+        control.setAccessibleName(label)
+        control.setAccessibleDescription(tip)
+        control.setToolTip(tip)
+
+    def show_problem(self, sentence: str) -> None:
+        """Marks this field and says why; an empty sentence takes the mark away."""
+        self.problem.setText(sentence)
+        self.problem.setVisible(bool(sentence))
+        self._mark(self.control, wrong=bool(sentence))
+
+    def _mark(self, control: QWidget, *, wrong: bool) -> None:
+        if bool(control.property("wrong")) != wrong:
+            control.setProperty("wrong", wrong)
+            control.style().unpolish(control)
+            control.style().polish(control)
+
+
+class TextField(Field):
+    """A line of text that `parse` turns into a value, on Return and when the field is left.
+
+    `parse` raises BadInput for what cannot be used; `say` writes a value as text. None is shown as an empty
+    entry, in which `hint` tells what that stands for.
+    """
+
+    def __init__(
+        self, label: str, tip: str, parse: Callable[[str], object], say: Callable[..., str], hint: str = ""
+    ) -> None:
+        self.entry = QLineEdit()
+        super().__init__(label, tip, self.entry)
+        self._parse = parse
+        self._say = say
+        self._value: object = None
+        self.entry.setPlaceholderText(hint)
+        self.entry.editingFinished.connect(self._read)
+
+    def _read(self) -> None:
+        text = self.entry.text().strip()
+        if text == self._text(self._value):
+            self.show_problem("")
+            return
+        try:
+            value = self._parse(text)
+        except BadInput as error:
+            self.show_problem(str(error))
+            return
+        self.show_problem("")
+        if value == self._value:
+            self.entry.setText(self._text(value))
+            return
+        self.entered.emit(value)
+
+    def _text(self, value: object) -> str:
+        return "" if value is None else self._say(value)
+
+    def show_value(self, value: object) -> None:
+        """Shows a value that came from elsewhere."""
+        self._value = value
+        self.show_problem("")
+        text = self._text(value)
+        if self.entry.text() != text:
+            self.entry.setText(text)
+
+
+class CountField(TextField):
+    """A number, typed as 32k, 1.4T, 32,768 or 0,5 and shown with thousands separators.
+
+    `field` says its label, kind and bounds; one of the kind tokens takes 32k as 32,768. An optional field may
+    be left empty, and `hint` says what then counts.
+    """
+
+    def __init__(self, field: plans.Field, tip: str, hint: str = "") -> None:
+        super().__init__(field.label, tip, parser(field), lambda value: f"{value:,.12g}", hint)
+
+
+class ChoiceField(Field):
+    """One of a few named values."""
+
+    def __init__(self, label: str, tip: str, choices: Iterable[tuple[object, str]]) -> None:
+        self.box = QComboBox()
+        super().__init__(label, tip, self.box)
+        self.box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.box.setMinimumContentsLength(8)
+        self.box.installEventFilter(_NO_WHEEL)
+        self.offer(choices)
+        self.box.activated.connect(lambda index: self.entered.emit(self.box.itemData(index)))
+
+    def offer(self, choices: Iterable[tuple[object, str]]) -> None:
+        """Replaces what can be chosen."""
+        chosen = self.box.currentData()
+        with QSignalBlocker(self.box):
+            self.box.clear()
+            for value, text in choices:
+                self.box.addItem(text, value)
+        self.show_value(chosen)
+
+    def show_value(self, value: object) -> None:
+        """Shows a value that came from elsewhere; one that is not offered shows nothing."""
+        self.show_problem("")
+        with QSignalBlocker(self.box):
+            self.box.setCurrentIndex(self.box.findData(value))
+
+
+class SliderField(Field):
+    """A count on a logarithmic slider, with an entry beside it that takes any value in range.
+
+    `slid` carries the values while the slider moves, `entered` a typed one. The label shows the value.
+    """
+
+    slid = Signal(object)
+
+    def __init__(self, field: plans.Field, tip: str, unit: str, high: int) -> None:
+        row = QWidget()
+        super().__init__(field.label, tip, row)
+        self._title, self._unit, self._low = field.label, unit, int(field.low)
+        self._value = self._low
+        self._parse = parser(field)
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setPageStep(PAGE)
+        self.reach(high)
+        self.slider.installEventFilter(_NO_WHEEL)
+        self._name(self.slider, field.label, tip)
+        self.entry = QLineEdit()
+        self.entry.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self.entry.setFixedWidth(ENTRY_WIDTH)
+        example = "32k" if field.kind == "tokens" else "12"
+        self._name(self.entry, f"{field.label}, typed", f"{tip} Type any value, such as {example}.")
+        self.label.setBuddy(self.entry)
+        line = QHBoxLayout(row)
+        line.setContentsMargins(0, 0, 0, 0)
+        line.setSpacing(8)
+        line.addWidget(self.slider, 1)
+        line.addWidget(self.entry)
+        self.slider.valueChanged.connect(self._slide)
+        self.entry.editingFinished.connect(self._read)
+
+    def reach(self, high: int) -> None:
+        """Sets the slider's upper end; typing still takes more."""
+        self._stops = _stops(self._low, max(high, self._low + 1))
+        with QSignalBlocker(self.slider):
+            self.slider.setRange(0, len(self._stops) - 1)
+            self._place()
+
+    def _place(self) -> None:
+        self.slider.setValue(bisect_right(self._stops, self._value) - 1)
+
+    def _slide(self, position: int) -> None:
+        value = self._stops[position]
+        if value != self._value:
+            self._value = value
+            self._show_text()
+            self.show_problem("")
+            self.slid.emit(value)
+
+    def _read(self) -> None:
+        if self.entry.text().strip() == f"{self._value:,}":
+            self.show_problem("")
+            return
+        try:
+            value = self._parse(self.entry.text())
+        except BadInput as error:
+            self.show_problem(str(error))
+            return
+        self.show_problem("")
+        if value == self._value:
+            self._show_text()
+        else:
+            self.entered.emit(value)
+
+    def show_value(self, value: int) -> None:
+        """Shows a value that came from elsewhere."""
+        self._value = value
+        self.show_problem("")
+        self._show_text()
+        with QSignalBlocker(self.slider):
+            self._place()
+
+    def _show_text(self) -> None:
+        unit = self._unit[:-1] if self._value == 1 and self._unit.endswith("s") else self._unit
+        self.label.setText(f"{self._title} · {self._value:,} {unit}")
+        self.entry.setText(f"{self._value:,}")
+
+    def _mark(self, control: QWidget, *, wrong: bool) -> None:
+        super()._mark(self.entry if control is self.control else control, wrong=wrong)
+
+
+def parser(field: plans.Field) -> Callable[[str], int | float | None]:
+    """What reads a field's entry: its number, or None for an empty one where allowed. Raises BadInput."""
+    parse = PARSERS[field.kind]
+
+    def parsed(text: str) -> int | float | None:
+        if field.optional and not text.strip():
+            return None
+        value = parse(text)
+        if not field.low <= value <= field.high:
+            raise BadInput(f"Takes {field.low:,.12g} to {field.high:,.12g}.")
+        return value
+
+    return parsed
+
+
+def _stops(low: int, high: int) -> list[int]:
+    """The counts that a slider stops at: eighths between powers of two, and both ends."""
+    octaves = range(low.bit_length() - 1, high.bit_length())
+    eighths = {(8 + k) * 2**octave // 8 for octave in octaves for k in range(8)}
+    return sorted({low, high, *(stop for stop in eighths if low < stop < high)})
+
+
+class _NoWheel(QObject):
+    """Lets the wheel scroll the panel instead of changing a control that happens to lie under the mouse."""
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if isinstance(event, QWheelEvent) and isinstance(watched, QWidget) and not watched.hasFocus():
+            event.ignore()
+            return True
+        return False
+
+
+_NO_WHEEL = _NoWheel()

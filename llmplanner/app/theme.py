@@ -1,0 +1,152 @@
+"""The look of the window: Fusion, a palette and one small style sheet, light or dark, switched live."""
+
+from typing import Literal
+
+from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtGui import QColor, QFont, QFontDatabase, QPalette
+from PySide6.QtWidgets import QApplication
+
+from llmplanner.charts.palette import DARK, LIGHT, Theme
+from llmplanner.resources import folder
+
+Choice = Literal["system", "light", "dark"]
+FAMILIES = ["Inter", "Segoe UI", "SF Pro Text", "DejaVu Sans"]
+POINTS = 10.0
+MIDDLE = 128  # lightness between a dark and a light palette
+MARGIN, INSET, GAP = 24, 16, 12  # px: outside, in a card, between
+
+
+class Looks(QObject):
+    """The application's theme. `changed` carries the Theme after every switch."""
+
+    changed = Signal(object)
+
+    def __init__(self, app: QApplication, choice: Choice = "system") -> None:
+        super().__init__(app)
+        self._app = app
+        self._came_dark = app.palette().color(QPalette.ColorRole.Window).lightness() < MIDDLE
+        self.choice: Choice = choice
+        app.setStyle("Fusion")
+        app.setFont(ui_font())
+        app.styleHints().colorSchemeChanged.connect(self._follow)
+        self.theme = self._wanted()
+        self._dress()
+
+    def choose(self, choice: Choice) -> None:
+        """Takes light, dark, or what the system says."""
+        self.choice = choice
+        self._follow()
+
+    def _follow(self) -> None:
+        wanted = self._wanted()
+        if wanted is not self.theme:
+            self.theme = wanted
+            self._dress()
+            self.changed.emit(wanted)
+
+    def _wanted(self) -> Theme:
+        if self.choice != "system":
+            return DARK if self.choice == "dark" else LIGHT
+        scheme = self._app.styleHints().colorScheme()
+        if scheme is Qt.ColorScheme.Unknown:  # no desktop that tells: what the platform's palette was
+            return DARK if self._came_dark else LIGHT
+        return DARK if scheme is Qt.ColorScheme.Dark else LIGHT
+
+    def _dress(self) -> None:
+        self._app.setPalette(palette(self.theme))
+        self._app.setStyleSheet(style_sheet(self.theme))
+
+
+def ui_font() -> QFont:
+    """The shipped Inter, or the next of the families that the computer has; figures of equal width."""
+    for file in sorted((folder() / "fonts").glob("*.ttf")):
+        QFontDatabase.addApplicationFont(str(file))
+    font = QFont(FAMILIES)
+    font.setPointSizeF(POINTS)
+    font.setFeature(QFont.Tag("tnum"), 1)
+    return font
+
+
+def palette(theme: Theme) -> QPalette:
+    """Every role of Fusion from the theme's colours."""
+    role = QPalette.ColorRole
+    colours = {
+        role.Window: theme.window,
+        role.WindowText: theme.text,
+        role.Base: theme.field,
+        role.AlternateBase: theme.panel,
+        role.Text: theme.text,
+        role.Button: theme.panel,
+        role.ButtonText: theme.text,
+        role.BrightText: theme.accent_text,
+        role.PlaceholderText: theme.mute,
+        role.Highlight: theme.accent,
+        role.HighlightedText: theme.accent_text,
+        role.ToolTipBase: theme.panel,
+        role.ToolTipText: theme.text,
+        role.Link: theme.accent,
+        role.LinkVisited: theme.accent,
+        role.Mid: theme.line,
+        role.Midlight: theme.grid,
+        role.Dark: theme.line,
+        role.Accent: theme.accent,
+    }
+    dressed = QPalette()
+    for name, colour in colours.items():
+        dressed.setColor(name, QColor(colour))
+    for name in (role.WindowText, role.Text, role.ButtonText):
+        dressed.setColor(QPalette.ColorGroup.Disabled, name, QColor(theme.mute))
+    return dressed
+
+
+def style_sheet(theme: Theme) -> str:
+    """What the palette cannot say: cards, roles of labels, tabs, entries."""
+    chevron = (folder() / "icons" / f"chevron-{theme.name}.svg").as_posix()
+    return f"""
+#plan, #plan QScrollArea, #plan #rows {{ background: {theme.panel}; }}
+#plan {{ border-right: 1px solid {theme.line}; }}
+QFrame[card="true"] {{ background: {theme.panel}; border: 1px solid {theme.line}; border-radius: 8px; }}
+QLabel[role="section"] {{ color: {theme.mute}; font-weight: 600; }}
+QLabel[role="mute"] {{ color: {theme.mute}; }}
+QLabel[role="problem"] {{ color: {theme.bad}; }}
+QLabel[role="big"] {{ font-size: 17pt; font-weight: 600; }}
+QLabel[verdict="fits"] {{ color: {theme.ok}; }}
+QLabel[verdict="tight"] {{ color: {theme.warn}; }}
+QLabel[verdict="no"] {{ color: {theme.bad}; }}
+QLabel[verdict="unknown"] {{ color: {theme.mute}; }}
+QTabWidget::pane {{ border: 0; }}
+QTabBar::tab {{ padding: 8px 16px; color: {theme.mute}; border: 0; border-bottom: 2px solid transparent; }}
+QTabBar::tab:selected {{ color: {theme.text}; border-bottom: 2px solid {theme.accent}; }}
+QTabBar::tab:hover, QTabBar::tab:focus {{ color: {theme.text}; }}
+QLineEdit, QComboBox {{ background: {theme.field}; border: 1px solid {theme.line}; border-radius: 6px;
+    padding: 4px 8px; min-height: 20px; selection-background-color: {theme.accent};
+    selection-color: {theme.accent_text}; }}
+QLineEdit:focus, QComboBox:focus, QPushButton:focus {{ border: 1px solid {theme.accent}; }}
+QLineEdit[wrong="true"], QComboBox[wrong="true"] {{ border: 1px solid {theme.bad}; }}
+QLineEdit:disabled, QComboBox:disabled {{ color: {theme.mute}; }}
+QComboBox::drop-down {{ border: 0; width: 24px; subcontrol-origin: padding;
+    subcontrol-position: center right; }}
+QComboBox::down-arrow {{ image: url("{chevron}"); width: 12px; height: 12px; }}
+QComboBox QAbstractItemView {{ background: {theme.panel}; border: 1px solid {theme.line};
+    selection-background-color: {theme.accent}; selection-color: {theme.accent_text}; outline: 0; }}
+QPushButton {{ background: {theme.panel}; border: 1px solid {theme.line}; border-radius: 6px;
+    padding: 5px 12px; min-height: 18px; }}
+QPushButton:hover {{ background: {theme.field}; }}
+QPushButton:pressed, QPushButton:checked {{ background: {theme.line}; }}
+QPushButton:disabled {{ color: {theme.mute}; }}
+QSlider {{ min-height: 22px; }}
+QSlider::groove:horizontal {{ height: 4px; background: {theme.line}; border-radius: 2px; }}
+QSlider::sub-page:horizontal {{ background: {theme.accent}; border-radius: 2px; }}
+QSlider::handle:horizontal {{ width: 14px; height: 14px; margin: -6px 0; border-radius: 8px;
+    background: {theme.panel}; border: 1px solid {theme.mute}; }}
+QSlider::handle:horizontal:focus {{ border: 2px solid {theme.accent}; width: 12px; height: 12px; }}
+QTableView {{ border: 0; background: transparent; gridline-color: {theme.grid}; outline: 0; }}
+QTableView::item {{ padding: 2px 4px; border: 0; }}
+QHeaderView, QHeaderView::section {{ background: transparent; color: {theme.mute}; border: 0; }}
+QHeaderView::section {{ border-bottom: 1px solid {theme.line}; padding: 4px; }}
+QTableCornerButton::section {{ background: transparent; border: 0; }}
+QScrollArea {{ border: 0; background: transparent; }}
+QStatusBar {{ color: {theme.mute}; border-top: 1px solid {theme.line}; }}
+QStatusBar::item {{ border: 0; }}
+QToolTip {{ background: {theme.panel}; color: {theme.text}; border: 1px solid {theme.line}; padding: 4px; }}
+"""
