@@ -1,0 +1,169 @@
+"""The catalogue of accelerators: facts by card, and finding a card by what people and NVML call it."""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Literal
+
+from llmplanner.core.errors import BadInput
+from llmplanner.core.machine import Device
+from llmplanner.resources import load_toml
+
+# Names no card is told by. "Quadro", "Ada", "Laptop" and the like do tell cards apart and are not here.
+COMMON_WORDS = frozenset(
+    {"nvidia", "amd", "intel", "google", "aws", "apple", "gpu", "generation", "edition"}
+    | {"geforce", "rtx", "gtx", "rx", "tesla", "radeon", "instinct", "arc"}
+)
+TOLERANCE = 0.07  # between the memory a driver reports and the catalogue's: gpuhunt constraints.py
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a card's facts come from."""
+
+    memory_bytes: str
+    specification: str = ""  # of peak_flops, bandwidth and watts
+    price: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One accelerator. Bytes, FLOP/s, bytes/s and watts; None or absent: no source says."""
+
+    id: str
+    name: str
+    vendor: str
+    memory_gb: float  # on the box
+    memory_bytes: int  # as NVML reports it
+    memory: Literal["measured", "inferred", "nominal"]
+    source: Source
+    nvml_names: tuple[str, ...] = ()
+    released: int | None = None
+    memory_usable_bytes: int | None = None  # CUDA's, of the empty card
+    memory_reserved_bytes: int | None = None
+    unified: bool = False  # shares the computer's memory
+    bandwidth: float | None = None
+    peak_flops: Mapping[str, float] = field(default_factory=dict)  # dense
+    watts: float | None = None
+    price_usd_per_hour: float | None = None
+    price_dates: str = ""
+    confidence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """A file of cards."""
+
+    schema: Literal[1]
+    gpu: tuple[Gpu, ...]
+
+
+@cache
+def catalogue() -> tuple[Gpu, ...]:
+    """The cards that come with the program. Raises BadInput where the data file is broken."""
+    return load_toml("gpus.toml", Catalogue).gpu
+
+
+def device(gpu: Gpu) -> Device:
+    """A card of the catalogue as the core's device, empty."""
+    return Device(
+        name=gpu.name,
+        memory_total=gpu.memory_bytes,
+        memory_reserved=gpu.memory_reserved_bytes,
+        memory_usable=gpu.memory_usable_bytes,
+        unified=gpu.unified,
+        peak_flops=gpu.peak_flops,
+        bandwidth=gpu.bandwidth,
+        watts=gpu.watts,
+        price_per_hour=gpu.price_usd_per_hour,
+        catalogue_name=gpu.name,
+    )
+
+
+def by_name(text: str, cards: Iterable[Gpu] | None = None) -> Gpu:
+    """The one card that `text` names: its id, its name, its NVML name, or words that only one card has.
+
+    Raises BadInput where no card or more than one is meant, with the nearest names.
+    """
+    cards = tuple(catalogue() if cards is None else cards)
+    by_id = [card for card in cards if _squeezed(card.id) == _squeezed(text)]
+    if by_id:
+        return by_id[0]
+    for found in (_same_words(text, cards), _holding_words(text, cards)):
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise BadInput(f"{text!r} may be {_listed(found)}; give one of these names.", field="gpu")
+    raise BadInput(f"No GPU of the catalogue is called {text!r}. {_nearest(text, cards)}", field="gpu")
+
+
+def match(nvml_name: str, total_bytes: int | None, cards: Iterable[Gpu] | None = None) -> Gpu | None:
+    """The card that NVML's name and total mean, within 7 % of its memory; None where that is not certain.
+
+    `total_bytes` is None for a card without memory of its own (unified memory).
+    """
+    cards = tuple(catalogue() if cards is None else cards)
+    found = [
+        card
+        for card in _same_words(nvml_name, cards)
+        if total_bytes is None or abs(total_bytes - card.memory_bytes) <= TOLERANCE * card.memory_bytes
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _squeezed(text: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", text.lower())
+
+
+@cache
+def _words(text: str) -> frozenset[str]:
+    """The words that tell a card: "NVIDIA GeForce RTX 4060Ti 16 GB" gives 4060, ti, 16gb."""
+    text = re.sub(r"(\d+)\s*(?:gib|gb|g)\b", r"\1gb", text.lower())
+    text = re.sub(r"\bsxm\d\b", "sxm", text)
+    text = re.sub(r"\b([rg]tx|rx|quadro)(?=\d)", r"\1 ", text)
+    text = re.sub(r"\b(\d{4})(ti|super|xtx|xt)(super)?\b", r"\1 \2 \3", text)
+    return frozenset(re.findall(r"[a-z0-9]+", text)) - COMMON_WORDS
+
+
+def _names(card: Gpu) -> tuple[str, ...]:
+    return (card.id, card.name, *card.nvml_names)
+
+
+def _same_words(text: str, cards: tuple[Gpu, ...]) -> list[Gpu]:
+    """Cards one of whose names has exactly these words; a card's own memory size may be said or left out."""
+    found = []
+    for card in cards:
+        size = {f"{card.memory_gb:g}gb"}
+        wanted = _words(text) - size
+        if wanted and any(wanted == _words(name) - size for name in _names(card)):
+            found.append(card)
+    return found
+
+
+def _holding_words(text: str, cards: tuple[Gpu, ...]) -> list[Gpu]:
+    """Cards one of whose names has all of these words, and others beside them."""
+    return [
+        card
+        for card in cards
+        if _words(text)
+        and any(_words(text) <= _words(f"{name} {card.memory_gb:g}GB") for name in _names(card))
+    ]
+
+
+def _listed(cards: list[Gpu]) -> str:
+    shown = [f"{card.name} ({card.id})" for card in cards[:6]]
+    if len(cards) > len(shown):
+        return ", ".join(shown) + f" or one of {len(cards) - len(shown)} more"
+    return " or ".join((", ".join(shown[:-1]), shown[-1]))
+
+
+def _nearest(text: str, cards: tuple[Gpu, ...]) -> str:
+    """Names that are spelled alike, as a sentence."""
+    spelled = {_squeezed(name): card for card in cards for name in _names(card)}
+    close = difflib.get_close_matches(_squeezed(text), spelled, n=3, cutoff=0.5)
+    near = list(dict.fromkeys(spelled[key].id for key in close))
+    if near:
+        return f"The nearest are {', '.join(near)}."
+    return "Names are such as rtx-4090, a100-sxm-80 or h100-sxm; `local` is the card of this computer."
