@@ -1,0 +1,115 @@
+"""The catalogue of released models: facts with their source, a file a model, and the user's own beside them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from llmplanner import resources
+from llmplanner.core.errors import BadInput
+from llmplanner.core.model import Model
+from llmplanner.models.config import from_config
+
+ObjectiveName = Literal["causal", "masked", "span corruption", "denoising"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an entry's facts come from."""
+
+    config: str
+    card: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A released model: its card, and its config.json as published. `tokens` is left out where it is not."""
+
+    name: str
+    title: str
+    maker: str
+    released: str  # year and month
+    objective: ObjectiveName
+    licence: str
+    hub_id: str
+    link: str
+    best_use: str
+    trained: str
+    limits: str
+    source: Source
+    config: dict[str, object]
+    tokens: int | None = None
+
+    @property
+    def model(self) -> Model:
+        """The architecture. Raises BadInput where the config cannot be used."""
+        return from_config(self.config, self.title, self.source.config)
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """A training objective, explained."""
+
+    name: ObjectiveName
+    title: str
+    kind: str
+    how: str
+    good_for: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Objectives:
+    """The file objectives.toml."""
+
+    objective: tuple[Objective, ...]
+
+
+def names(user: Path | None = None) -> tuple[str, ...]:
+    """The names of all entries, sorted. `user` is the folder of the user's own entries."""
+    return tuple(sorted(_files(user)))
+
+
+def entry(text: str, user: Path | None = None) -> Entry:
+    """The entry of a name (`llama-3.1-8b`), a title or a hub id. Raises BadInput with what comes nearest."""
+    files = _files(user)
+    name = text.strip().lower().replace(" ", "-").replace("_", "-")
+    if name in files:
+        return resources.read_toml(files[name], Entry)
+    for candidate in entries(user):
+        if text.strip().lower() in {candidate.title.lower(), candidate.hub_id.lower()}:
+            return candidate
+    near = get_close_matches(name.rpartition("/")[2], files, n=3, cutoff=0.5)
+    hint = f" Near it: {', '.join(near)}." if near else ""
+    raise BadInput(
+        f"There is no model {text!r} in the catalogue and no such file.{hint} "
+        "List them with `llmplanner models`, or give the path of a config.json.",
+        "model",
+    )
+
+
+def model(text: str, user: Path | None = None) -> Model:
+    """The architecture of a catalogue entry. Raises BadInput."""
+    return entry(text, user).model
+
+
+def entries(user: Path | None = None) -> Iterator[Entry]:
+    """Every entry, by name. Reads one file at a time. Raises BadInput at the first that is broken."""
+    for _, path in sorted(_files(user).items()):
+        yield resources.read_toml(path, Entry)
+
+
+@cache
+def objectives() -> dict[str, Objective]:
+    """The training objectives by name."""
+    return {one.name: one for one in resources.load_toml("objectives.toml", Objectives).objective}
+
+
+def _files(user: Path | None) -> dict[str, Path]:
+    """The files of the entries by name; the user's own come first."""
+    found = {path.stem: path for path in (resources.folder() / "models").glob("*.toml")}
+    if user is not None and user.is_dir():
+        found |= {path.stem.lower(): path for path in user.glob("*.toml")}
+    return found
