@@ -51,6 +51,21 @@ class Gpu:
     price_dates: str = ""
     confidence: str = ""
 
+    def device(self) -> Device:
+        """The core's device, with nothing on it."""
+        return Device(
+            name=self.name,
+            memory_total=self.memory_bytes,
+            memory_reserved=self.memory_reserved_bytes,
+            memory_usable=self.memory_usable_bytes,
+            unified=self.unified,
+            peak_flops=self.peak_flops,
+            bandwidth=self.bandwidth,
+            watts=self.watts,
+            price_per_hour=self.price_usd_per_hour,
+            catalogue_name=self.name,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
@@ -64,22 +79,6 @@ class Catalogue:
 def catalogue() -> tuple[Gpu, ...]:
     """The cards that come with the program. Raises BadInput where the data file is broken."""
     return load_toml("gpus.toml", Catalogue).gpu
-
-
-def device(gpu: Gpu) -> Device:
-    """A card of the catalogue as the core's device, empty."""
-    return Device(
-        name=gpu.name,
-        memory_total=gpu.memory_bytes,
-        memory_reserved=gpu.memory_reserved_bytes,
-        memory_usable=gpu.memory_usable_bytes,
-        unified=gpu.unified,
-        peak_flops=gpu.peak_flops,
-        bandwidth=gpu.bandwidth,
-        watts=gpu.watts,
-        price_per_hour=gpu.price_usd_per_hour,
-        catalogue_name=gpu.name,
-    )
 
 
 def by_name(text: str, cards: Iterable[Gpu] | None = None) -> Gpu:

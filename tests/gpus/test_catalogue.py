@@ -5,7 +5,7 @@ import re
 import pytest
 
 from llmplanner.core.errors import BadInput
-from llmplanner.gpus.catalogue import by_name, catalogue, device, match
+from llmplanner.gpus.catalogue import by_name, catalogue, match
 from tests.reference import needs_reference, rows
 
 MIB = 2**20
@@ -151,7 +151,7 @@ def test_every_card_is_found_by_its_own_id_and_name_and_says_its_source() -> Non
 
 
 def test_as_a_device_the_catalogues_facts_are_kept() -> None:
-    card = device(by_name("rtx-4090"))
+    card = by_name("rtx-4090").device()
     assert card.memory_total == 24564 * MIB
     assert card.memory_usable == 24210 * MIB
     assert card.memory_free is None
