@@ -1,8 +1,9 @@
 """The four pages: each answers one question with one dominant chart and cards of detail around it.
 
-A page is made as `MemoryTab(session)` once it is first shown (or in idle time before that). The window calls
-`show_state` after every change while the page is visible and when it becomes visible, and `show_theme` before the
-first state and after every switch of theme. A page changes the plan through `session.edit` and `session.slide`.
+A page is made as `MemoryTab(session)` when it is first shown, or in idle time before that. The window calls
+`show_theme` before the first state and after every switch of theme, and `show_state` after every change while
+the page is visible and when it becomes visible. A page changes the plan through `session.edit` and
+`session.slide`.
 """
 
 from typing import Protocol
