@@ -26,8 +26,11 @@ from llmplanner.gpus import catalogue as gpu_catalogue
 from llmplanner.models import catalogue as model_catalogue
 from llmplanner.models import config as model_config
 from llmplanner.plans import Draft
+from llmplanner.resources import user_folder
 
-TOKENS_PER_PARAMETER = 20  # Hoffmann et al. 2022 (arXiv:2203.15556), a reading of Table 3, not a law of the paper
+TOKENS_PER_PARAMETER = (
+    20  # Hoffmann et al. 2022 (arXiv:2203.15556), a reading of Table 3, not a law of the paper
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +44,19 @@ class Chosen:
 def model_named(text: str, config: Mapping[str, object] | None = None) -> Chosen:
     """The model of a catalogue name or of a config.json's path. Raises BadInput.
 
-    `config` is what a plan file kept of such a path: it is used as it is, whether or not the file is still there.
+    `config` is what a plan file kept of such a path: it is used as it is, the file may be gone by now.
     """
     if config is not None:
         return Chosen(model_config.from_config(config, _name_of(Path(text)), text), config)
     path = Path(text).expanduser()
     if path.suffix in {".safetensors", ".gguf", ".bin", ".pt"}:
-        raise BadInput(f"{path.name}: this version reads config.json; open the one beside that file.", "model")
+        raise BadInput(
+            f"{path.name}: this version reads config.json; open the one beside that file.", "model"
+        )
     if path.exists() or path.suffix == ".json":
         table = model_config.read(path)
         return Chosen(model_config.from_config(table, _name_of(path), str(path)), table)
-    return Chosen(model_catalogue.model(text))
+    return Chosen(model_catalogue.model(text, user_folder() / "models"))
 
 
 def _name_of(path: Path) -> str:
@@ -62,8 +67,8 @@ def _name_of(path: Path) -> str:
 def machine_named(draft: Draft, local: Machine | None) -> Machine:
     """The devices that the plan takes, as many as its split asks for. Raises BadInput.
 
-    `local` is this computer's machine, as the probe saw it. Of its cards a split takes those with most free memory;
-    with none seen, the machine is one unknown device, and the verdict cannot tell.
+    `local` is this computer's machine, as the probe saw it. Of its cards a split takes those with most free
+    memory; with none seen, the machine is one unknown device, and the verdict cannot tell.
     """
     count = split_of(draft).devices
     if draft.gpu != "local" and not draft.gpu.startswith(("GPU-", "MIG-")):
@@ -137,7 +142,9 @@ def _train(draft: Draft, model: Model) -> FineTune | Pretrain:
     if draft.method != "full":
         raise BadInput(f"The method {draft.method} comes in a later version; this one knows full.", "method")
     if draft.checkpointing == "selective":
-        raise BadInput("Selective checkpointing comes in a later version; take none or full.", "checkpointing")
+        raise BadInput(
+            "Selective checkpointing comes in a later version; take none or full.", "checkpointing"
+        )
     _within_context(model, draft.sequence, "sequence")
     step = Train(
         draft.sequence,
@@ -162,6 +169,7 @@ def tokens_of(draft: Draft, model: Model) -> int:
 def _within_context(model: Model, tokens: int, field: str) -> None:
     if model.context_length is not None and tokens > model.context_length:
         raise BadInput(
-            f"{tokens:,} tokens are beyond the {model.context_length:,} that {model.name} was built for; lower it.",
+            f"{tokens:,} tokens are beyond the {model.context_length:,} that {model.name} was built for; "
+            "ask for fewer.",
             field,
         )

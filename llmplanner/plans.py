@@ -1,7 +1,7 @@
 """The plan as the user states it, and the files that keep it.
 
-A Draft holds names and numbers, nothing looked up: what a plan file holds, `--set` changes, a panel edits and an
-undo step goes back to. compose.py turns it into the core's Plan.
+A Draft holds names and numbers, nothing looked up: what a plan file holds, `--set` changes, a panel edits and
+an undo step goes back to. compose.py turns it into the core's Plan.
 """
 
 import json
@@ -76,41 +76,43 @@ WEIGHTS = ("fp32", "fp16", "bf16", "fp8-e4m3", "fp8-e5m2", "int8", "int4")
 TASKS = ("serve", "finetune", "pretrain")
 ENGINES = ("transformers", "vllm", "llama.cpp")
 
-FIELDS: Mapping[str, Field] = MappingProxyType({
-    "model": Field("Model", "text"),
-    "task": Field("Task", "choice", choices=TASKS),
-    "engine": Field("Engine", "choice", choices=ENGINES),
-    "weights": Field("Weights", "choice", choices=WEIGHTS, optional=True),
-    "kv": Field("KV cache", "choice", choices=WEIGHTS, optional=True),
-    "context": Field("Context", "tokens", high=1e9),
-    "prompt": Field("Prompt", "tokens", high=1e9, optional=True),
-    "batch": Field("Sequences at once", "count", high=1e9),
-    "method": Field("Method", "choice", choices=("full", "lora", "qlora")),
-    "precision": Field("Precision", "choice", choices=("fp32", "bf16-mixed", "fp16-mixed", "bf16")),
-    "optimizer": Field(
-        "Optimizer", "choice", choices=("adamw", "adamw-fused", "adamw-loop", "sgd", "sgd-momentum")
-    ),
-    "attention": Field("Attention", "choice", choices=("eager", "sdpa", "flash")),
-    "checkpointing": Field("Checkpointing", "choice", choices=("none", "selective", "full")),
-    "sequence": Field("Sequence length", "tokens", high=1e9),
-    "micro_batch": Field("Micro-batch", "count", high=1e9),
-    "gpu": Field("GPU", "text"),
-    "count": Field("GPUs", "count", high=1e6, optional=True),
-    "dp": Field("Data parallel", "count", high=1e6, optional=True),
-    "tp": Field("Tensor parallel", "count", high=1e6, optional=True),
-    "zero": Field("ZeRO stage", "count", low=0, high=3),
-    "pp": Field("Pipeline parallel", "count", high=1e6),
-    "cp": Field("Context parallel", "count", high=1e6),
-    "ep": Field("Expert parallel", "count", high=1e6),
-    "parameters": Field("Parameters", "count", optional=True),
-    "tokens": Field("Training tokens", "count", high=1e18, optional=True),
-    "efficiency": Field("Efficiency (MFU)", "number", low=0.001, high=1),
-    "price_per_hour": Field("Price per GPU-hour", "number", low=0, high=1e6, optional=True),
-    "pue": Field("Power usage effectiveness", "number", low=1, high=10),
-    "limit_devices": Field("GPUs at hand", "count", high=1e6, optional=True),
-    "limit_days": Field("Days at hand", "number", low=0.001, high=1e6, optional=True),
-    "limit_cost": Field("Money at hand", "number", low=0, high=1e12, optional=True),
-})
+FIELDS: Mapping[str, Field] = MappingProxyType(
+    {
+        "model": Field("Model", "text"),
+        "task": Field("Task", "choice", choices=TASKS),
+        "engine": Field("Engine", "choice", choices=ENGINES),
+        "weights": Field("Weights", "choice", choices=WEIGHTS, optional=True),
+        "kv": Field("KV cache", "choice", choices=WEIGHTS, optional=True),
+        "context": Field("Context", "tokens", high=1e9),
+        "prompt": Field("Prompt", "tokens", high=1e9, optional=True),
+        "batch": Field("Sequences at once", "count", high=1e9),
+        "method": Field("Method", "choice", choices=("full", "lora", "qlora")),
+        "precision": Field("Precision", "choice", choices=("fp32", "bf16-mixed", "fp16-mixed", "bf16")),
+        "optimizer": Field(
+            "Optimizer", "choice", choices=("adamw", "adamw-fused", "adamw-loop", "sgd", "sgd-momentum")
+        ),
+        "attention": Field("Attention", "choice", choices=("eager", "sdpa", "flash")),
+        "checkpointing": Field("Checkpointing", "choice", choices=("none", "selective", "full")),
+        "sequence": Field("Sequence length", "tokens", high=1e9),
+        "micro_batch": Field("Micro-batch", "count", high=1e9),
+        "gpu": Field("GPU", "text"),
+        "count": Field("GPUs", "count", high=1e6, optional=True),
+        "dp": Field("Data parallel", "count", high=1e6, optional=True),
+        "tp": Field("Tensor parallel", "count", high=1e6, optional=True),
+        "zero": Field("ZeRO stage", "count", low=0, high=3),
+        "pp": Field("Pipeline parallel", "count", high=1e6),
+        "cp": Field("Context parallel", "count", high=1e6),
+        "ep": Field("Expert parallel", "count", high=1e6),
+        "parameters": Field("Parameters", "count", optional=True),
+        "tokens": Field("Training tokens", "count", high=1e18, optional=True),
+        "efficiency": Field("Efficiency (MFU)", "number", low=0.001, high=1),
+        "price_per_hour": Field("Price per GPU-hour", "number", low=0, high=1e6, optional=True),
+        "pue": Field("Power usage effectiveness", "number", low=1, high=10),
+        "limit_devices": Field("GPUs at hand", "count", high=1e6, optional=True),
+        "limit_days": Field("Days at hand", "number", low=0.001, high=1e6, optional=True),
+        "limit_cost": Field("Money at hand", "number", low=0, high=1e12, optional=True),
+    }
+)
 
 
 def changed(draft: Draft, name: str, text: str) -> Draft:
@@ -135,7 +137,7 @@ def _parsed(name: str, field: Field, text: str) -> str | int | float:
 
 
 def checked(draft: Draft) -> Draft:
-    """The same draft, when every field holds what it takes. Raises BadInput, naming the first that does not."""
+    """The same draft, if every field holds what it takes. Raises BadInput, naming the first that does not."""
     for name, field in FIELDS.items():
         value = getattr(draft, name)
         if value is None:
@@ -188,7 +190,9 @@ def from_table(raw: object, name: str) -> Draft:
         raise BadInput(f"{name} is not a plan file: it has no key llmplanner_plan.")
     schema = raw.pop("llmplanner_plan")
     if schema != SCHEMA:
-        raise BadInput(f"{name} is a plan file of format {schema!r}, this version reads {SCHEMA}; update LLM Planner.")
+        raise BadInput(
+            f"{name} is a plan file of format {schema!r}, this version reads {SCHEMA}; update LLM Planner."
+        )
     known = {field.name for field in fields(Draft)}
     unknown = sorted(set(raw) - known)
     if unknown:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+from platformdirs import user_config_path
 
 from llmplanner.core.errors import BadInput
 
@@ -20,6 +21,11 @@ def folder() -> Path:
     package = Path(__file__).resolve().parent
     installed = package / "resources"
     return installed if installed.is_dir() else package.parent / "resources"
+
+
+def user_folder() -> Path:
+    """Where the user's settings, plans and own data files lie."""
+    return user_config_path("llmplanner", appauthor=False)
 
 
 def load_toml(name: str, schema: type[Schema]) -> Schema:

@@ -1,4 +1,4 @@
-"""The catalogue of released models: facts with their source, a file a model, and the user's own beside them."""
+"""The catalogue of released models: facts with their source, a file a model, the user's own beside them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
