@@ -1,7 +1,7 @@
 """The architecture of a model as data: which linears, norms and embeddings it is made of, layer by layer.
 
-Every weight matrix carries the name that it has in the published checkpoint, so the tensor inventory is a walk
-over these pieces (tensors.py), and memory, FLOPs and sharding are sums over that walk.
+Every weight matrix carries the name that it has in the published checkpoint, so the tensor inventory is a
+walk over these pieces (tensors.py), and memory, FLOPs and sharding are sums over that walk.
 """
 
 from dataclasses import dataclass
@@ -53,6 +53,7 @@ class Linear:
     inputs: int
     outputs: int
     bias: bool = False
+    transposed: bool = False  # stored as inputs x outputs (GPT-2's Conv1D)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ class LatentAttention:
 
 @dataclass(frozen=True, slots=True)
 class FeedForward:
-    """A dense feed-forward block. Gated: activation(gate) * up; `inputs` are gate and up, or one fused matrix."""
+    """A dense feed-forward block. Gated: activation(gate) * up; `inputs` are gate and up, or one fused."""
 
     inputs: tuple[Linear, ...]
     output: Linear
@@ -120,7 +121,7 @@ class FeedForward:
 class Experts:
     """A mixture of experts: `count` gated feed-forwards of which each token takes `top_k`.
 
-    `expert` is one expert; its linears' names hold `{expert}`. `correction_bias` is a buffer, not a parameter.
+    `expert` is one expert; its linears' names hold `{expert}`. `correction_bias` is a buffer, no parameter.
     """
 
     router: Linear

@@ -1,0 +1,156 @@
+"""Reads a config.json, the file that states a model's architecture, and turns it into a Model."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import NoReturn
+
+from llmplanner.core.errors import BadInput
+from llmplanner.core.model import Model
+from llmplanner.models.entries import Entries, shown
+from llmplanner.models.families import DIALECTS
+from llmplanner.models.families.dialect import DEFAULTS_SOURCE, Dialect, Part
+
+MOST_BYTES = 10_000_000
+MOST_DEPTH = 64
+REMEDY = "download it again from the model's page"
+
+
+def read(path: Path) -> dict[str, object]:
+    """The entries of a config.json, or of the one in a folder. Raises BadInput."""
+    file = path / "config.json" if path.is_dir() else path
+    if not file.is_file():
+        raise BadInput(f"{file} is not there; give the path of a config.json or of the folder that holds it.")
+    try:
+        with file.open("rb") as stream:
+            return _parse(stream.read(MOST_BYTES + 1))
+    except OSError as error:
+        raise BadInput(f"{file} cannot be read: {error.strerror}.") from error
+    except RecursionError as error:
+        raise BadInput(f"{file} is not a config.json (it is nested without end); {REMEDY}.") from error
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise BadInput(f"{file} is not a whole JSON file ({error.msg}, {where}); {REMEDY}.") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{file} is not a text file in UTF-8; {REMEDY}.") from error
+    except ValueError as error:  # our own checks, and a number too long to read
+        raise BadInput(f"{file} is not a config.json ({error}); {REMEDY}.") from error
+
+
+def _parse(content: bytes) -> dict[str, object]:
+    """The table of entries in a file's bytes. Raises ValueError, RecursionError."""
+    if len(content) > MOST_BYTES:
+        raise ValueError("it is larger than 10 MB, which no config.json is")
+    parsed = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_table, parse_constant=_no_constant)
+    _check_depth(parsed)
+    if isinstance(parsed, dict):
+        return parsed
+    raise ValueError("it holds no table of entries")
+
+
+def load(path: Path) -> Model:
+    """The model that a config.json describes, named after its folder or its file. Raises BadInput."""
+    file = path / "config.json" if path.is_dir() else path
+    name = file.resolve().parent.name if file.name == "config.json" else file.stem
+    return from_config(read(file), name or file.stem, str(file))
+
+
+def from_config(config: Mapping[str, object], name: str, source: str) -> Model:
+    """The architecture that a config states. `source` says where it was read. Raises BadInput."""
+    where = source or name
+    dialect = _dialect(config, where)
+    entries = Entries(where, config, dialect.defaults, dialect.names)
+    missing = _missing_sizes(dialect, entries)
+    model = dialect.build(entries, _part(dialect, config, where))
+    notes = [where]
+    if missing:
+        notes.append(f"{', '.join(missing)}: {DEFAULTS_SOURCE}")
+    if config.get("quantization_config") is not None:
+        notes.append(f"its quantization_config is not read, weights count as {model.dtype.upper()}")
+    return replace(model, name=name, model_type=dialect.model_type, source="; ".join(notes))
+
+
+def model_types() -> tuple[str, ...]:
+    """The architectures that can be read, by the name that a config.json gives them."""
+    return tuple(DIALECTS)
+
+
+def _dialect(config: Mapping[str, object], where: str) -> Dialect:
+    model_type = config.get("model_type")
+    known = ", ".join(DIALECTS)
+    if model_type is None:
+        message = f"{where}: model_type is missing; add it, it names the architecture, one of {known}."
+        raise BadInput(message, field="model_type")
+    if not isinstance(model_type, str):
+        message = f"{where}: model_type is {shown(model_type)}; it must be one of {known}."
+        raise BadInput(message, field="model_type")
+    if model_type not in DIALECTS:
+        inner = next(
+            (key for key in ("text_config", "llm_config") if isinstance(config.get(key), dict)), None
+        )
+        hint = f"; its {inner} may be given alone as a file, for the text part" if inner else ""
+        message = (
+            f"{where}: model_type {shown(model_type)} is not supported yet; the known ones are {known}{hint}."
+        )
+        raise BadInput(message, field="model_type")
+    return DIALECTS[model_type]
+
+
+def _part(dialect: Dialect, config: Mapping[str, object], where: str) -> Part:
+    """What the class that the file names builds; the language model where it names none."""
+    names = config.get("architectures")
+    if names is None or names == []:
+        return next(iter(dialect.classes.values()))
+    if not isinstance(names, list) or not isinstance(names[0], str):
+        message = (
+            f"{where}: architectures is {shown(names)}; it must be a list of class names, or be taken out."
+        )
+        raise BadInput(message, field="architectures")
+    if names[0] not in dialect.classes:
+        known = ", ".join(dialect.classes)
+        message = (
+            f"{where}: architectures names {shown(names[0])}, which is not supported yet; known are {known}."
+        )
+        raise BadInput(message, field="architectures")
+    return dialect.classes[names[0]]
+
+
+def _missing_sizes(dialect: Dialect, entries: Entries) -> tuple[str, ...]:
+    """The sizes that the file leaves to its class's defaults. Raises BadInput where it seems cut.
+
+    Transformers writes all of a model's sizes; a shortened file, those few that differ from the class's.
+    """
+    missing = tuple(name for name in dialect.sizes if not entries.stated(name))
+    if missing and len(missing) <= len(dialect.sizes) / 2:
+        raise entries.refuse(
+            missing[0],
+            "is missing, though most sizes are there; add it, or take the file of the model's own page",
+        )
+    return missing
+
+
+def _table(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f'the entry "{twice[:40]}" stands twice')
+    return table
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not a number that JSON allows")
+
+
+def _check_depth(value: object) -> None:
+    level = [value]
+    for _ in range(MOST_DEPTH):
+        level = [
+            inner
+            for item in level
+            for inner in (item.values() if isinstance(item, dict) else item if isinstance(item, list) else ())
+        ]
+        if not level:
+            return
+    raise ValueError(f"it is nested more than {MOST_DEPTH} levels deep")
