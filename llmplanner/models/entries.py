@@ -15,7 +15,7 @@ class Entries:
     """The values of one config.json under the names that its class gives them.
 
     `names` leads from a common name to the class's own ("hidden_size" to GPT-2's "n_embd"); a file may use
-    either. `defaults` are what Transformers takes where the file is silent; None is derived from other entries.
+    either. `defaults` are what Transformers takes where the file is silent; None: derived from other entries.
     """
 
     where: str  # the file, for the sentences
