@@ -33,5 +33,5 @@ class Mixture:
         return 1.0 if self.trained is None else self.trained / self.corpus
 
 
-# Wu et al. 2023 (arXiv:2303.17564) Table 1: 363B of financial text and 345B of other; Table 4: 569B trained on
+# Wu et al. 2023 (arXiv:2303.17564): 363B tokens of finance, 345B of other text (Table 1), 569B trained on (4)
 BLOOMBERG_GPT = Mixture(domain=363e9, corpus=708.9e9, trained=569e9)
