@@ -121,7 +121,7 @@ def _missing_sizes(dialect: Dialect, entries: Entries) -> tuple[str, ...]:
 
     Transformers writes all of a model's sizes; a shortened file, those few that differ from the class's.
     """
-    missing = tuple(name for name in dialect.sizes if not entries.stated(name))
+    missing = tuple(entries.own(name) for name in dialect.sizes if not entries.stated(name))
     if missing and len(missing) <= len(dialect.sizes) / 2:
         raise entries.refuse(
             missing[0],

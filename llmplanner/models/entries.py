@@ -14,30 +14,29 @@ MOST_ROWS = 1_000_000_000  # vocabularies, positions
 class Entries:
     """The values of one config.json under the names that its class gives them.
 
-    `names` leads from a common name to the class's own ("hidden_size" to GPT-2's "n_embd"); a file may use
-    either. `defaults` are what Transformers takes where the file is silent; None: derived from other entries.
+    `names` leads from a common name to the class's own, the one that it writes first ("hidden_size" to
+    GPT-2's "n_embd"); a file may use any of them. `defaults` are what Transformers takes where the file is
+    silent; what is None there is derived from other entries.
     """
 
     where: str  # the file, for the sentences
     values: Mapping[str, object]
     defaults: Mapping[str, object]
-    names: Mapping[str, str]
+    names: Mapping[str, tuple[str, ...]]
 
     def stated(self, name: str) -> bool:
         """Whether the file itself holds the entry."""
-        return self.values.get(name) is not None or self.values.get(self.own(name)) is not None
+        return self.values.get(self.own(name)) is not None
 
     def own(self, name: str) -> str:
-        """The class's own name of an entry."""
-        return self.names.get(name, name)
+        """The name under which the file holds the entry; where it does not, the class's own."""
+        names = (*self.names.get(name, ()), name)
+        return next((key for key in names if key in self.values), names[0])
 
     def raw(self, name: str) -> object:
         """The entry as it stands in the file, or the class's default; None where neither has a value."""
         own = self.own(name)
-        for key in (own, name):
-            if key in self.values:
-                return self.values[key]
-        return self.defaults.get(own)
+        return self.values[own] if own in self.values else self.defaults.get(own)
 
     def refuse(self, name: str, problem: str) -> BadInput:
         """The exception that names the file, the entry and what to do."""

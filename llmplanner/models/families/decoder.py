@@ -60,6 +60,7 @@ class DecoderData:
     norm: NormKind
     activation: str  # the entry's name
     gated: bool
+    feed_forward_width: str | None = "intermediate_size"  # the entry; without one, 4 x hidden
     head: str = "lm_head"
     input_bias: Flag = False
     output_bias: Flag = False
@@ -84,6 +85,7 @@ class DecoderData:
     refused: tuple[tuple[str, str], ...] = ()  # entries that, where true, make another model
     post_norm: str | None = None  # OPT: the entry that, where false, puts norms after the sums
     projection: str | None = None  # OPT: the embedding's width, with projections where it differs
+    unnormed: str | None = None  # OPT: the entry that, where true, takes the final norm away
 
 
 def build(data: DecoderData, entries: Entries, part: Part) -> Model:
@@ -96,7 +98,8 @@ def build(data: DecoderData, entries: Entries, part: Part) -> Model:
     width = hidden if data.projection is None else entries.optional_size(data.projection) or hidden
     body = data.body if part is Part.LANGUAGE_MODEL else ""
     post_norm = data.post_norm is not None and not entries.flag(data.post_norm)
-    final_norm = None if post_norm else _norm(data, entries, body + data.final_norm, hidden)
+    bare = post_norm or (data.unnormed is not None and entries.flag(data.unnormed))
+    final_norm = None if bare else _norm(data, entries, body + data.final_norm, hidden)
     context = entries.optional_size("max_position_embeddings", MOST_ROWS)
     positions: tuple[Embedding, ...] = ()
     if data.positions is not None:
@@ -231,7 +234,8 @@ def _rotary(data: DecoderData, entries: Entries, dim: int) -> int:
 
 def _feed_forward(data: DecoderData, entries: Entries) -> FeedForward:
     hidden = entries.size("hidden_size")
-    width = entries.optional_size("intermediate_size") or 4 * hidden
+    stated = entries.optional_size(data.feed_forward_width) if data.feed_forward_width else None
+    width = stated or 4 * hidden
     bias = _flag(entries, data.feed_forward_bias)
     fused = data.gated and len(data.feed_forward_inputs) == 1
     return FeedForward(

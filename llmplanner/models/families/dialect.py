@@ -28,12 +28,12 @@ class Dialect:
 
     model_type: str
     defaults: Mapping[str, object]  # by the class's own names; source: DEFAULTS_SOURCE
-    sizes: tuple[str, ...]  # own names
+    sizes: tuple[str, ...]  # common names
     classes: Mapping[
         str, Part
     ]  # by the name in `architectures`; the first is taken where the file names none
     build: Callable[[Entries, Part], Model]
-    names: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 ACTIVATIONS = {

@@ -47,7 +47,7 @@ MISTRAL = replace(LLAMA, input_bias=False, output_bias=False, feed_forward_bias=
 MIXTRAL = replace(
     MISTRAL,
     mixture=MixtureKeys(
-        count="num_local_experts",
+        count="num_experts",
         width="intermediate_size",
         router="block_sparse_moe.gate",
         gate="block_sparse_moe.experts.{expert}.w1",
@@ -144,7 +144,7 @@ DEEPSEEK = replace(
     feed_forward_bias=False,
     attention=latent_attention,
     mixture=MixtureKeys(
-        count="n_routed_experts",
+        count="num_experts",
         width="moe_intermediate_size",
         router="mlp.gate",
         sparse=_deepseek_sparse,
@@ -177,7 +177,7 @@ def _defaults(
 
 
 def _dialect(
-    model_type: str, stem: str, data: DecoderData, defaults: Mapping[str, object], **names: str
+    model_type: str, stem: str, data: DecoderData, defaults: Mapping[str, object], **names: tuple[str, ...]
 ) -> Dialect:
     body = "Gemma3TextModel" if stem == "Gemma3" else f"{stem}Model"
     classes = {f"{stem}ForCausalLM": Part.LANGUAGE_MODEL, body: Part.BODY}
@@ -197,7 +197,7 @@ DIALECTS = (
         "Mixtral",
         MIXTRAL,
         _defaults((32, 4096, 32, 14336, 32000), 8, 131072, num_experts_per_tok=2, num_local_experts=8),
-        num_experts="num_local_experts",
+        num_experts=("num_local_experts",),
     ),
     _dialect("qwen2", "Qwen2", QWEN2, _defaults((32, 4096, 32, 22016, 151936), 32, 32768, **_QWEN_WINDOW)),
     _dialect(
@@ -220,7 +220,7 @@ DIALECTS = (
             num_local_experts=128,
             **_QWEN_WINDOW,
         ),
-        num_experts="num_local_experts",
+        num_experts=("num_local_experts",),
     ),
     _dialect(
         "gemma",
@@ -280,6 +280,6 @@ DIALECTS = (
             num_experts_per_tok=8,
             first_k_dense_replace=3,
         ),
-        num_local_experts="n_routed_experts",
+        num_experts=("n_routed_experts", "num_local_experts"),
     ),
 )
