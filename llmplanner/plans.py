@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 
@@ -120,9 +121,9 @@ def changed(draft: Draft, name: str, text: str) -> Draft:
     field = FIELDS.get(name)
     if field is None:
         raise BadInput(f"There is no field {name!r} in a plan; there are {', '.join(FIELDS)}.", name)
-    if field.optional and text.strip().lower() in {"", "auto", "none"}:
-        return replace(draft, **{name: None})
-    return checked(replace(draft, **{name: _parsed(name, field, text)}))
+    left_out = field.optional and text.strip().lower() in {"", "auto", "none"}
+    entry: dict[str, Any] = {name: None if left_out else _parsed(name, field, text)}
+    return checked(replace(draft, **entry))
 
 
 def _parsed(name: str, field: Field, text: str) -> str | int | float:
@@ -131,9 +132,10 @@ def _parsed(name: str, field: Field, text: str) -> str | int | float:
     if parse is None:
         return text.strip() if field.kind == "text" else text.strip().lower()
     try:
-        return parse(text)
+        value = parse(text)
     except BadInput as error:
         raise BadInput(f"{field.label}: {error}", name) from error
+    return value if isinstance(value, int) else float(value)
 
 
 def checked(draft: Draft) -> Draft:

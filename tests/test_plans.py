@@ -1,0 +1,123 @@
+"""Plan files: what is written comes back, what is broken says so, nothing half-written stays."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmplanner.core.errors import BadInput
+from llmplanner.plans import FIELDS, Draft, changed, read, write
+
+
+def test_a_plan_comes_back_as_it_was(tmp_path: Path) -> None:
+    draft = Draft(model="some/config.json", config={"model_type": "llama", "layers": [1]}, batch=7, tp=2)
+    path = tmp_path / "new folder" / "a plan.llmplan.json"
+    write(path, draft)
+    assert read(path) == draft
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+@given(context=st.integers(1, 10**9), efficiency=st.floats(0.001, 1), count=st.none() | st.integers(1, 10**6))
+def test_numbers_survive_the_file(
+    tmp_path_factory: pytest.TempPathFactory, context: int, efficiency: float, count: int | None
+) -> None:
+    path = tmp_path_factory.mktemp("plans") / "plan.json"
+    draft = Draft(context=context, efficiency=efficiency, count=count)
+    write(path, draft)
+    assert read(path) == draft
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "not whole JSON"),
+        ('{"llmplanner_plan": 1, "batch"', "not whole JSON"),
+        ("[" * 100_000, "not a plan file"),
+        ("[]", "llmplanner_plan"),
+        ('{"llmplanner_plan": 2}', "update LLM Planner"),
+        ('{"llmplanner_plan": 1, "colour": 3}', "colour"),
+        ('{"llmplanner_plan": 1, "batch": "many"}', "batch"),
+        ('{"llmplanner_plan": 1, "batch": -4}', "Sequences at once cannot be -4"),
+        ('{"llmplanner_plan": 1, "task": "dance"}', "it takes serve, finetune, pretrain"),
+        ('{"llmplanner_plan": 1, "efficiency": 7}', "Efficiency"),
+    ],
+)
+def test_a_broken_plan_file_says_what_is_wrong(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "broken.llmplan.json"
+    path.write_text(text)
+    with pytest.raises(BadInput) as caught:
+        read(path)
+    assert path.name in str(caught.value)
+    assert words in str(caught.value)
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "large.llmplan.json"
+    with path.open("wb") as file:
+        file.truncate(200_000_000)
+    with pytest.raises(BadInput, match="too large"):
+        read(path)
+
+
+def test_a_folder_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    with pytest.raises(BadInput, match="cannot be written"):
+        write(blocked / "plan.json", Draft())
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "plan.json"
+    write(path, Draft(batch=3))
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("llmplanner.plans.os.fsync", full)
+    with pytest.raises(BadInput, match="No space left"):
+        write(path, Draft(batch=4))
+    assert json.loads(path.read_text())["batch"] == 3
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("context", "32k", 32_768),
+        ("tokens", "1.4T", 1_400_000_000_000),
+        ("tokens", "auto", None),
+        ("efficiency", "0,35", 0.35),
+        ("weights", "INT8", "int8"),
+        ("model", " llama-2-7b ", "llama-2-7b"),
+    ],
+)
+def test_a_field_takes_what_a_person_types(name: str, text: str, value: object) -> None:
+    assert getattr(changed(Draft(), name, text), name) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("batch", "-1"),
+        ("batch", "0"),
+        ("batch", "two"),
+        ("batch", "nan"),
+        ("zero", "4"),
+        ("context", "1e30"),
+        ("efficiency", "0"),
+        ("task", "sing"),
+        ("no_such_field", "1"),
+    ],
+)
+def test_a_wrong_entry_names_its_field(name: str, text: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        changed(Draft(), name, text)
+    assert caught.value.field == name
+
+
+def test_every_field_of_the_table_is_one_of_the_draft() -> None:
+    draft = Draft()
+    assert all(hasattr(draft, name) for name in FIELDS)
