@@ -31,9 +31,10 @@ class Axis:
     names: tuple[str, ...] = ()
     visible: bool = True
     grid: bool = True
+    down: bool = False  # y grows downwards, as the rows of a table do
 
 
-HIDDEN = Axis("", visible=False, grid=False)
+HIDDEN = Axis("", visible=False, grid=False, down=True)  # for cells and words: rows are counted from the top
 
 
 @dataclass(frozen=True, slots=True)

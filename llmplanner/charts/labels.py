@@ -1,0 +1,153 @@
+"""Where names go: on limits, on curves, beside points. What finds no room is left to hover."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from PySide6.QtCore import QPointF, QRectF
+from PySide6.QtGui import QColor
+
+from llmplanner.charts.canvas import LABEL, SMALL, STRONG, Canvas, Style, text_height, text_width
+from llmplanner.charts.figure import Rule
+from llmplanner.charts.layout import Span
+
+MOST_RULES = 4  # limits named above one plot
+BUCKET = 8.0  # pixels: curves are remembered in squares of this size
+ANCHORS = (  # direction from the point, anchor of the text; the best places first
+    ((1, 0), (0.0, 0.5)),
+    ((-1, 0), (1.0, 0.5)),
+    ((0, -1), (0.5, 1.0)),
+    ((0, 1), (0.5, 0.0)),
+    ((0.7, -0.7), (0.0, 0.85)),
+    ((0.7, 0.7), (0.0, 0.15)),
+    ((-0.7, -0.7), (1.0, 0.85)),
+    ((-0.7, 0.7), (1.0, 0.15)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleName:
+    """A vertical limit's name above the plot: its line's x, its row (0 is the lowest), and its extent."""
+
+    rule: Rule
+    x: float
+    row: int
+    left: float
+    right: float
+
+    def touches(self, other: "RuleName") -> bool:
+        """Whether the names, or a name and the other's line, come too close."""
+        if self.row == other.row:
+            return self.left < other.right + 10 and other.left < self.right + 10
+        lower, upper = (self, other) if self.row < other.row else (other, self)
+        return lower.left - 4 < upper.x < lower.right + 4
+
+
+def rule_names(rules: Iterable[Rule], span: Span, area: QRectF) -> tuple[RuleName, ...]:
+    """Names of vertical limits in as few rows as do without touching."""
+    inside = [(rule, x) for rule in rules if rule.label and (x := span.at(rule.value)) is not None]
+    wanted = sorted(
+        ((r, x) for r, x in inside if span.start - 1 <= x <= span.end + 1), key=lambda pair: pair[1]
+    )
+    for rows in (1, 2, 3):
+        found = _arrange(wanted[:MOST_RULES], (), rows, area)
+        if found is not None:
+            return found
+    return ()
+
+
+def rule_rows(rules: Iterable[Rule], span: Span, area: QRectF) -> int:
+    """How many rows the names take."""
+    return max((name.row + 1 for name in rule_names(rules, span, area)), default=0)
+
+
+def _arrange(
+    wanted: Sequence[tuple[Rule, float]], done: tuple[RuleName, ...], rows: int, area: QRectF
+) -> tuple[RuleName, ...] | None:
+    """The first arrangement of all names in which none touches another; None if there is none."""
+    if not wanted:
+        return done
+    (rule, x), *rest = wanted
+    for name in _choices(rule, x, rows):
+        if area.left() <= name.left and name.right <= area.right() and not any(map(name.touches, done)):
+            found = _arrange(rest, (*done, name), rows, area)
+            if found is not None:
+                return found
+    return None
+
+
+def _choices(rule: Rule, x: float, rows: int) -> Iterator[RuleName]:
+    width = text_width(rule.label, LABEL)
+    for row in range(rows):
+        for left in (x - width / 2, x - width, x):
+            yield RuleName(rule, x, row, left, left + width)
+
+
+class Trail:
+    """Which small squares of the picture a curve runs through, so that labels can keep off it."""
+
+    def __init__(self) -> None:
+        self._squares: set[tuple[int, int]] = set()
+
+    def add(self, points: Sequence[QPointF]) -> None:
+        """A curve's pixels, in order."""
+        for before, after in itertools.pairwise(points):
+            dx, dy = after.x() - before.x(), after.y() - before.y()
+            steps = min(2000, max(1, int(max(abs(dx), abs(dy)) / (BUCKET / 2))))
+            for step in range(steps + 1):
+                x, y = before.x() + dx * step / steps, before.y() + dy * step / steps
+                self._squares.add((int(x // BUCKET), int(y // BUCKET)))
+
+    def crossings(self, rect: QRectF) -> int:
+        """How much of the curves lies under a rectangle."""
+        columns = range(int(rect.left() // BUCKET), int(rect.right() // BUCKET) + 1)
+        rows = range(int(rect.top() // BUCKET), int(rect.bottom() // BUCKET) + 1)
+        return sum((column, row) in self._squares for column in columns for row in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A label to be placed at a point."""
+
+    text: str
+    x: float
+    y: float
+    colour: QColor | str
+    away: float  # pixels from the point's middle to the text
+    style: Style = SMALL
+
+
+def name_points(canvas: Canvas, within: QRectF, names: Iterable[Name], trail: Trail) -> None:
+    """Places labels beside their points, in the order given, where they touch nothing; the rest is left."""
+    for name in names:
+        places = []
+        for order, ((dx, dy), anchor) in enumerate(ANCHORS):
+            x, y = name.x + dx * name.away, name.y + dy * name.away
+            rect = canvas.box(name.text, x, y, name.style, anchor)
+            if within.contains(rect) and canvas.is_free(rect.adjusted(-2, 0, 2, 0)):
+                places.append((trail.crossings(rect), order, x, y, anchor))
+        if places:
+            crossings, _, x, y, anchor = min(places)
+            canvas.text(name.text, x, y, name.style, name.colour, anchor, ground=crossings > 0)
+
+
+def name_curve(
+    canvas: Canvas, within: QRectF, text: str, curve: Sequence[QPointF], colour: QColor | str, trail: Trail
+) -> None:
+    """Writes a curve's name beside it, near its right end if there is room."""
+    inside = [point for point in curve if within.contains(point)]
+    if not inside:
+        return
+    height = text_height(STRONG)
+    places = []
+    for order, share in enumerate((1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0)):
+        point = inside[round(share * (len(inside) - 1))]
+        for anchor in ((0.0, 1.0), (1.0, 1.0), (0.0, 0.0), (1.0, 0.0), (0.5, 1.0), (0.5, 0.0)):
+            x = point.x() + (6 if anchor[0] == 0 else -6 if anchor[0] == 1 else 0)
+            y = point.y() + (0.3 * height if anchor[1] == 0 else -0.3 * height)
+            rect = canvas.box(text, x, y, STRONG, anchor)
+            if within.contains(rect) and canvas.is_free(rect.adjusted(-3, -1, 3, 1)):
+                places.append((trail.crossings(rect) + 0.5 * order, x, y, anchor))
+    if places:
+        _, x, y, anchor = min(places)
+        canvas.text(text, x, y, STRONG, colour, anchor, ground=True)
