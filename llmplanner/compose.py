@@ -25,7 +25,7 @@ from llmplanner.core.tensors import parameters
 from llmplanner.gpus import catalogue as gpu_catalogue
 from llmplanner.models import catalogue as model_catalogue
 from llmplanner.models import config as model_config
-from llmplanner.plans import Draft
+from llmplanner.plans import Draft, checked
 from llmplanner.resources import user_folder
 
 TOKENS_PER_PARAMETER = (
@@ -116,7 +116,7 @@ def split_of(draft: Draft) -> Split:
 
 def plan_of(draft: Draft, model: Model, machine: Machine) -> Plan:
     """The core's plan. Raises BadInput, naming the field that cannot be used as it is."""
-    weights = format_named(draft.weights or model.dtype)
+    weights = format_named(checked(draft).weights or model.dtype)
     workload = _serve(draft, model, weights) if draft.task == "serve" else _train(draft, model)
     return Plan(model, workload, machine, split_of(draft), weights)
 
