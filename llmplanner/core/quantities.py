@@ -13,6 +13,7 @@ and 1,024^2, as those who release models name them: "32k" is 32,768 tokens there
 import math
 import re
 from collections.abc import Mapping
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from types import MappingProxyType
 
@@ -239,15 +240,19 @@ def _shown(text: str) -> str:
 # Writing
 
 
-def significant(number: float, digits: int = 3) -> str:
+def significant(number: float | Fraction, digits: int = 3) -> str:
     """A number to so many significant digits, without trailing zeros: 3.14, 1,230, 9.7e-4, 5.88e23."""
-    if number == 0 or not math.isfinite(number):
-        return "0" if number == 0 else str(number)
-    mantissa, _, exponent = f"{number:.{digits - 1}e}".partition("e")
-    power = int(exponent)
-    if not -3 <= power <= 5:  # noqa: PLR2004 - what reads well written out
-        return f"{_trimmed(mantissa)}e{power}"
-    return _trimmed(f"{float(f'{mantissa}e{power}'):,.{max(digits - 1 - power, 0)}f}")
+    if isinstance(number, float) and not math.isfinite(number):
+        return str(number)
+    if number == 0:
+        return "-0" if math.copysign(1, number) < 0 else "0"
+    exact = Fraction(number)
+    with localcontext(prec=digits):
+        rounded = Decimal(exact.numerator) / Decimal(exact.denominator)
+    power = rounded.adjusted()
+    if not -3 <= power <= max(5, digits - 1):  # noqa: PLR2004 - what reads well written out
+        return f"{_trimmed(f'{rounded.scaleb(-power):f}')}e{power}"
+    return _trimmed(f"{rounded:,f}")
 
 
 def exact_text(number: int) -> str:

@@ -177,6 +177,8 @@ def test_texts_on_screen() -> None:
         "$0.45", "$12.30", "$1,234", "$4.6M", "-$2.00"]  # fmt: skip
     assert [context_text(each) for each in (512, 1024, 32_768, 1_048_576, 32_000)] == [
         "512", "1k", "32k", "1M", "32,000"]  # fmt: skip
+    assert significant(Fraction(10) ** 400, 4) == "1e400"
+    assert significant(Fraction("3.1415927410125732421875"), 10) == "3.141592741"
     assert [significant(each) for each in (0, 9.68e-4, 0.5, 999.9, 1e-8)] == [
         "0",
         "9.68e-4",
