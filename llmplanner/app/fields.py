@@ -6,16 +6,25 @@ from types import MappingProxyType
 
 from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QWheelEvent
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QSlider, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QComboBox,
+    QCompleter,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QSlider,
+    QVBoxLayout,
+    QWidget,
+)
 
 from llmplanner import plans
 from llmplanner.core.errors import BadInput
-from llmplanner.core.quantities import parse_count, parse_tokens, parse_value
+from llmplanner.core.quantities import parse_amount, parse_count, parse_tokens
 
 ENTRY_WIDTH = 92  # px of the entry beside a slider
 PAGE = 8  # stops that Page Up moves a slider: one power of two
 PARSERS: Mapping[str, Callable[[str], int | float]] = MappingProxyType(
-    {"count": parse_count, "tokens": parse_tokens, "number": parse_value}
+    {"count": parse_count, "tokens": parse_tokens, "number": parse_amount}
 )
 
 
@@ -46,6 +55,10 @@ class Field(QWidget):
         control.setAccessibleName(label)
         control.setAccessibleDescription(tip)
         control.setToolTip(tip)
+
+    def show_value(self, value: object) -> None:
+        """Shows a value that came from elsewhere."""
+        raise NotImplementedError
 
     def show_problem(self, sentence: str) -> None:
         """Marks this field and says why; an empty sentence takes the mark away."""
@@ -145,6 +158,69 @@ class ChoiceField(Field):
             self.box.setCurrentIndex(self.box.findData(value))
 
 
+class SearchField(Field):
+    """One of many named values, found by typing a part of the name.
+
+    `entered` carries the value of the chosen name, or the typed text itself where no name has it.
+    """
+
+    def __init__(self, label: str, tip: str) -> None:
+        self.box = QComboBox()
+        super().__init__(label, tip, self.box)
+        self.box.setEditable(True)
+        self.box.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.box.setMinimumContentsLength(8)
+        self.box.setMaxVisibleItems(16)
+        self.box.installEventFilter(_NO_WHEEL)
+        finder = QCompleter(self.box.model(), self.box)
+        finder.setCompletionMode(QCompleter.CompletionMode.PopupCompletion)
+        finder.setFilterMode(Qt.MatchFlag.MatchContains)
+        finder.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        self.entry = QLineEdit()
+        self.box.setLineEdit(self.entry)
+        self.box.setCompleter(finder)
+        self._shown = ""
+        self.box.activated.connect(self._choose)
+        self.entry.editingFinished.connect(self._read)
+
+    def offer(self, choices: Iterable[tuple[object, str]]) -> None:
+        """Replaces what can be chosen; what is shown stays."""
+        with QSignalBlocker(self.box):
+            self.box.clear()
+            for value, text in choices:
+                self.box.addItem(text, value)
+            self._show()
+
+    def _choose(self, index: int) -> None:
+        if index >= 0 and self.box.itemText(index) != self._shown:
+            self.entered.emit(self.box.itemData(index))
+
+    def _read(self) -> None:
+        text = self.box.currentText().strip()
+        if text == self._shown or not text:
+            self._show()
+            self.show_problem("")
+            return
+        names = [self.box.itemText(index) for index in range(self.box.count())]
+        if text in names:
+            return  # the box itself reports a whole name
+        found = [index for index, name in enumerate(names) if text.casefold() in name.casefold()]
+        self.entered.emit(self.box.itemData(found[0]) if len(found) == 1 else text)
+
+    def show_value(self, value: object) -> None:
+        """Shows the name of a value that came from elsewhere."""
+        self.show_problem("")
+        self._shown = str(value)
+        with QSignalBlocker(self.box):
+            self._show()
+
+    def _show(self) -> None:
+        self.box.setCurrentIndex(self.box.findText(self._shown))
+        self.box.setEditText(self._shown)
+        self.entry.setCursorPosition(0)
+
+
 class SliderField(Field):
     """A count on a logarithmic slider, with an entry beside it that takes any value in range.
 
@@ -211,9 +287,9 @@ class SliderField(Field):
         else:
             self.entered.emit(value)
 
-    def show_value(self, value: int) -> None:
+    def show_value(self, value: object) -> None:
         """Shows a value that came from elsewhere."""
-        self._value = value
+        self._value = value if isinstance(value, int) else self._low
         self.show_problem("")
         self._show_text()
         with QSignalBlocker(self.slider):

@@ -10,6 +10,11 @@ from llmplanner.charts.palette import DARK, LIGHT, Theme
 from llmplanner.resources import folder
 
 Choice = Literal["system", "light", "dark"]
+THEME_CHOICES: tuple[tuple[Choice, str], ...] = (
+    ("system", "As the &system"),
+    ("light", "&Light"),
+    ("dark", "&Dark"),
+)
 FAMILIES = ["Inter", "Segoe UI", "SF Pro Text", "DejaVu Sans"]
 POINTS = 10.0
 MIDDLE = 128  # lightness between a dark and a light palette

@@ -1,0 +1,112 @@
+"""Which GPUs: this computer's or the catalogue's, how many, and how the work is split over them."""
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
+
+from llmplanner import plans
+from llmplanner.app.cards import note
+from llmplanner.app.fields import ChoiceField, CountField, SearchField
+from llmplanner.app.panels import Panel
+from llmplanner.app.session import Session, State
+from llmplanner.compose import split_of
+from llmplanner.core.machine import Device
+
+GIB = 2**30
+ZERO = (
+    (0, "0: nothing is split"),
+    (1, "1: optimizer state"),
+    (2, "2: and gradients"),
+    (3, "3: and weights"),
+)
+
+
+class MachinePanel(Panel):
+    """The GPU, its count and the split. `refresh` asks for another look at this computer's cards."""
+
+    refresh = Signal()
+
+    def __init__(self, session: Session) -> None:
+        super().__init__("Machine")
+        self._session = session
+        self._gpu = SearchField(
+            "GPU", "A card of this computer, or one of the catalogue: type a part of its name."
+        )
+        self._count = CountField(plans.Field("GPUs", "count", high=1_000_000), "How many of these GPUs.")
+        self._tensor = CountField(
+            plans.Field("Tensor parallel", "count", high=1_000_000),
+            "GPUs that share every layer by dividing heads and feed-forward. The rest works on other data.",
+        )
+        self._zero = ChoiceField(
+            "ZeRO stage",
+            "What data-parallel GPUs divide among themselves instead of each keeping it all.",
+            ZERO,
+        )
+        self.fields = {"gpu": self._gpu, "count": self._count, "tp": self._tensor, "zero": self._zero}
+        self._about = note()
+        look = QPushButton("Look again")
+        look.setToolTip("Reads this computer's GPUs and their free memory once more.")
+        look.clicked.connect(self.refresh)
+        self.look = look
+        self._lay_out()
+        self._gpu.entered.connect(lambda gpu: session.edit(gpu=gpu))
+        self._count.entered.connect(self._ask_count)
+        self._tensor.entered.connect(lambda size: self._split(split_of(session.state.draft).devices, size))
+        self._zero.entered.connect(lambda stage: session.edit(zero=stage))
+
+    def _lay_out(self) -> None:
+        self.rows.addWidget(self._gpu)
+        self.rows.addWidget(self._about)
+        again = QWidget()
+        row = QHBoxLayout(again)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.look)
+        row.addStretch()
+        self.rows.addWidget(again)
+        for field in (self._count, self._tensor, self._zero):
+            self.rows.addWidget(field)
+
+    def offer(self, local: tuple[Device, ...], catalogue: tuple[tuple[object, str], ...]) -> None:
+        """Takes what can be chosen: this computer's cards, then (id, name) of the catalogue."""
+        here: list[tuple[object, str]] = []
+        if local:
+            best = max(local, key=lambda device: device.memory_free or 0)
+            here.append(("local", f"This computer · {best.name}"))
+        if len(local) > 1:
+            here += [(device.uuid, f"{device.name} · {device.uuid}") for device in local if device.uuid]
+        self._gpu.offer((*here, *catalogue))
+
+    def show_state(self, state: State) -> None:
+        """Shows a plan's machine. Emits nothing."""
+        draft, plan = state.draft, state.plan
+        device = plan.machine.devices[0]
+        title = f"This computer · {device.name}" if draft.gpu == "local" else device.name
+        self._gpu.show_value(title)
+        self._about.setText(_about(device))
+        self._count.show_value(plan.split.devices)
+        self._tensor.show_value(plan.split.tensor)
+        self._tensor.setVisible(plan.split.devices > 1)
+        self._zero.show_value(draft.zero)
+        self._zero.setVisible(plan.split.data > 1 and draft.task != "serve")
+
+    def _ask_count(self, devices: int) -> None:
+        tensor = self._session.state.plan.split.tensor
+        if self._session.state.draft.task == "serve":
+            self._split(devices, devices)
+        else:
+            self._split(devices, tensor if devices % tensor == 0 else 1)
+
+    def _split(self, devices: int, tensor: int) -> None:
+        if devices % tensor:
+            self._tensor.show_problem(f"{devices:,} GPUs cannot be shared out in groups of {tensor:,}.")
+            return
+        self._session.edit(count=devices, dp=devices // tensor, tp=tensor)
+
+
+def _about(device: Device) -> str:
+    """One line on a card: what it holds, and what of it is free."""
+    if device.memory_total is None:
+        return "No GPU was seen here. Choose one of the catalogue by a part of its name."
+    total = f"{device.memory_total / GIB:,.2f} GiB"
+    if device.memory_free is None:
+        return f"{total} on the card, with nothing on it"
+    return f"{device.memory_free / GIB:,.2f} of {total} free now"

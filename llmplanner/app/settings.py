@@ -1,0 +1,95 @@
+"""What the window remembers between starts: its size, its theme, the last plan; and where the log lies."""
+
+import logging
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import get_args
+
+import platformdirs
+from PySide6.QtCore import QByteArray, QSettings
+
+from llmplanner.app.theme import Choice
+from llmplanner.core.errors import BadInput
+from llmplanner.plans import SUFFIX, Draft, read, write
+
+NAME = "llmplanner"
+LOG_BYTES = 500_000  # of each of two log files
+
+
+class Settings:
+    """Kept in `folder`: settings.ini and the last plan. A file that cannot be used counts as absent."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or platformdirs.user_config_path(NAME)
+        self.file = self.folder / "settings.ini"
+        self.last_plan = self.folder / f"last{SUFFIX}"
+        self._ini = QSettings(str(self.file), QSettings.Format.IniFormat)
+
+    @property
+    def theme(self) -> Choice:
+        """The chosen theme."""
+        stored = self._ini.value("theme", "system")
+        return next((choice for choice in get_args(Choice) if choice == stored), "system")
+
+    @theme.setter
+    def theme(self, choice: Choice) -> None:
+        self._ini.setValue("theme", choice)
+
+    @property
+    def geometry(self) -> QByteArray:
+        """The window's place and size as Qt saves it; empty at first."""
+        stored = self._ini.value("geometry", QByteArray())
+        return stored if isinstance(stored, QByteArray) else QByteArray()
+
+    @geometry.setter
+    def geometry(self, geometry: QByteArray) -> None:
+        self._ini.setValue("geometry", geometry)
+
+    @property
+    def folder_of_plans(self) -> str:
+        """Where plans were last opened or saved."""
+        return str(self._ini.value("folder", str(Path.home())))
+
+    @folder_of_plans.setter
+    def folder_of_plans(self, folder: str) -> None:
+        self._ini.setValue("folder", folder)
+
+    def load_plan(self) -> Draft | None:
+        """The last plan, or None where there is none that can be read."""
+        try:
+            return read(self.last_plan) if self.last_plan.exists() else None
+        except BadInput as error:
+            logging.getLogger(__name__).warning("%s", error)
+            return None
+
+    def save_plan(self, draft: Draft) -> None:
+        """Keeps the plan for the next start. A folder that cannot be written is noted in the log."""
+        try:
+            write(self.last_plan, draft)
+        except BadInput as error:
+            logging.getLogger(__name__).warning("%s", error)
+
+    def reset(self) -> None:
+        """Forgets everything."""
+        self._ini.clear()
+        self._ini.sync()
+        self.last_plan.unlink(missing_ok=True)
+
+
+def log_file() -> Path:
+    """Where the log lies."""
+    return platformdirs.user_log_path(NAME) / "llmplanner.log"
+
+
+def start_log() -> None:
+    """Writes warnings and errors to the log file; without a writable folder, to standard error alone."""
+    path = log_file()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler: logging.Handler = RotatingFileHandler(
+            path, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8"
+        )
+    except OSError:
+        handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(handler)

@@ -1,0 +1,89 @@
+"""The answer on top: one sentence, a symbol, a word and a colour, why, and what to do about it."""
+
+from PySide6.QtCore import Qt, Signal, SignalInstance
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout
+
+from llmplanner.app.session import State
+from llmplanner.app.theme import GAP, INSET
+from llmplanner.core.quantities import GIB
+from llmplanner.core.verdict import Judgement
+
+SYMBOLS = {"fits": "✓", "tight": "≈", "no": "✕", "unknown": "?"}
+WORDS = {"fits": "Fits", "tight": "Tight", "no": "Does not fit", "unknown": "Cannot tell"}
+
+
+class VerdictBar(QFrame):
+    """The verdict, the change that helps most, and the two actions."""
+
+    make_it_fit = Signal()
+    export = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setProperty("card", True)
+        self._symbol = QLabel()
+        self._symbol.setFixedWidth(28)
+        self._symbol.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._symbol.setProperty("role", "big")
+        self.sentence = QLabel()
+        self.sentence.setProperty("role", "big")
+        self.why = QLabel()
+        self.why.setProperty("role", "mute")
+        self.hint = QLabel()
+        self.hint.setProperty("role", "mute")
+        words = QVBoxLayout()
+        words.setSpacing(2)
+        for label in (self.sentence, self.why, self.hint):
+            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            words.addWidget(label)
+        self.fit = _button(
+            "Make it fit…", "Lists changes of the plan, and what each would need.", self.make_it_fit
+        )
+        self.export_button = _button(
+            "Export…", "Writes the chart of this page as a picture or a table.", self.export
+        )
+        line = QHBoxLayout(self)
+        line.setContentsMargins(INSET, GAP, INSET, GAP)
+        line.setSpacing(GAP)
+        line.addWidget(self._symbol)
+        line.addLayout(words, 1)
+        line.addWidget(self.fit)
+        line.addWidget(self.export_button)
+
+    def show_state(self, state: State) -> None:
+        """Shows a verdict. The hint of before is taken away."""
+        verdict = state.verdict
+        judged = verdict.now if verdict.now.state != "unknown" else verdict.empty
+        self.sentence.setText(headline(judged, free=judged is verdict.now))
+        self.why.setText(verdict.message)
+        self.hint.setText(" ")
+        self._symbol.setText(SYMBOLS[judged.state])
+        self._symbol.setAccessibleName(WORDS[judged.state])
+        if self._symbol.property("verdict") != judged.state:
+            for label in (self._symbol, self.sentence):
+                label.setProperty("verdict", judged.state)
+                label.style().unpolish(label)
+                label.style().polish(label)
+
+    def show_hint(self, text: str) -> None:
+        """Says which change helps most."""
+        self.hint.setText(text or " ")
+
+
+def headline(judged: Judgement, *, free: bool) -> str:
+    """The verdict as a person would say it."""
+    word = WORDS[judged.state]
+    if judged.available_bytes is None:
+        return f"{word}: the memory of the GPU is not known"
+    needed, available = judged.needed_bytes / GIB, judged.available_bytes / GIB
+    place = "free now" if free else "on the empty card"
+    if judged.state == "no":
+        return f"{word}: needs {needed:,.2f} GiB, {available:,.2f} {place}"
+    return f"{word}: {needed:,.2f} of {available:,.2f} GiB {place}"
+
+
+def _button(text: str, tip: str, signal: SignalInstance) -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    button.clicked.connect(signal)
+    return button

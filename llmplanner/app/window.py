@@ -1,0 +1,237 @@
+"""The window: the plan at the left, the verdict on top, four pages, and what runs in the status bar."""
+
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from typing import cast
+
+from PySide6.QtCore import QTimer, Signal
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QMainWindow, QTabWidget, QVBoxLayout, QWidget
+
+from llmplanner.app.jobs import Job
+from llmplanner.app.menu import LINE, Entry, add_choice, add_menu
+from llmplanner.app.plan_pane import PlanPane
+from llmplanner.app.session import Session, State
+from llmplanner.app.settings import Settings
+from llmplanner.app.status import Status
+from llmplanner.app.tabs import Tab
+from llmplanner.app.theme import GAP, MARGIN, THEME_CHOICES, Choice, Looks
+from llmplanner.app.verdict_bar import VerdictBar
+
+FIRST_SIZE = (1280, 800)
+SAVE_DELAY = 800  # ms from the last change to the saved plan
+
+PAGES = (
+    ("Memory", "llmplanner.app.tabs.memory", "MemoryTab"),
+    ("Quantization", "llmplanner.app.tabs.quantization", "QuantizationTab"),
+    ("Compute budget", "llmplanner.app.tabs.compute", "ComputeTab"),
+    ("Scaling curves", "llmplanner.app.tabs.scaling", "ScalingTab"),
+)
+
+
+class Page(QWidget):
+    """The place of a page: empty until the page is made."""
+
+    def __init__(self, module: str, name: str) -> None:
+        super().__init__()
+        self.module, self._class = module, name
+        self.tab: Tab | None = None
+        self._rows = QVBoxLayout(self)
+        self._rows.setContentsMargins(0, GAP, 0, 0)
+
+    def make(self, session: Session, looks: Looks) -> Tab:
+        """The page itself, made on the first call."""
+        if self.tab is None:
+            widget = getattr(import_module(self.module), self._class)(session)
+            self.tab = cast("Tab", widget)
+            self.tab.show_theme(looks.theme)
+            self._rows.addWidget(widget)
+        return self.tab
+
+
+class Window(QMainWindow):
+    """Shows the session's state and passes on what the user asks for (actions.py)."""
+
+    ask = Signal(str)  # an action by name: open, save, export, models, config, fit, reset, about, paths
+    dropped = Signal(str)  # the path of a file
+    look_again = Signal()
+
+    def __init__(self, session: Session, looks: Looks, settings: Settings) -> None:
+        super().__init__()
+        self.session, self.looks, self.settings = session, looks, settings
+        self.setAcceptDrops(True)
+        self.resize(*FIRST_SIZE)
+        self.plan = PlanPane(session)
+        self.verdict = VerdictBar()
+        self.notice = QLabel()
+        self.tabs = QTabWidget()
+        self.status = Status()
+        self._save = QTimer(self, singleShot=True, interval=SAVE_DELAY)
+        self._lay_out()
+        self._make_menus()
+        self._connect()
+        self.show_state(session.state)
+
+    def _lay_out(self) -> None:
+        self.tabs.setDocumentMode(True)
+        self.tabs.tabBar().setDrawBase(False)
+        self.tabs.tabBar().setAccessibleName("Pages")
+        self.pages = tuple(Page(module, name) for _, module, name in PAGES)
+        for (title, _, _), page in zip(PAGES, self.pages, strict=True):
+            self.tabs.addTab(page, title)
+        self.notice.setProperty("role", "problem")
+        self.notice.setWordWrap(True)
+        self.notice.hide()
+        main = QWidget()
+        rows = QVBoxLayout(main)
+        rows.setContentsMargins(MARGIN, 16, MARGIN, GAP)
+        rows.setSpacing(GAP)
+        rows.addWidget(self.verdict)
+        rows.addWidget(self.notice)
+        rows.addWidget(self.tabs, 1)
+        whole = QWidget()
+        columns = QHBoxLayout(whole)
+        columns.setContentsMargins(0, 0, 0, 0)
+        columns.setSpacing(0)
+        columns.addWidget(self.plan)
+        columns.addWidget(main, 1)
+        self.setCentralWidget(whole)
+        self.setStatusBar(self.status)
+
+    def _make_menus(self) -> None:
+        keys, steps = QKeySequence.StandardKey, self.session.steps
+
+        def ask(name: str) -> Callable[[], None]:
+            return partial(self.ask.emit, name)
+
+        add_menu(
+            self,
+            "&File",
+            (
+                Entry("&Open a plan or a config.json…", ask("open"), keys.Open),
+                Entry("&Save the plan as…", ask("save"), keys.Save),
+                LINE,
+                Entry("&Export the chart…", ask("export"), "Ctrl+E"),
+                LINE,
+                Entry("&Quit", self.close, keys.Quit),
+            ),
+        )
+        edit = add_menu(self, "&Edit", ())
+        for action, key in (
+            (steps.createUndoAction(edit, "&Undo"), keys.Undo),
+            (steps.createRedoAction(edit, "&Redo"), keys.Redo),
+        ):
+            action.setShortcuts(QKeySequence.keyBindings(key))
+            edit.addAction(action)
+        add_menu(
+            self,
+            "&Plan",
+            (
+                Entry("&Choose a model…", ask("models"), "Ctrl+M"),
+                Entry("&Make it fit…", ask("fit"), "Ctrl+F"),
+                Entry("&Look at this computer's GPUs again", self.look_again.emit, keys.Refresh),
+            ),
+        )
+        view = add_menu(
+            self,
+            "&View",
+            tuple(
+                Entry(title, partial(self.tabs.setCurrentIndex, index), f"Ctrl+{index + 1}")
+                for index, (title, _, _) in enumerate(PAGES)
+            ),
+        )
+        view.addSeparator()
+        add_choice(view, "&Theme", THEME_CHOICES, self.looks.choice, self._choose_theme)
+        add_menu(
+            self,
+            "&Help",
+            (
+                Entry("Where &files lie…", ask("paths")),
+                Entry("&Reset settings…", ask("reset")),
+                LINE,
+                Entry("&About LLM Planner", ask("about")),
+            ),
+        )
+
+    def _connect(self) -> None:
+        self.session.changed.connect(self.show_state)
+        self.session.changed.connect(lambda _state: self._save.start())
+        self.session.refused.connect(self.show_problem)
+        self._save.timeout.connect(lambda: self.settings.save_plan(self.session.state.draft))
+        self.looks.changed.connect(self._repaint)
+        self.tabs.currentChanged.connect(lambda _index: self.show_page())
+        self.plan.machine.refresh.connect(self.look_again)
+        self.plan.model.browse.connect(partial(self.ask.emit, "models"))
+        self.plan.model.open_config.connect(partial(self.ask.emit, "config"))
+        self.verdict.make_it_fit.connect(partial(self.ask.emit, "fit"))
+        self.verdict.export.connect(partial(self.ask.emit, "export"))
+
+    # What is shown
+
+    def show_state(self, state: State) -> None:
+        """Shows a state in the plan, the verdict and the visible page; the others follow when shown."""
+        self.show_notice("")
+        self.plan.show_state(state)
+        self.verdict.show_state(state)
+        self.show_page()
+        device = state.plan.machine.devices[0].name
+        count = len(state.plan.machine.devices)
+        self.setWindowTitle(
+            f"{state.plan.model.name} on {f'{count} × ' if count > 1 else ''}{device} · LLM Planner"
+        )
+
+    def show_page(self) -> None:
+        """Brings the visible page up to date."""
+        self.page.show_state(self.session.state)
+
+    @property
+    def page(self) -> Tab:
+        """The visible page."""
+        return self.pages[self.tabs.currentIndex()].make(self.session, self.looks)
+
+    def show_problem(self, field: str, sentence: str) -> None:
+        """Says why an entry was refused: at its field, or above the pages where that is not seen."""
+        if not self.plan.show_problem(field, sentence):
+            self.show_notice(sentence)
+
+    def show_notice(self, sentence: str) -> None:
+        """A sentence above the pages; an empty one takes it away."""
+        self.notice.setText(sentence)
+        self.notice.setVisible(bool(sentence))
+
+    def follow(self, job: Job) -> None:
+        """Shows a job in the status bar and starts it."""
+        self.status.follow(job)
+        job.failed.connect(self.show_notice)
+        job.start()
+
+    def _choose_theme(self, choice: str) -> None:
+        self.settings.theme = cast("Choice", choice)
+        self.looks.choose(cast("Choice", choice))
+
+    def _repaint(self) -> None:
+        for page in self.pages:
+            if page.tab is not None:
+                page.tab.show_theme(self.looks.theme)
+        self.show_page()
+
+    # What the user does to the window itself
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Takes files."""
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Passes on the first of the files."""
+        files = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
+        if files:
+            event.acceptProposedAction()
+            self.dropped.emit(files[0])
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Remembers the plan and the window's place."""
+        self.settings.geometry = self.saveGeometry()
+        self.settings.save_plan(self.session.state.draft)
+        super().closeEvent(event)
