@@ -67,6 +67,7 @@ class Train:
     optimizer: Optimizer = Optimizer.ADAMW
     attention: AttentionKernel = AttentionKernel.SDPA
     checkpointing: Checkpointing = Checkpointing.NONE
+    target: Count | None = None  # decoder tokens of an encoder-decoder; None: as many as the encoder's
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,128 @@
+"""Attention: eager, through PyTorch's fused kernels, and with latent keys and values."""
+
+from dataclasses import dataclass
+
+from llmplanner.core.autograd.pieces import Walk, cast, drop, linear, norm
+from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit, Value
+from llmplanner.core.model import Attention, LatentAttention
+from llmplanner.core.plan import AttentionKernel
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """What the product of query, key and value needs to know of an attention."""
+
+    heads: int
+    kv_heads: int
+    value_dim: int
+    softcap: bool = False
+    softmax_fp32: bool = True
+    position_bias: bool = False
+    head_first: bool = False  # the query is concatenated head by head; a fused kernel's output follows
+
+
+def attention(walk: Walk, piece: Attention | LatentAttention, x: Value, memory: Value | None = None) -> Value:
+    """Attention over x, or from x over the encoder's output `memory`, and the output projection."""
+    if isinstance(piece, LatentAttention):
+        query, key, value = _latent(walk, piece, x)
+        heads = Heads(piece.heads, piece.heads, piece.value_dim, head_first=True)
+    else:
+        query, key, value = _projected(walk, piece, x, x if memory is None else memory)
+        heads = Heads(
+            piece.heads,
+            piece.kv_heads,
+            piece.value_dim,
+            piece.softcap,
+            piece.softmax_fp32,
+            piece.position_bias,
+            head_first=0 < piece.rotary_dim < piece.key_dim,
+        )
+    if walk.kernel is AttentionKernel.EAGER:
+        out = _eager(walk, heads, query, key, value)
+    elif heads.kv_heads != heads.heads and walk.arithmetic.operand == FP32:
+        out = _math(walk, heads, query)
+    else:
+        out = _fused(walk, heads, query, key, value)
+    return linear(walk, piece.output, out, Cause.ATTENTION)
+
+
+def _projected(walk: Walk, piece: Attention, x: Value, memory: Value) -> tuple[Value, Value, Value]:
+    """Query, key and value. Where one matrix makes them, they are views of its output until rotated."""
+    key_width, value_width = piece.kv_heads * piece.key_dim, piece.kv_heads * piece.value_dim
+    if len(piece.inputs) == 1:
+        whole = linear(walk, piece.inputs[0], x, Cause.ATTENTION)
+        widths = (piece.heads * piece.key_dim, key_width, value_width)
+        query, key, value = (Value(width, whole.size, whole.unit, whole) for width in widths)
+    else:
+        query, key, value = (
+            linear(walk, each, source, Cause.ATTENTION)
+            for each, source in zip(piece.inputs, (x, memory, memory), strict=True)
+        )
+    query, key = norm(walk, piece.query_norm, query), norm(walk, piece.key_norm, key)
+    if piece.rotary_dim:
+        query, key = (Value(each.width, each.size, each.unit) for each in (query, key))
+    return query, key, value
+
+
+def _latent(walk: Walk, piece: LatentAttention, x: Value) -> tuple[Value, Value, Value]:
+    """Query, key and value through low-rank latents: queries and keys are concatenated, values a view."""
+    query = x
+    for index, each in enumerate(piece.query):
+        query = linear(walk, each, norm(walk, piece.query_norm, query) if index else query, Cause.ATTENTION)
+    down = linear(walk, piece.kv_down, x, Cause.ATTENTION)
+    latent = norm(walk, piece.kv_norm, Value(piece.kv_rank, down.size, down.unit, down))
+    up = linear(walk, piece.kv_up, latent, Cause.ATTENTION)
+    width = piece.heads * (piece.nope_dim + piece.rope_dim)
+    value = Value(piece.heads * piece.value_dim, up.size, up.unit, up)
+    return Value(width, up.size, up.unit), Value(width, up.size, up.unit), value
+
+
+def _fused(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> Value:
+    """One kernel: query, key, value, output and the log-sum-exp of each row."""
+    tape, size = walk.tape, walk.arithmetic.operand
+    tape.save(Cause.ATTENTION, cast(walk, query), cast(walk, key), value)
+    out = tape.keep(Cause.ATTENTION, heads.heads * heads.value_dim, size, query.unit)
+    same_dims = heads.heads * heads.value_dim == query.width
+    if size == FP32 or heads.position_bias or (walk.kernel is AttentionKernel.SDPA and not same_dims):
+        tape.keep(Cause.ATTENTION, heads.heads, FP32, Unit.PADDED)  # the memory-efficient kernel
+        tape.keep(Cause.ATTENTION, 2, INT64, Unit.ONCE)  # random state
+        if heads.position_bias:
+            tape.keep(Cause.ATTENTION, heads.heads, size, Unit.PAIR)
+        return out
+    tape.keep(Cause.ATTENTION, heads.heads, FP32, query.unit)
+    tape.keep(Cause.ATTENTION, 3, INT64, Unit.ONCE)
+    return Value(out.width, size, query.unit) if heads.head_first else out
+
+
+def _math(walk: Walk, heads: Heads, query: Value) -> Value:
+    """FP32 with grouped heads, which no fused kernel takes: PyTorch repeats them and keeps the softmax."""
+    for width in (query.width, query.width, heads.heads * heads.value_dim):
+        walk.tape.keep(Cause.ATTENTION, width, FP32, query.unit)
+    _scores(walk, heads, walk.dropout.attention)
+    return Value(heads.heads * heads.value_dim, FP32, query.unit)
+
+
+def _eager(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> Value:
+    """Two matrix products and a softmax, with key and value repeated for each query head."""
+    size = walk.arithmetic.operand
+    views = {id(each.base): each.base for each in (query, key, value) if each.base is not None}
+    for base in views.values():
+        walk.tape.keep(Cause.ATTENTION, base.width, base.size, Unit.SINGLE)
+    repeated = heads.heads // heads.kv_heads
+    for each, copies in ((query, 1), (key, repeated), (value, repeated)):
+        single = each.width * (1 if heads.kv_heads == 1 else copies)  # one head is expanded, not copied
+        if each.base is None or single != each.width:
+            walk.tape.keep(Cause.ATTENTION, single, size, Unit.SINGLE)
+        walk.tape.keep(Cause.ATTENTION, each.width * copies, size, Unit.BATCHED)
+    _scores(walk, heads, walk.dropout.attention)
+    return Value(heads.heads * heads.value_dim, size, query.unit)
+
+
+def _scores(walk: Walk, heads: Heads, dropout: float) -> None:
+    """Softmax over the scores, its cast and its dropout."""
+    size = walk.arithmetic.operand
+    if heads.softcap:
+        walk.tape.keep(Cause.ATTENTION, heads.heads, size, Unit.SCORE)
+    wide = FP32 if heads.softmax_fp32 or walk.arithmetic.autocast else size
+    weights = walk.tape.keep(Cause.ATTENTION, heads.heads, wide, Unit.SCORE)
+    walk.tape.save(Cause.ATTENTION, drop(walk, dropout, cast(walk, weights)))

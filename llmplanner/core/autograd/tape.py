@@ -1,0 +1,108 @@
+"""Two rules: an operation saves what its derivative needs; a tensor saved by two operations is stored once.
+
+A layer is walked on shapes: an operation takes `Value`s, saves some on the `Tape` and returns new ones.
+Nothing is multiplied by tokens here: a value says what it is counted per.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from llmplanner.core.plan import Precision
+
+
+class Unit(StrEnum):
+    """What a value's width is counted per, on one device. Its text stands in formulas."""
+
+    TOKEN = "token"  # noqa: S105 - of text
+    SINGLE = "token of a single sequence"  # there only where the micro-batch is 1
+    BATCHED = "token of several sequences"  # there only where the micro-batch is larger
+    SCORE = "pair of tokens"  # batch x sequence x keys
+    PAIR = "pair of positions"  # sequence x keys, the same for the whole batch
+    PADDED = "token, sequences padded to 32"  # rows of the memory-efficient kernel's log-sum-exp
+    POSITION = "position"
+    SEQUENCE = "sequence"
+    ONCE = "model"  # once, whatever the batch
+    SOURCE = "encoder token"  # what cross-attention reads
+    CROSS = "pair of decoder and encoder tokens"
+
+
+class Cause(StrEnum):
+    """What keeps a tensor, as shown to the user."""
+
+    NORMS = "norms"
+    ATTENTION = "attention"
+    FEED_FORWARD = "feed-forward"
+    EXPERTS = "experts"
+    CASTS = "weights cast by autocast"
+    DROPOUT = "dropout masks"
+    CHECKPOINTS = "layer inputs"
+    POSITIONS = "positions and masks"
+    HEAD = "head"
+    LOSS = "loss"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Value:
+    """A tensor of `width` elements of `size` bytes for each `unit`. Known by identity, as storages are.
+
+    A view has a `base`, the whole of which stays alive with it.
+    """
+
+    width: int
+    size: int
+    unit: Unit = Unit.TOKEN
+    base: "Value | None" = None
+
+    @property
+    def bytes(self) -> int:
+        """Bytes per unit."""
+        return self.width * self.size
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """Bytes per element. Under autocast, weights and the residual stream stay in FP32."""
+
+    weight: int  # and its gradient
+    operand: int  # of a matrix product
+    residual: int
+    autocast: bool
+
+
+ARITHMETIC = {
+    Precision.FP32: Arithmetic(4, 4, 4, autocast=False),
+    Precision.BF16: Arithmetic(2, 2, 2, autocast=False),
+    Precision.BF16_MIXED: Arithmetic(4, 2, 4, autocast=True),
+    Precision.FP16_MIXED: Arithmetic(4, 2, 4, autocast=True),
+}
+FP32 = 4
+INT64 = 8
+
+Amounts = dict[tuple[Cause, Unit], int]
+
+
+class Tape:
+    """The values saved so far, each once, with what saved it first, and the parameters met on the way."""
+
+    def __init__(self) -> None:
+        self._saved: dict[Value, Cause] = {}
+        self.parameters: list[int] = []  # elements of each tensor
+
+    def save(self, cause: Cause, *values: Value) -> None:
+        """Keeps values for the backward pass."""
+        for value in values:
+            self._saved.setdefault(value.base or value, cause)
+
+    def keep(self, cause: Cause, width: int, size: int, unit: Unit = Unit.TOKEN) -> Value:
+        """Keeps a new value and returns it."""
+        value = Value(width, size, unit)
+        self._saved[value] = cause
+        return value
+
+    def amounts(self) -> Amounts:
+        """Bytes by cause and unit."""
+        amounts: Amounts = {}
+        for value, cause in self._saved.items():
+            key = (cause, value.unit)
+            amounts[key] = amounts.get(key, 0) + value.bytes
+        return amounts
