@@ -1,0 +1,141 @@
+"""The command line: picks the command, and says in one sentence whatever goes wrong.
+
+Each command is a module of this package with `add_arguments(parser)` and `run(arguments) -> exit code`. Only
+the module of the command that was asked for is imported: `fit` answers without Qt, `gpus` without NumPy.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from llmplanner import __version__
+from llmplanner.cli.arguments import Parser
+from llmplanner.cli.edge import crashed, interrupted, refused, silence
+from llmplanner.core.errors import BadInput
+
+COMMANDS = {
+    "models": "the catalogue, and the models found on this computer",
+    "show": "a model's architecture, parameters and card",
+    "memory": "the memory of a plan, term by term, per device",
+    "fit": "whether a plan fits: exit 0 fits or tight, 1 does not fit, 3 cannot tell",
+    "gpus": "the GPUs of this computer, and why not, where there is none",
+    "bits": "a value in every number format",
+    "compute": "FLOPs, PF-days, time, cost and energy of a training run",
+    "scaling": "the best size and tokens for a budget, and the loss, under each law",
+    "chart": "a chart of the window as a .png, .svg, .pdf or .csv file",
+}
+LATER = ("solve", "check")
+BAD_INPUT = 2
+
+USAGE = f"""\
+LLM Planner {__version__}: does this model fit, how long will it take, what will it cost?
+
+llmplanner [FILE]          opens the window, on a plan or a model
+llmplanner COMMAND ...     answers in the terminal; `llmplanner COMMAND --help` has the details
+
+{os.linesep.join(f"  {name:<9}{what}" for name, what in COMMANDS.items())}
+
+Every command takes --json. `llmplanner --version` prints the version.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command. Gives the exit code: 2 for bad input, with a sentence on standard error."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in arguments
+    _print_what_can_be_printed()
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except BadInput as error:
+        return refused(str(error), error.field, as_json=as_json)
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        return silence()
+    except KeyboardInterrupt:
+        return interrupted()
+    except OSError as error:
+        silence()
+        where = f" ({error.filename})" if error.filename else ""
+        reason = error.strerror or str(error)
+        return refused(
+            f"The answer could not be written or a file not read: {reason}{where}.", as_json=as_json
+        )
+    except Exception as error:  # noqa: BLE001 - the edge of the program: the user gets a sentence, the log the rest
+        return crashed(error, as_json=as_json)
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    first = arguments[0] if arguments else ""
+    if first in COMMANDS:
+        return _command(first, arguments[1:])
+    if first in LATER:
+        raise BadInput(f"The command {first} comes in a later version of LLM Planner.", "command")
+    if first in {"-h", "--help"}:
+        sys.stdout.write(USAGE)
+        return 0
+    if first == "--version":
+        sys.stdout.write(f"llmplanner {__version__}\n")
+        return 0
+    if first == "--probe-gpus":  # a bundled program calls itself for its look at the GPUs
+        importlib.import_module("llmplanner.gpus.probe").main()
+    return _open(arguments)
+
+
+def _command(name: str, arguments: list[str]) -> int:
+    module = importlib.import_module(f"llmplanner.cli.{name}")
+    parser = Parser(prog=f"llmplanner {name}", description=f"Prints {COMMANDS[name]}.")
+    parser.add_argument(
+        "--json", action="store_true", help="answer as JSON, numbers in bytes, FLOPs and seconds"
+    )
+    module.add_arguments(parser)
+    code = module.run(parser.parse_args(arguments))
+    return int(code)
+
+
+def _open(arguments: list[str]) -> int:
+    """Opens the window; without a display or the libraries that it needs, answers in the terminal."""
+    _check_file(arguments)
+    if _has_display():
+        try:
+            window = importlib.import_module("llmplanner.app.main")
+        except ImportError as error:  # Qt is there and a library of the system that it needs is not
+            sys.stderr.write(
+                f"The window cannot open: {error}. `python3 run.py` names the missing package.\n"
+            )
+        else:
+            return int(window.main(arguments))
+    return int(importlib.import_module("llmplanner.cli.example").answer(arguments))
+
+
+def _check_file(arguments: list[str]) -> None:
+    """Raises BadInput unless the arguments are none, or one file."""
+    if not arguments:
+        return
+    first = arguments[0]
+    if first.startswith("-"):
+        raise BadInput(
+            f"{first} is no option of llmplanner; options follow a command, see `llmplanner --help`."
+        )
+    if not Path(first).exists():
+        raise BadInput(
+            f"{first!r} is neither a file nor a command; the commands are {', '.join(COMMANDS)}.", "command"
+        )
+    if len(arguments) > 1:
+        raise BadInput(f"The window opens one file; leave out {' '.join(arguments[1:])}.")
+
+
+def _has_display() -> bool:
+    if sys.platform in {"win32", "darwin"}:
+        return True
+    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"))
+
+
+def _print_what_can_be_printed() -> None:
+    """A terminal that lacks a character shows a question mark, not an error."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")

@@ -1,0 +1,58 @@
+"""`llmplanner gpus`: the GPUs of this computer."""
+
+import argparse
+
+from llmplanner.cli.output import paragraph, print_json, print_lines, table
+from llmplanner.core.machine import Device
+from llmplanner.core.quantities import gib_text
+from llmplanner.gpus import local
+from llmplanner.gpus.local import Probe
+
+
+def add_arguments(_parser: argparse.ArgumentParser) -> None:
+    """Nothing beyond what every command takes."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Looks once and prints what is there. Having no GPU is an answer, not an error."""
+    probe = local.look()
+    if arguments.json:
+        devices = [_entry(device, probe) for device in probe.devices]
+        print_json(
+            {
+                "state": probe.state,
+                "message": probe.message,
+                "devices": devices,
+                "troubles": list(probe.troubles),
+            }
+        )
+        return 0
+    if probe.devices:
+        heading = ("name", "total", "free now", "UUID")
+        print_lines(*table([heading, *map(_row, probe.devices)], "lrrl"), "")
+    print_lines(*paragraph(probe.message))
+    if probe.driver is not None:
+        print_lines(f"Driver {probe.driver}.")
+    return 0
+
+
+def _entry(device: Device, probe: Probe) -> dict[str, object]:
+    return {
+        "name": device.name,
+        "uuid": device.uuid,
+        "memory_total": device.memory_total,
+        "memory_free": device.memory_free,
+        "memory_reserved": device.memory_reserved,
+        "unified": device.unified,
+        "wddm": device.wddm,
+        "driver": probe.driver,
+        "catalogue_name": device.catalogue_name,
+    }
+
+
+def _row(device: Device) -> tuple[str, str, str, str]:
+    return (device.name, _size(device.memory_total), _size(device.memory_free), device.uuid or "not known")
+
+
+def _size(size: int | None) -> str:
+    return "not known" if size is None else gib_text(size)

@@ -1,0 +1,106 @@
+"""The options that state a plan: the same for every command that takes one."""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from llmplanner import plans
+from llmplanner.core.errors import BadInput
+from llmplanner.plans import FIELDS, Draft
+
+# Option, the plan's field, what it says in --help. The values are checked where the plan is put together.
+OPTIONS = (
+    ("--task", "task", "serve, finetune or pretrain"),
+    ("--engine", "engine", "the program that runs it: transformers"),
+    (
+        "--weights",
+        "weights",
+        "format of the served weights: fp32, fp16, bf16, fp8-e4m3, fp8-e5m2, int8, int4",
+    ),
+    ("--kv", "kv", "format of the KV cache"),
+    ("--context", "context", "tokens per sequence, prompt and answer together: 8192, 32k"),
+    ("--batch", "batch", "sequences served at once"),
+    ("--gpu", "gpu", "local, the UUID of a local card, or a name of the catalogue such as rtx-4090"),
+    ("--count", "count", "how many GPUs: tensor parallel for serving, data parallel for training"),
+    ("--method", "method", "how to fine-tune: full"),
+    ("--optimizer", "optimizer", "adamw, adamw-fused, adamw-loop, sgd, sgd-momentum"),
+    ("--precision", "precision", "fp32, bf16-mixed, fp16-mixed, bf16"),
+    ("--checkpointing", "checkpointing", "activation checkpointing: none or full"),
+    ("--attention", "attention", "eager, sdpa or flash"),
+    ("--sequence", "sequence", "tokens per training sequence"),
+    ("--micro-batch", "micro_batch", "sequences per GPU and forward pass"),
+    ("--zero", "zero", "ZeRO stage, 0 to 3"),
+    ("--dp", "dp", "data-parallel GPUs"),
+    ("--tp", "tp", "tensor-parallel GPUs"),
+    ("--pp", "pp", "pipeline-parallel GPUs: 1 in this version"),
+    ("--cp", "cp", "context-parallel GPUs: 1 in this version"),
+    ("--ep", "ep", "expert-parallel GPUs: 1 in this version"),
+)
+LATER = {  # options of the contract that no field of a plan holds yet
+    "parallel": (
+        "--parallel belongs to llama.cpp, which comes in a later version; "
+        "--batch says how many sequences are served at once."
+    ),
+    "rank": "--rank belongs to LoRA, which comes in a later version; this one trains every parameter.",
+}
+
+
+def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
+    """MODEL, --plan, --set and the common options."""
+    parser.add_argument(
+        "model",
+        nargs="?",
+        metavar="MODEL",
+        help="a catalogue name, a config.json or the folder that holds one",
+    )
+    group = parser.add_argument_group("plan options")
+    group.add_argument("--plan", metavar="FILE", help="start from a plan file")
+    group.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        dest="assignments",
+        help="change one field of the plan, by its name in the plan file; may be given often",
+    )
+    for option, field, text in OPTIONS:
+        group.add_argument(option, dest=f"plan_{field}", metavar=_metavar(field), help=text)
+    for field in LATER:
+        group.add_argument(f"--{field}", metavar="N", dest=f"later_{field}", help=argparse.SUPPRESS)
+
+
+def _metavar(field: str) -> str:
+    return {"choice": "NAME", "text": "NAME"}.get(FIELDS[field].kind, "N")
+
+
+def draft_of(arguments: argparse.Namespace) -> Draft:
+    """The plan that the command line states: the plan file, then the options, then --set. Raises BadInput."""
+    for field, sentence in LATER.items():
+        if getattr(arguments, f"later_{field}") is not None:
+            raise BadInput(sentence, field)
+    if arguments.model is None and arguments.plan is None:
+        raise BadInput(
+            "Name a model, or a plan file with --plan; `llmplanner models` lists the catalogue.", "model"
+        )
+    draft = plans.read(Path(arguments.plan)) if arguments.plan is not None else Draft()
+    if arguments.model is not None:
+        draft = replace(draft, model=arguments.model, config=None)
+    for field, text in _pairs(arguments):
+        draft = plans.changed(draft, field, text)
+        if field == "model":
+            draft = replace(draft, config=None)
+    return draft
+
+
+def _pairs(arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    """The fields that options and --set change, with the text that was typed."""
+    for _, field, _ in OPTIONS:
+        text = getattr(arguments, f"plan_{field}")
+        if text is not None:
+            yield field, text
+    for assignment in arguments.assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise BadInput(f"--set takes FIELD=VALUE, as in --set batch=4; {assignment!r} has no =.", "set")
+        yield name.strip().replace("-", "_"), text
