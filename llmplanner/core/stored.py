@@ -62,6 +62,18 @@ class Stored:
         """The largest value of the row."""
         return self.scale.absmax if self.scale else self.format.largest
 
+    @property
+    def overflowed(self) -> bool:
+        """Whether a finite format's end was passed: infinity or NaN is stored for something else."""
+        return isinstance(self.value, float) and self.error != 0 and isinstance(self.saturated, Fraction)
+
+    @property
+    def range_text(self) -> str:
+        """From the lowest to the largest value: ±65,504, -128 to 127."""
+        if -self.lowest == self.largest:
+            return f"±{significant(self.largest, 5)}"
+        return f"{significant(self.lowest, 5)} to {significant(self.largest, 5)}"
+
 
 def read(text: str) -> Typed:
     """A typed value, or a pattern with its format's name before it: "bf16:0x4049", "fp8:0b00110001".

@@ -14,6 +14,7 @@ from llmplanner.core.errors import BadInput
 
 def run(*words: str) -> int:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--json", action="store_true")
     bits.add_arguments(parser)
     return bits.run(parser.parse_args(words))
 
