@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
+from llmplanner.core.budget import Budget, counted_training_flops, dense_peak
 from llmplanner.core.errors import BadInput
+from llmplanner.core.flops import training_flops
 from llmplanner.core.formats import FORMATS, Format, format_named
 from llmplanner.core.machine import Device, Machine
 from llmplanner.core.model import Kind, Model
@@ -164,6 +166,31 @@ def tokens_of(draft: Draft, model: Model) -> int:
     if draft.tokens is not None:
         return draft.tokens
     return TOKENS_PER_PARAMETER * (draft.parameters or parameters(model).total)
+
+
+def budget_of(draft: Draft, model: Model, machine: Machine) -> Budget:
+    """What training the plan's parameters on its tokens takes, whatever the plan's task is."""
+    counts = parameters(model)
+    tokens = tokens_of(draft, model)
+    device = machine.devices[0]
+    peak = dense_peak(device, draft.precision)
+    stated = draft.parameters
+    kind = model.kind if stated is None else Kind.DECODER
+    active = counts.active if stated is None else stated
+    return Budget(
+        parameters=counts.total if stated is None else stated,
+        active=active,
+        tokens=tokens,
+        flops=float(training_flops(active, tokens, kind)),
+        counted=counted_training_flops(model, tokens, draft.sequence) if stated is None else None,
+        device=device,
+        devices=len(machine.devices),
+        format=peak[0] if peak else None,
+        peak=peak[1] if peak else None,
+        efficiency=draft.efficiency,
+        price=draft.price_per_hour if draft.price_per_hour is not None else device.price_per_hour,
+        pue=draft.pue,
+    )
 
 
 def _within_context(model: Model, tokens: int, field: str) -> None:
