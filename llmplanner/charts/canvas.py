@@ -13,6 +13,7 @@ from llmplanner.resources import folder
 FAMILIES = ("Inter", "Segoe UI", "SF Pro Text", "DejaVu Sans")
 DASHES: dict[Dash, list[float]] = {"solid": [], "dashed": [4.0, 3.0], "dotted": [1.0, 2.5]}  # in line widths
 ELLIPSIS = "…"
+GROUND = 3.5  # pixels of panel at both ends of words that lie on a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +22,10 @@ class Style:
 
     size: float = 12.0
     bold: bool = False
+    tabular: bool = False  # figures of equal width
 
 
-TICK = Style(12)
+TICK = Style(12, tabular=True)
 LABEL = Style(12)
 STRONG = Style(12, bold=True)
 TITLE = Style(16, bold=True)
@@ -40,13 +42,14 @@ def load_fonts() -> None:
 
 @lru_cache(maxsize=64)
 def font(style: Style) -> QFont:
-    """The font of a style: figures of equal width, no hinting: a text is as wide on paper as on screen."""
+    """The font of a style. Without hinting a text is as wide on paper as on screen."""
     made = QFont()
     made.setFamilies(list(FAMILIES))
     made.setPixelSize(round(style.size))
     made.setWeight(QFont.Weight.DemiBold if style.bold else QFont.Weight.Normal)
     made.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
-    made.setFeature(QFont.Tag("tnum"), 1)
+    if style.tabular:
+        made.setFeature(QFont.Tag("tnum"), 1)
     return made
 
 
@@ -176,9 +179,9 @@ class Canvas:
         if not words or not self.is_free(rect, marks_too=False):
             return False
         if ground:
-            self.fill(rect.adjusted(-2, 0, 2, 0), "panel")
+            self.fill(rect.adjusted(-GROUND, 0, GROUND, 0), "panel")
         self.texts.append(TextBox(words, rect))
-        ink = self.colour(colour) if isinstance(colour, str) else colour
+        ink = QColor(self.theme.ink(colour)) if isinstance(colour, str) else colour
         baseline = QPointF(rect.left(), rect.top() + _metrics(style).ascent())
         if self.outlines:
             path = QPainterPath()

@@ -97,15 +97,13 @@ def draw(
 
 
 def _title(canvas: Canvas, figure: Figure, area: QRectF) -> float:
-    """Title and subtitle at the top; where they end."""
+    """Title and subtitle at the top, unless the picture is too low for them; where they end."""
     top = area.top()
-    for words, style, colour, lines in (
-        (figure.title, TITLE, "text", 2),
-        (figure.subtitle, LABEL, "mute", 2),
-    ):
-        if area.height() < 6 * text_height(style):
-            continue
-        for line in wrap(words, style, area.width(), lines):
+    if area.height() < 6 * text_height(TITLE):
+        return top
+    most = 2 if area.height() > 240 else 1
+    for words, style, colour in ((figure.title, TITLE, "text"), (figure.subtitle, LABEL, "mute")):
+        for line in wrap(words, style, area.width(), most):
             canvas.text(line, area.left(), top, style, colour)
             top += text_height(style)
         top += 4 if words else 0
@@ -178,15 +176,16 @@ def _panel(canvas: Canvas, figure: Figure, area: QRectF) -> Plot:
     _axes(canvas, laid, area)
     _limits(canvas, laid, area)
     curves = _curves(canvas, laid, trail)
+    bars = [(mark, marks.bar(canvas, laid, mark)) for mark in figure.marks if isinstance(mark, Bar)]
     for mark in figure.marks:
-        if isinstance(mark, Bar):
-            marks.bar(canvas, laid, mark)
-        elif isinstance(mark, Cell):
+        if isinstance(mark, Cell):
             marks.cell(canvas, laid, mark)
         elif isinstance(mark, Rule):
             marks.rule(canvas, laid, mark)
         elif isinstance(mark, Text):
             marks.words(canvas, laid, mark)
+    for mark, boxes in bars:
+        marks.name_bar(canvas, laid, mark, boxes)
     _levels(canvas, laid)
     names = _points(canvas, laid)
     name_points(canvas, laid.rect, names[:1], trail)  # the most important, before the curves' names
@@ -207,7 +206,7 @@ def _axes(canvas: Canvas, laid: Plot, area: QRectF) -> None:
                 canvas.line(x, rect.top(), x, rect.bottom(), canvas.pen("grid"))
             canvas.text(tick.text, x, rect.bottom() + 6, TICK, "mute", (0.5, 0.0))
         label = elide(figure.x.label, LABEL, rect.width())
-        canvas.text(label, rect.center().x(), rect.bottom() + row + 8, LABEL, "mute", (0.5, 0.0))
+        canvas.text(label, rect.center().x(), rect.bottom() + row + 10, LABEL, "mute", (0.5, 0.0))
     if figure.y.visible:
         for tick in laid.y.ticks(lambda _: row):
             y = laid.y.at(tick.value) or rect.top()

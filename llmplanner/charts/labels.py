@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from PySide6.QtCore import QPointF, QRectF
 from PySide6.QtGui import QColor
 
-from llmplanner.charts.canvas import LABEL, SMALL, STRONG, Canvas, Style, text_height, text_width
+from llmplanner.charts.canvas import GROUND, LABEL, SMALL, STRONG, Canvas, Style, text_height, text_width
 from llmplanner.charts.figure import Rule
 from llmplanner.charts.layout import Span
 
@@ -124,7 +124,7 @@ def name_points(canvas: Canvas, within: QRectF, names: Iterable[Name], trail: Tr
         for order, ((dx, dy), anchor) in enumerate(ANCHORS):
             x, y = name.x + dx * name.away, name.y + dy * name.away
             rect = canvas.box(name.text, x, y, name.style, anchor)
-            if within.contains(rect) and canvas.is_free(rect.adjusted(-2, 0, 2, 0)):
+            if within.contains(rect) and canvas.is_free(rect.adjusted(-GROUND, 0, GROUND, 0)):
                 places.append((trail.crossings(rect), order, x, y, anchor))
         if places:
             crossings, _, x, y, anchor = min(places)
@@ -146,8 +146,9 @@ def name_curve(
             x = point.x() + (6 if anchor[0] == 0 else -6 if anchor[0] == 1 else 0)
             y = point.y() + (0.3 * height if anchor[1] == 0 else -0.3 * height)
             rect = canvas.box(text, x, y, STRONG, anchor)
-            if within.contains(rect) and canvas.is_free(rect.adjusted(-3, -1, 3, 1)):
-                places.append((trail.crossings(rect) + 0.5 * order, x, y, anchor))
+            if within.contains(rect) and canvas.is_free(rect.adjusted(-GROUND, -1, GROUND, 1)):
+                crossings = trail.crossings(rect)
+                places.append((crossings + 0.5 * order, crossings, x, y, anchor))
     if places:
-        _, x, y, anchor = min(places)
-        canvas.text(text, x, y, STRONG, colour, anchor, ground=True)
+        _, crossings, x, y, anchor = min(places)
+        canvas.text(text, x, y, STRONG, colour, anchor, ground=crossings > 0)

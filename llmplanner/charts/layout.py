@@ -95,7 +95,7 @@ def extent(axis: Axis, figure: Figure, on: str) -> tuple[float, float]:
     from_zero = on == "x" and any(isinstance(mark, Bar) for mark in figure.marks)
     cells = any(isinstance(mark, Cell) for mark in figure.marks)
     low, high = (min(data), max(data)) if data else (0.0, 1.0)
-    air = 0.0 if cells else 0.05 * (high - low)
+    air = 0.0 if cells else (0.12 if on == "y" else 0.05) * (high - low)
     low = low if from_zero else low - air
     high += air
     return _apart(
@@ -150,8 +150,8 @@ def plot(figure: Figure, area: QRectF, rule_rows: Callable[[Iterable[Rule], Span
     """
     row = text_height(LABEL)
     shown_x, shown_y = figure.x.visible, figure.y.visible
-    top = area.top() + (row + 8 if shown_y and figure.y.label else 4)
-    bottom = area.bottom() - (row + 8 if shown_x else 4) - (row + 2 if shown_x and figure.x.label else 0)
+    top = area.top() + (1.5 * row + 6 if shown_y and figure.y.label else 4)
+    bottom = area.bottom() - (row + 8 if shown_x else 4) - (row + 4 if shown_x and figure.x.label else 0)
     bottom = max(bottom, top + SMALLEST)
     y = _y_span(figure, top, bottom)
     left = area.left() + (tick_widths(y, 0.38 * area.width()) + 10 if shown_y else 2)

@@ -10,13 +10,15 @@ from llmplanner.charts import hover
 from llmplanner.charts.canvas import LABEL, SMALL, STRONG, Canvas, Hit, Style, text_height, text_width
 from llmplanner.charts.figure import Band, Bar, Cell, Dash, Line, Point, Rule, Segment, Text
 from llmplanner.charts.layout import Plot
+from llmplanner.charts.palette import ink_on, mixed
 from llmplanner.charts.ticks import finite
 
 SEAM = 1.5  # pixels of panel between two segments
 THINNEST = 2.5  # pixels: a segment that is there is seen
 THICKEST = 40.0
+CALLOUT = 14.0  # pixels between names under a bar
+FARTHEST = 110.0  # pixels from such a name to its segment
 RADIUS = {"dot": 4.0, "ring": 4.5, "square": 4.0, "diamond": 5.0, "plan": 6.5}
-INKS = ("#ffffff", "#14171c")  # on a coloured ground, whichever reads better
 
 
 def band(canvas: Canvas, plot: Plot, mark: Band) -> None:
@@ -91,25 +93,35 @@ def _thinned(points: list[QPointF]) -> list[QPointF]:
     return kept + points[-1:] if len(points) > 1 else kept
 
 
-def bar(canvas: Canvas, plot: Plot, mark: Bar) -> None:
-    """Stacked segments in the row of their category, names inside or under it, the total behind it."""
-    row = plot.rect.height() / max(1, len(plot.y.axis.names))
-    middle = plot.y.at(plot.y.axis.names.index(mark.category)) or plot.rect.top()
-    thick = max(2.0, min(0.56 * row, THICKEST))
-    boxes = _boxes(plot, mark, middle - thick / 2, thick)
-    unnamed = []
+def bar(canvas: Canvas, plot: Plot, mark: Bar) -> list[tuple[Segment, QRectF]]:
+    """Stacked segments in the row of their category, names inside. The boxes of the segments."""
+    boxes = _boxes(plot, mark)
     for segment, box in boxes:
         canvas.fill(box.adjusted(0, 0, -min(SEAM, box.width() / 3), 0), segment.colour)
         canvas.hits.append(Hit(box, hover.of_segment(segment, plot.x.axis), segment.key))
-        if segment.label and not _name_inside(canvas, segment, box):
-            unnamed.append((segment, box))
-    end = max((box.right() for _, box in boxes), default=plot.x.at(mark.start) or plot.rect.left())
-    _total(canvas, plot, mark, end, middle)
-    if (row - thick) / 2 >= text_height(SMALL) + 8:
-        _names_below(canvas, plot, unnamed)
+    return boxes
 
 
-def _boxes(plot: Plot, mark: Bar, top: float, thick: float) -> list[tuple[Segment, QRectF]]:
+def name_bar(canvas: Canvas, plot: Plot, mark: Bar, boxes: list[tuple[Segment, QRectF]]) -> None:
+    """A bar's total behind it, and its segments' names: inside where they fit, else below the topmost bar."""
+    place = plot.y.axis.names.index(mark.category)
+    outside = [
+        (segment, box) for segment, box in boxes if segment.label and not _name_inside(canvas, segment, box)
+    ]
+    start = plot.x.at(mark.start) or plot.rect.left()
+    end = boxes[-1][1].right() if boxes else start
+    _total(canvas, plot, mark, end, plot.y.at(place) or plot.rect.top())
+    below = plot.rect.height() / len(plot.y.axis.names) - _thickness(plot)
+    below = below / 2 if len(plot.y.axis.names) == 1 else below
+    if place == 0 and below >= text_height(SMALL) + 9:
+        _names_below(canvas, plot, outside)
+
+
+def _thickness(plot: Plot) -> float:
+    return max(2.0, min(0.56 * plot.rect.height() / max(1, len(plot.y.axis.names)), THICKEST))
+
+
+def _boxes(plot: Plot, mark: Bar) -> list[tuple[Segment, QRectF]]:
     """Where each segment with a value lies. Thin ones widen at the cost of the widest; the end stays."""
     shown = [
         (segment, number) for segment in mark.segments if (number := finite(segment.value)) and number > 0
@@ -127,6 +139,8 @@ def _boxes(plot: Plot, mark: Bar, top: float, thick: float) -> list[tuple[Segmen
         raised[raised.index(max(raised))] -= sum(raised) - sum(widths)
         widths = raised
     lefts = itertools.accumulate(widths, initial=clipped[0])
+    thick = _thickness(plot)
+    top = (plot.y.at(plot.y.axis.names.index(mark.category)) or plot.rect.top()) - thick / 2
     return [
         (segment, QRectF(left, top, max(width, 1.0), thick))
         for (segment, _), left, width in zip(shown, lefts, widths, strict=False)
@@ -139,7 +153,9 @@ def _name_inside(canvas: Canvas, segment: Segment, box: QRectF) -> bool:
         return False
     for words in (segment.label, segment.series):
         if text_width(words, LABEL) + 12 <= box.width():
-            return canvas.text(words, *_middle(box), LABEL, ink_on(canvas.colour(segment.colour)), (0.5, 0.5))
+            return canvas.text(
+                words, *_middle(box), LABEL, QColor(ink_on(canvas.theme.colour(segment.colour))), (0.5, 0.5)
+            )
     return False
 
 
@@ -155,20 +171,44 @@ def _total(canvas: Canvas, plot: Plot, mark: Bar, end: float, middle: float) -> 
         )
 
 
-def _names_below(canvas: Canvas, plot: Plot, unnamed: Sequence[tuple[Segment, QRectF]]) -> None:
-    """Names of narrow segments in a row under the bar, each led to its segment by a hair line."""
-    left = plot.rect.left()
-    for place, (segment, box) in enumerate(unnamed):
-        width = text_width(segment.label, SMALL)
-        rest = sum(text_width(other.label, SMALL) + 14 for other, _ in unnamed[place + 1 :])
-        x = max(left, min(box.center().x() - width / 2, plot.rect.right() - width - rest))
-        if x + width > plot.rect.right() + 12:
-            return
+def _names_below(canvas: Canvas, plot: Plot, outside: Sequence[tuple[Segment, QRectF]]) -> None:
+    """Names of narrow segments in a row under the bar, each led to its segment by a hair line.
+
+    Where they do not all fit near their segments, the values go first, then the names of the narrowest.
+    """
+    room = plot.rect.width()
+    names = [segment.label for segment, _ in outside]
+    if sum(text_width(name, SMALL) + CALLOUT for name in names) > room:
+        names = [segment.series for segment, _ in outside]
+    wanted = [(name, box) for name, (_, box) in zip(names, outside, strict=True)]
+    while True:
+        widths = [text_width(name, SMALL) for name, _ in wanted]
+        centres = [box.center().x() for _, box in wanted]
+        lefts = spread(centres, widths, plot.rect.left(), plot.rect.right() + 6)
+        off = [abs(x + width / 2 - at) for x, width, at in zip(lefts, widths, centres, strict=True)]
+        if max(off, default=0.0) <= FARTHEST:
+            break
+        wanted.remove(min(wanted, key=lambda pair: pair[1].width()))
+    for (name, box), x, width in zip(wanted, lefts, widths, strict=True):
         top = box.bottom() + 7
-        if canvas.text(segment.label, x, top, SMALL, "mute", ground=True):
+        if canvas.text(name, x, top, SMALL, "mute", ground=True):
             foot = min(max(box.center().x(), x + 3), x + width - 3)
             canvas.line(box.center().x(), box.bottom() + 1, foot, top + 1, canvas.pen("mute", 0.8))
-            left = x + width + 14
+
+
+def spread(centres: Sequence[float], widths: Sequence[float], low: float, high: float) -> list[float]:
+    """Left edges that put each width near its centre without touching, all between low and high."""
+    lefts: list[float] = []
+    for place, (centre, width) in enumerate(zip(centres, widths, strict=True)):
+        free = lefts[-1] + widths[place - 1] + CALLOUT if lefts else low
+        lefts.append(max(centre - width / 2, free))
+    if lefts:  # pushed to the right one by one: move all back by half of the push, but not over the edges
+        push = lefts[-1] + widths[-1] / 2 - centres[-1]
+        back = max(push / 2, lefts[-1] + widths[-1] - high, 0.0)
+        lefts = [left - back for left in lefts]
+        for place, left in enumerate(lefts):
+            lefts[place] = max(left, low if not place else lefts[place - 1] + widths[place - 1] + CALLOUT)
+    return lefts
 
 
 def rule(canvas: Canvas, plot: Plot, mark: Rule) -> None:
@@ -224,14 +264,13 @@ def cell(canvas: Canvas, plot: Plot, mark: Cell) -> None:
     box = box.adjusted(
         *(2 * (1 if min(box.width(), box.height()) > 8 else 0) * s for s in (0.5, 0.5, -0.5, -0.5))
     )
-    ink = canvas.colour(mark.colour)
-    ground = ink if mark.strong else mixed(ink, canvas.colour("panel"), 0.22)
-    canvas.fill(box, ground, radius=min(3.0, box.width() / 4))
+    full = canvas.theme.colour(mark.colour)
+    ground = full if mark.strong else mixed(full, canvas.theme.panel, 0.22)
+    canvas.fill(box, QColor(ground), radius=min(3.0, box.width() / 4))
     canvas.hits.append(Hit(box, mark.hover, mark.key))
     style = Style(max(8.0, min(13.0, 0.62 * box.height())))
     if text_width(mark.text, style) <= box.width() and text_height(style) <= box.height() + 4:
-        words = ink_on(ground) if mark.strong else canvas.colour("text")
-        canvas.text(mark.text, *_middle(box), style, words, (0.5, 0.5))
+        canvas.text(mark.text, *_middle(box), style, QColor(ink_on(ground)), (0.5, 0.5))
 
 
 def words(canvas: Canvas, plot: Plot, mark: Text) -> None:
@@ -245,32 +284,6 @@ def words(canvas: Canvas, plot: Plot, mark: Text) -> None:
         and mark.hover
     ):
         canvas.hits.append(Hit(canvas.texts[-1].rect, mark.hover))
-
-
-def ink_on(ground: QColor) -> QColor:
-    """White or near black, whichever has the higher contrast."""
-    return max((QColor(ink) for ink in INKS), key=lambda ink: _contrast(ink, ground))
-
-
-def mixed(over: QColor, under: QColor, share: float) -> QColor:
-    """One opaque colour over another."""
-    pairs = zip(_channels(over), _channels(under), strict=True)
-    return QColor.fromRgbF(*(share * top + (1 - share) * ground for top, ground in pairs))
-
-
-def _channels(colour: QColor) -> tuple[float, float, float]:
-    return colour.redF(), colour.greenF(), colour.blueF()
-
-
-def _contrast(one: QColor, other: QColor) -> float:
-    """The ratio of relative luminances (WCAG 2.1)."""
-    bright, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
-    return (bright + 0.05) / (dark + 0.05)
-
-
-def _luminance(colour: QColor) -> float:
-    channels = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in _channels(colour))
-    return sum(weight * channel for weight, channel in zip((0.2126, 0.7152, 0.0722), channels, strict=True))
 
 
 def _middle(box: QRectF) -> tuple[float, float]:

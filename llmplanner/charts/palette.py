@@ -1,47 +1,49 @@
 """The colours of both themes: one per term, law, kind of model and part of a number, everywhere the same.
 
-The series follow Okabe and Ito's set for colour-blind readers (jfly.uni-koeln.de/color, 2008), parted further
-in lightness, and tuned so that each stands out from the panel of either theme.
+The series were chosen by search: any two that meet in one chart lie at least 0.11 apart in OKLab, for full
+colour vision, protanopia and deuteranopia (0.08 for tritanopia; simulated after Machado et al. 2009), and
+each stands out from the panel of either theme.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 
 SERIES: Mapping[str, str] = MappingProxyType(
     {
         # terms of the estimate
-        "weights": "#4c78a8",
-        "kv_cache": "#5fb3a8",
-        "recurrent_state": "#2f8f86",
-        "activations": "#e69f00",
-        "logits": "#d9654f",
-        "gradients": "#7fb2e5",
-        "optimizer": "#a56aa0",
-        "master_weights": "#2c5a8c",
-        "temporaries": "#b8a04a",
-        "communication": "#8c6d4f",
-        "runtime": "#8d93a5",
+        "weights": "#5878d2",
+        "kv_cache": "#4ec8c3",
+        "recurrent_state": "#829a74",
+        "activations": "#deb210",
+        "logits": "#c44710",
+        "gradients": "#84bbf9",
+        "optimizer": "#8f7778",
+        "master_weights": "#2255b7",
+        "temporaries": "#c28d40",
+        "communication": "#75525e",
+        "runtime": "#579ec4",
         # scaling laws
-        "kaplan": "#9a7fc0",
-        "hoffmann1": "#5fb3a8",
-        "hoffmann2": "#d9654f",
-        "hoffmann3": "#e69f00",
-        "besiroglu": "#3d7fd6",
-        "rule20": "#8d93a5",
+        "kaplan": "#9c6010",
+        "hoffmann1": "#cd8310",
+        "hoffmann2": "#b7237d",
+        "hoffmann3": "#e04f7f",
+        "besiroglu": "#6d3bc3",
+        "rule20": "#5ea9cf",
         # kinds of model
-        "decoder": "#4c78a8",
-        "encoder": "#5fb3a8",
-        "encoder-decoder": "#e69f00",
+        "decoder": "#7874d6",
+        "encoder": "#8ac49f",
+        "encoder-decoder": "#f4a810",
         # parts of a number
-        "sign": "#d9654f",
-        "exponent": "#e69f00",
-        "fraction": "#4c78a8",
-        "integer": "#5fb3a8",
-        "subnormal": "#b8a04a",
-        "normal": "#4c78a8",
+        "sign": "#c44710",
+        "exponent": "#deb210",
+        "fraction": "#5878d2",
+        "integer": "#4ec8c3",
+        "subnormal": "#c28d40",
+        "normal": "#5878d2",
         # anything else that is compared
-        "other": "#8d93a5",
+        "other": "#829a74",
     }
 )
 
@@ -60,6 +62,42 @@ TERM_TITLES: Mapping[str, str] = MappingProxyType(
         "runtime": "Runtime",
     }
 )
+
+READABLE = 4.5  # contrast of text and ground: WCAG 2.1, level AA
+
+
+def contrast(one: str, other: str) -> float:
+    """The ratio of relative luminances, 1 to 21 (WCAG 2.1)."""
+    bright, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def mixed(over: str, under: str, share: float) -> str:
+    """What is seen where `share` of one colour lies over another."""
+    pairs = zip(_channels(over), _channels(under), strict=True)
+    return "#" + "".join(f"{round(255 * (share * top + (1 - share) * ground)):02x}" for top, ground in pairs)
+
+
+def ink_on(ground: str) -> str:
+    """White or near black, whichever reads better on a coloured ground."""
+    return max(("#ffffff", "#14171c"), key=lambda ink: contrast(ink, ground))
+
+
+@cache
+def _readable(colour: str, ground: str, text: str) -> str:
+    """The colour with as little of the text's colour as makes it readable on the ground."""
+    shades = (mixed(text, colour, share / 10) for share in range(10))
+    return next((shade for shade in shades if contrast(shade, ground) >= READABLE), text)
+
+
+def _luminance(colour: str) -> float:
+    linear = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in _channels(colour))
+    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def _channels(colour: str) -> tuple[float, float, float]:
+    red, green, blue = (int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5))
+    return red, green, blue
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +122,10 @@ class Theme:
         """The colour of a series, or of a role of this theme ("text", "warn"). Raises KeyError for others."""
         role = getattr(self, key, None) if key in ROLES else None
         return role if isinstance(role, str) else SERIES[key]
+
+    def ink(self, key: str) -> str:
+        """The colour for words of this key: darkened or lightened until it reads on the panel."""
+        return _readable(self.colour(key), self.panel, self.text)
 
 
 ROLES = frozenset(
