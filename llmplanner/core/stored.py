@@ -68,6 +68,12 @@ class Stored:
         return isinstance(self.value, float) and self.error != 0 and isinstance(self.saturated, Fraction)
 
     @property
+    def value_text(self) -> str:
+        """The stored value to ten digits, and what saturating gives beside an overflow: inf (65,504)."""
+        text = significant(self.value, 10)
+        return f"{text} ({significant(self.saturated, 5)})" if self.overflowed else text
+
+    @property
     def range_text(self) -> str:
         """From the lowest to the largest value: ±65,504, -128 to 127."""
         if -self.lowest == self.largest:

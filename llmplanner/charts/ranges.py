@@ -1,0 +1,65 @@
+"""Which magnitudes each format holds, from the smallest to the largest, on an axis of powers of two."""
+
+from fractions import Fraction
+
+from llmplanner.charts.bits import SOURCE
+from llmplanner.charts.figure import Axis, Bar, Figure, Rule, Segment
+from llmplanner.core.formats import Exact
+from llmplanner.core.quantities import significant
+from llmplanner.core.stored import Stored, Typed
+
+LOW, HIGH = 2.0**-152, 2.0**131  # FP32 reaches from 2^-149 to just below 2^128
+
+
+def ranges(typed: Typed, rows: tuple[Stored, ...]) -> Figure:
+    """The figure; the typed value is a line where its magnitude is on the axis."""
+    place = _place(typed.value)
+    name = typed.text if len(typed.text) <= 24 else significant(typed.value, 4)
+    label = f"|{name}|" if place is not None and typed.value < 0 else name
+    return Figure(
+        name="ranges",
+        title="Where the representable values lie",
+        subtitle="Magnitudes from the smallest to the largest that each format stores",
+        x=Axis("magnitude", "log2", LOW, HIGH, ticks="power"),
+        y=Axis("", "category", names=tuple(row.name for row in rows), grid=False),
+        marks=(
+            *(_bar(row) for row in rows),
+            *(() if place is None else (Rule("x", place, label, "accent", hover=f"{label}: {place:.6g}"),)),
+        ),
+        source=SOURCE,
+        description="; ".join(
+            f"{row.name} from {significant(_smallest(row))} to {significant(row.largest)}" for row in rows
+        ),
+        note="" if place is not None else f"{significant(typed.value, 4)} has no place on this axis.",
+    )
+
+
+def _bar(row: Stored) -> Bar:
+    smallest, normal = _smallest(row), _smallest_normal(row)
+    start, middle, end = (_on_axis(each) for each in (smallest, normal, row.largest))
+    below = f"{row.name}, subnormal: {significant(smallest)} to {significant(normal)}"
+    above = f"{row.name}: {significant(normal)} to {significant(row.largest, 5)}"
+    segments = (
+        Segment("subnormal: fewer digits", middle - start, "subnormal", hover=below),
+        Segment("normal", end - middle, "normal", hover=above),
+    )
+    return Bar(row.name, segments, start=start)
+
+
+def _on_axis(magnitude: Fraction) -> float:
+    return float(max(Fraction(LOW), min(Fraction(HIGH), magnitude)))
+
+
+def _smallest(row: Stored) -> Fraction:
+    return row.scale.scale if row.scale else row.format.smallest
+
+
+def _smallest_normal(row: Stored) -> Fraction:
+    return row.scale.scale if row.scale else row.format.smallest_normal
+
+
+def _place(value: Exact) -> float | None:
+    """The magnitude as a float; None where it is off the axis."""
+    if isinstance(value, float) or not Fraction(LOW) <= abs(value) <= Fraction(HIGH):
+        return None
+    return float(abs(value))

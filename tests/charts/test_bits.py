@@ -1,0 +1,90 @@
+"""The charts of one value: its bits and the ranges."""
+
+import pytest
+from PySide6.QtGui import QImage, QPainter
+
+from llmplanner.charts.bits import bits
+from llmplanner.charts.draw import Drawn, draw
+from llmplanner.charts.figure import Bar, Cell, Figure, Rule
+from llmplanner.charts.palette import LIGHT
+from llmplanner.charts.ranges import ranges
+from llmplanner.core.stored import in_every_format, read
+
+
+def bits_of(text: str) -> Figure:
+    typed = read(text)
+    return bits(typed, in_every_format(typed))
+
+
+def ranges_of(text: str) -> Figure:
+    typed = read(text)
+    return ranges(typed, in_every_format(typed))
+
+
+def drawn(figure: Figure, width: int, height: int) -> Drawn:
+    image = QImage(width, height, QImage.Format.Format_ARGB32)
+    painter = QPainter(image)
+    done = draw(painter, width, height, figure, LIGHT)
+    painter.end()
+    return done
+
+
+def cells(figure: Figure, row: str, kind: str) -> str:
+    found = [mark for mark in figure.marks if isinstance(mark, Cell) and mark.series == f"{row}, {kind}"]
+    return "".join(cell.text for cell in sorted(found, key=lambda cell: cell.x))
+
+
+def test_pi_in_cells_as_the_course_has_it() -> None:
+    figure = bits_of("3.141592")
+    assert [cells(figure, "FP32", kind) for kind in ("sign", "exponent", "fraction")] == [
+        "0", "10000000", "10010010000111111011000"]  # fmt: skip
+    assert [cells(figure, "FP16", kind) for kind in ("sign", "exponent", "fraction")] == [
+        "0",
+        "10000",
+        "1001001000",
+    ]
+    assert [cells(figure, "INT8, no scale", kind) for kind in ("sign", "integer")] == ["0", "0000011"]
+
+
+def test_exponents_end_in_one_column() -> None:
+    figure = bits_of("pi")
+    ends = {
+        max(mark.x for mark in figure.marks if isinstance(mark, Cell) and mark.series == f"{row}, exponent")
+        for row in ("FP32", "TF32", "BF16", "FP16", "FP8 E4M3", "FP8 E5M2")
+    }
+    assert len(ends) == 1
+
+
+@pytest.mark.usefixtures("qapp")
+@pytest.mark.parametrize("text", ["pi", "70000", "-1e-45", "nan", "1e400", "-inf"])
+def test_every_stored_value_is_written(text: str) -> None:
+    figure = bits_of(text)
+    words = {box.text for box in drawn(figure, 1200, 440).texts}
+    wanted = {mark.text for mark in figure.marks if not isinstance(mark, Cell | Rule | Bar)}  # type: ignore[union-attr]
+    assert wanted - words == set()
+
+
+def test_ranges_end_where_the_formats_do() -> None:
+    figure = ranges_of("pi")
+    ends = {
+        mark.category: mark.start + sum(segment.value for segment in mark.segments)
+        for mark in figure.marks
+        if isinstance(mark, Bar)
+    }
+    assert ends["FP16"] == 65504
+    assert ends["FP8 E4M3"] == 448
+    assert ends["FP32"] == pytest.approx(3.4028234663852886e38)
+    assert ends["INT8, absmax 4"] == 4
+
+
+@pytest.mark.usefixtures("qapp")
+@pytest.mark.parametrize(
+    ("text", "places"), [("pi", 1), ("-0.1", 1), ("0", 0), ("nan", 0), ("1e400", 0), ("1e-60", 0)]
+)
+def test_the_value_is_a_line_where_it_has_a_place(text: str, places: int) -> None:
+    figure = ranges_of(text)
+    assert sum(isinstance(mark, Rule) for mark in figure.marks) == places
+    assert bool(figure.note) == (places == 0)
+    assert {mark.category for mark in figure.marks if isinstance(mark, Bar)} <= {
+        box.text for box in drawn(figure, 600, 420).texts
+    }
