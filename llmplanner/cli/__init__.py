@@ -12,6 +12,7 @@ from pathlib import Path
 
 from llmplanner import __version__
 from llmplanner.cli.arguments import Parser
+from llmplanner.cli.display import has_display
 from llmplanner.cli.edge import crashed, interrupted, refused, silence
 from llmplanner.core.errors import BadInput
 
@@ -98,7 +99,7 @@ def _command(name: str, arguments: list[str]) -> int:
 def _open(arguments: list[str]) -> int:
     """Opens the window; without a display or the libraries that it needs, answers in the terminal."""
     _check_file(arguments)
-    if _has_display():
+    if has_display():
         try:
             window = importlib.import_module("llmplanner.app.main")
         except ImportError as error:  # Qt is there and a library of the system that it needs is not
@@ -125,12 +126,6 @@ def _check_file(arguments: list[str]) -> None:
         )
     if len(arguments) > 1:
         raise BadInput(f"The window opens one file; leave out {' '.join(arguments[1:])}.")
-
-
-def _has_display() -> bool:
-    if sys.platform in {"win32", "darwin"}:
-        return True
-    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"))
 
 
 def _print_what_can_be_printed() -> None:

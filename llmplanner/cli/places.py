@@ -15,3 +15,8 @@ def log_file() -> Path:
 def config_folder() -> Path:
     """Settings, and the user's own models and GPUs."""
     return platformdirs.user_config_path(NAME)
+
+
+def models_folder() -> Path:
+    """The user's own catalogue entries."""
+    return config_folder() / "models"

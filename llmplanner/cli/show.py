@@ -1,0 +1,98 @@
+"""`llmplanner show`: a model's architecture, its parameters and its card."""
+
+import argparse
+
+from llmplanner import compose
+from llmplanner.cli.models_json import model_json
+from llmplanner.cli.output import paragraph, print_json, print_lines, table
+from llmplanner.core.model import Experts, LayerGroup, Model, Stack
+from llmplanner.core.quantities import exact_text, gib_text
+from llmplanner.core.tensors import parameters
+from llmplanner.models import catalogue
+from llmplanner.models.catalogue import Entry
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The model."""
+    parser.add_argument("model", metavar="MODEL", help="a catalogue name, a config.json or its folder")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints the model. Raises BadInput."""
+    chosen = compose.model_named(arguments.model)
+    card = catalogue.entry(arguments.model) if chosen.config is None else None
+    if arguments.json:
+        print_json({"model": model_json(chosen.model), "card": _card_json(card)})
+    else:
+        print_lines(*_architecture(chosen.model), *(_card(card) if card is not None else ()))
+    return 0
+
+
+def _architecture(model: Model) -> list[str]:
+    counts, facts = parameters(model), model_json(model)
+    rows = [
+        ("Kind", str(model.kind)),
+        ("Architecture", model.model_type),
+        *((f"Layers, {stack.role}", _layers(stack)) for stack in model.stacks),
+        ("Hidden size", exact_text(model.hidden_size)),
+        ("Vocabulary", exact_text(model.vocab_size)),
+        ("Context", "no fixed limit" if model.context_length is None else f"{model.context_length:,} tokens"),
+        ("Parameters", exact_text(counts.total)),
+        ("  active per token", exact_text(counts.active)),
+        ("  embedding", exact_text(counts.embedding)),
+        ("  output head", exact_text(counts.head) if counts.head else "tied to the embedding, or none"),
+        ("Weights", f"{gib_text(float(facts['weight_bytes']))} as {model.dtype.upper()}"),
+    ]
+    return [model.name, "", *table(rows), "", *paragraph(f"Source: {model.source}")]
+
+
+def _layers(stack: Stack) -> str:
+    groups = "; ".join(f"{len(group.indices)} × {_layer(group)}" for group in stack.groups)
+    return f"{stack.depth}: {groups}"
+
+
+def _layer(group: LayerGroup) -> str:
+    attention, block = group.layer.attention, group.layer.feed_forward
+    heads = f"{attention.heads} heads"
+    kv_heads = getattr(attention, "kv_heads", None)
+    if kv_heads is None:
+        heads += ", latent"
+    elif kv_heads != attention.heads:
+        heads += f" on {kv_heads} key/value heads"
+    window = getattr(attention, "window", None)
+    if window is not None:
+        heads += f", window {window:,}"
+    if isinstance(block, Experts):
+        return f"({heads}, {block.count} experts, {block.top_k} per token)"
+    return f"({heads}, feed-forward {block.width:,})"
+
+
+def _card(card: Entry) -> list[str]:
+    told = (
+        ("Best use", card.best_use),
+        ("Trained", card.trained),
+        ("Limits", card.limits),
+        ("Licence", card.licence),
+        ("Link", card.link),
+        ("Source", card.source.card),
+    )
+    return ["", *(line for label, text in told for line in paragraph(f"{label}: {text}"))]
+
+
+def _card_json(card: Entry | None) -> dict[str, object] | None:
+    if card is None:
+        return None
+    return {
+        "name": card.name,
+        "maker": card.maker,
+        "released": card.released,
+        "objective": card.objective,
+        "best_use": card.best_use,
+        "trained": card.trained,
+        "limits": card.limits,
+        "licence": card.licence,
+        "hub_id": card.hub_id,
+        "link": card.link,
+        "tokens": card.tokens,
+        "source": card.source.card,
+    }

@@ -1,0 +1,108 @@
+"""`models` and `show` against the published counts."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from llmplanner.cli.places import models_folder
+from tests.cli.conftest import Answer
+from tests.reference import REFERENCE, needs_reference, rows
+
+Run = Callable[..., Answer]
+LLAMA = next((row for row in rows("params.csv") if row["name"] == "llama-3.1-8b"), {})
+
+
+def test_models_lists_the_catalogue(run: Run) -> None:
+    models = run("models", "--json").json["models"]
+    assert len(models) >= 40
+    assert {model["kind"] for model in models} == {"decoder", "encoder", "encoder-decoder"}
+    for model in models:
+        assert set(model) == {"name", "kind", "parameters", "where", "path"}
+        assert (model["where"], model["path"]) == ("catalogue", None)
+
+
+def test_models_finds_by_all_words(run: Run) -> None:
+    names = [model["name"] for model in run("models", "mistral AI", "8x7b", "--json").json["models"]]
+    assert names == ["mixtral-8x7b"]
+    answer = run("models", "mixtral")
+    assert "46.7B" in answer.out
+    assert all(len(line) <= 80 for line in answer.out.splitlines())
+
+
+def test_models_that_match_nothing(run: Run) -> None:
+    assert run("models", "nothing-like-it", "--json").error["field"] == "query"
+
+
+def test_models_of_the_user_stand_beside_the_catalogue(run: Run) -> None:
+    catalogue = Path(__file__).resolve().parents[2] / "resources" / "models" / "llama-3.1-8b.toml"
+    own = models_folder() / "our-llama.toml"
+    own.parent.mkdir(parents=True)
+    own.write_text(
+        catalogue.read_text(encoding="utf-8").replace('"llama-3.1-8b"', '"our-llama"'), encoding="utf-8"
+    )
+    (found,) = run("models", "our-llama", "--json").json["models"]
+    assert (found["where"], found["path"]) == ("user", str(own))
+
+
+@needs_reference
+def test_show_gives_the_exact_counts(run: Run) -> None:
+    model = run("show", "llama-3.1-8b", "--json").json["model"]
+    assert model["parameters"] == int(LLAMA["total"])
+    assert model["active_parameters"] == int(LLAMA["active"])
+    assert model["embedding_parameters"] == int(LLAMA["embedding"])
+    assert model["weight_bytes"] == 2 * int(LLAMA["total"])
+    assert (model["kind"], model["layers"], model["context_length"]) == ("decoder", 32, 131_072)
+    assert model["source"]
+
+
+@needs_reference
+@pytest.mark.parametrize("name", ["mixtral-8x7b", "t5-large", "bert-base-uncased"])
+def test_show_reads_a_config(run: Run, name: str) -> None:
+    row = next(row for row in rows("params.csv") if row["name"] == name)
+    answer = run("show", REFERENCE / "configs" / f"{name}.json")
+    assert f"{int(row['total']):,}" in answer.out
+    assert f"{int(row['active']):,}" in answer.out
+
+
+def test_show_has_the_card(run: Run) -> None:
+    answer = run("show", "bert-base-uncased")
+    assert "Best use:" in answer.out
+    assert "Licence:" in answer.out
+    assert "https://" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b'{"model_type": "llama", ', "not a whole JSON file"),
+        (b"not json", "not a whole JSON file"),
+        (b'{"model_type": "new-thing"}', "new-thing"),
+        (b"{}", "model_type"),
+        (b"[]", "config.json"),
+        (b"\xff\xfe\x00", "UTF-8"),
+        (b"[" * 100_000, "config.json"),
+        (json.dumps({"model_type": "llama", "num_hidden_layers": 10**30}).encode(), "num_hidden_layers"),
+        (json.dumps({"model_type": "llama", "hidden_size": 0}).encode(), "hidden_size"),
+        (json.dumps({"model_type": "llama", "hidden_size": -1}).encode(), "hidden_size"),
+    ],
+)
+@pytest.mark.parametrize("command", ["show", "memory", "fit"])
+def test_a_config_that_cannot_be_used(
+    run: Run, tmp_path: Path, content: bytes, words: str, command: str
+) -> None:
+    path = tmp_path / "config.json"
+    path.write_bytes(content)
+    options = () if command == "show" else ("--gpu", "rtx-4090")
+    answer = run(command, path, *options)
+    assert (answer.code, answer.out) == (2, "")
+    assert words in answer.err
+    assert answer.err.count("\n") == 1
+
+
+def test_a_model_that_is_not_there(run: Run) -> None:
+    answer = run("show", "lama-3.1-8b", "--json")
+    assert answer.code == 2
+    assert answer.error["field"] == "model"
+    assert "llama-3.1-8b" in (answer.error["message"] or "")
