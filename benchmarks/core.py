@@ -1,0 +1,60 @@
+"""One estimate of the core, and the same formulas over a million plans, beside their bounds in seconds."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from benchmarks.measure import Row, in_turn
+from llmplanner.compose import machine_named, model_named, plan_of
+from llmplanner.core.estimating import estimate
+from llmplanner.core.plan import Plan, Pretrain, Serve
+from llmplanner.plans import Draft
+
+SERVE = Draft(model="llama-3.1-405b", gpu="h100-sxm", tp=8, context=32_768)
+TRAIN = Draft(model="llama-3.1-405b", gpu="h100-sxm", task="pretrain", tp=8, dp=8, zero=1, sequence=4096)
+MANY = 1000  # contexts by batches: a million plans
+
+
+def plan(draft: Draft) -> Plan:
+    """The plan of a draft over cards of the catalogue."""
+    return plan_of(draft, model_named(draft.model).model, machine_named(draft, None))
+
+
+def seconds(one: Plan) -> float:
+    """Seconds of one estimate, the mean of twenty."""
+    start = time.perf_counter()
+    for _ in range(20):
+        estimate(one)
+    return (time.perf_counter() - start) / 20
+
+
+def million(one: Plan) -> Plan:
+    """The same plan with a thousand lengths by a thousand batches."""
+    lengths = np.linspace(128, 32_768, MANY).astype(np.int64)[:, None]
+    batches = np.arange(1, MANY + 1, dtype=np.int64)[None, :]
+    if isinstance(one.workload, Serve):
+        return replace(one, workload=replace(one.workload, context=lengths, batch=batches))
+    assert isinstance(one.workload, Pretrain)  # noqa: S101 - the two drafts above
+    step = replace(one.workload.step, sequence=lengths, micro_batch=batches)
+    return replace(one, workload=replace(one.workload, step=step))
+
+
+def once(many: Plan) -> float:
+    """Seconds of one broadcast call."""
+    start = time.perf_counter()
+    estimate(many)
+    return time.perf_counter() - start
+
+
+def rows() -> list[Row]:
+    """Four rows; the floor is the bound itself, so the ratio must be at most one."""
+    found = []
+    for name, draft in (("serve", SERVE), ("train", TRAIN)):
+        one = plan(draft)
+        many = million(one)
+        (single,) = in_turn(lambda one=one: seconds(one))
+        (broadcast,) = in_turn(lambda many=many: once(many), rounds=5)
+        found.append(Row(f"one estimate, {name}, 126 layers", single, "1 ms", 1e-3, 1.0))
+        found.append(Row(f"10^6 plans, {name}", broadcast, "2 s", 2.0, 1.0))
+    return found

@@ -1,0 +1,28 @@
+"""Prints the benchmarks as one table of ratios: `python -m benchmarks.run [startup cli core edit_to_paint]`."""
+
+import importlib
+import sys
+
+from benchmarks.measure import Row
+
+ALL = ("startup", "cli", "core", "edit_to_paint")
+
+
+def line(row: Row) -> str:
+    """One row as text: milliseconds, and the ratio beside its bound."""
+    verdict = "within" if row.ratio <= row.bound else "OVER"
+    return (
+        f"{row.what:38} {row.ours * 1e3:10.2f} ms  {row.beside:32} {row.floor * 1e3:10.2f} ms  "
+        f"{row.ratio:6.2f}x  {verdict} {row.bound:g}x"
+    )
+
+
+def main() -> None:
+    """Runs the benchmarks named on the command line, or all."""
+    for name in sys.argv[1:] or ALL:
+        for row in importlib.import_module(f"benchmarks.{name}").rows():
+            print(line(row), flush=True)
+
+
+if __name__ == "__main__":
+    main()
