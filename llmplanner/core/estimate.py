@@ -1,6 +1,7 @@
 """What a plan needs: terms by phase by device. Sums and the peak phase are derived, never stored."""
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import Literal
 
 import numpy as np
@@ -26,7 +27,7 @@ PhaseName = Literal["load", "prefill", "decode", "forward", "backward", "step"]
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One thing that takes memory. `low` and `high` bound an estimate; both equal `bytes` where it is exact."""
+    """One thing that takes memory. `low` and `high` bound an estimate; both equal `bytes` where exact."""
 
     name: TermName
     bytes: Bytes
@@ -47,8 +48,23 @@ class Part:
     formula: str
 
 
-def exact(name: TermName, amount: Bytes, formula: str, source: str, note: str = "",
-          parts: tuple[Part, ...] = ()) -> Term:
+def largest(*amounts: Bytes) -> Bytes:
+    """The largest of the amounts, for each plan of a map."""
+    if all(isinstance(amount, int) for amount in amounts):
+        return max(amounts)
+    return np.asarray(reduce(np.maximum, amounts), np.int64)
+
+
+def smallest(*amounts: Bytes) -> Bytes:
+    """The smallest of the amounts, for each plan of a map."""
+    if all(isinstance(amount, int) for amount in amounts):
+        return min(amounts)
+    return np.asarray(reduce(np.minimum, amounts), np.int64)
+
+
+def exact(  # noqa: PLR0913 - the fields of a term
+    name: TermName, amount: Bytes, formula: str, source: str, *, note: str = "", parts: tuple[Part, ...] = ()
+) -> Term:
     """A term that is counted, not estimated."""
     return Term(name, amount, amount, amount, formula, source, note, parts)
 
@@ -75,13 +91,13 @@ class DeviceEstimate:
 
     @property
     def peak(self) -> Phase:
-        """The phase that needs most; the earliest of equals."""
+        """The phase that needs most, of one plan; the earliest of equals."""
         return max(self.phases, key=lambda phase: phase.bytes)
 
     @property
     def bytes(self) -> Bytes:
         """What the device must hold."""
-        return self.peak.bytes
+        return largest(*(phase.bytes for phase in self.phases))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from llmplanner.core.errors import BadInput
 
 Exact = Fraction | float  # a float only for inf, -inf, nan and -0.0
-Elements = TypeVar("Elements", int, NDArray[np.int64])
+Elements = TypeVar("Elements", int, NDArray[np.int64], int | NDArray[np.int64])
 
 
 class FormatKind(StrEnum):

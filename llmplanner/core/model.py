@@ -86,6 +86,7 @@ class Attention:
     softcap: bool = False
     relative_bias: Embedding | None = None  # T5: buckets x heads, in the first layer of a stack
     position_bias: bool = False  # T5: every layer adds the bias, a true mask for SDPA
+    alibi: bool = False  # BLOOM: scores are biased by distance, which no fused kernel does
     softmax_fp32: bool = True  # eager: softmax in FP32 and cast back, or left in 16 bits
 
 

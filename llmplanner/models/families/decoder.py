@@ -76,6 +76,7 @@ class DecoderData:
     output_norms: tuple[str, str] | None = None  # Gemma 2, 3: after attention and feed-forward
     softcaps: tuple[str, str] | None = None  # entries: on the scores, on the logits
     softmax_fp32: bool = True
+    alibi: bool = False
     windows: Callable[[Entries, int], tuple[int | None, ...]] | None = None
     mixture: MixtureKeys | None = None
     attention: Callable[[Entries], LatentAttention] | None = None  # in place of the plain one
@@ -215,6 +216,7 @@ def _attention(data: DecoderData, entries: Entries, window: int | None) -> Atten
         query_norm=Norm(names[0], data.norm, dim) if names else None,
         key_norm=Norm(names[1], data.norm, dim) if names else None,
         softcap=data.softcaps is not None and entries.raw(data.softcaps[0]) is not None,
+        alibi=data.alibi,
         softmax_fp32=data.softmax_fp32,
     )
 

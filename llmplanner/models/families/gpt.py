@@ -73,6 +73,7 @@ BLOOM = replace(
     input_bias=True,
     output_bias=True,
     rotary=None,
+    alibi=True,
     parallel=None,
     head="lm_head",
     dropouts=("hidden_dropout", "attention_dropout", None),

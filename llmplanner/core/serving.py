@@ -1,0 +1,85 @@
+"""What serving needs on each device: to load the weights, to read a prompt, to answer."""
+
+from collections.abc import Iterator
+
+from llmplanner.core.engine import TRANSFORMERS, Engine
+from llmplanner.core.errors import BadInput
+from llmplanner.core.estimate import DeviceEstimate, Phase, Term
+from llmplanner.core.formats import FORMATS, Format
+from llmplanner.core.model import Kind, Model
+from llmplanner.core.plan import Count, Plan, Serve
+from llmplanner.core.split import share
+from llmplanner.core.terms.activations_serving import Pass, activations
+from llmplanner.core.terms.kv_cache import Kept, kept, kv_cache
+from llmplanner.core.terms.logits import next_token_logits, token_logits
+from llmplanner.core.terms.runtime import runtime
+from llmplanner.core.terms.weights import weights
+
+COMPUTED = ("fp32", "fp16", "bf16")  # formats in which a matrix product is computed as it is stored
+SIXTEEN = 16
+
+
+def devices(plan: Plan) -> tuple[DeviceEstimate, ...]:
+    """Every device's phases. Data-parallel copies share the sequences. Raises BadInput."""
+    phases = tuple(_phases(plan, TRANSFORMERS))
+    used = plan.machine.devices[: plan.split.devices]
+    return tuple(DeviceEstimate(device.name, phases) for device in used)
+
+
+def operand_format(plan: Plan) -> Format:
+    """The format in which a served model computes: that of its weights, or BF16 where they are smaller."""
+    return plan.weights if plan.weights.key in COMPUTED else FORMATS["bf16"]
+
+
+def _phases(plan: Plan, engine: Engine) -> Iterator[Phase]:
+    if not isinstance(plan.workload, Serve):
+        raise BadInput("This plan trains; serving is estimated for plans that serve.", "task")
+    model = share(plan.model, plan.split.tensor)
+    resident = (weights(model, plan.weights), runtime(plan.split.tensor))
+    yield Phase("load", resident)
+    batch = -(-plan.workload.batch // plan.split.data)
+    if model.kind is Kind.ENCODER:
+        yield Phase("forward", (*resident, *_encoded(plan, model, engine, batch)))
+        return
+    prompt = plan.workload.context if plan.workload.prompt is None else plan.workload.prompt
+    yield Phase("prefill", (*resident, *_read(plan, model, engine, prompt, batch)))
+    yield Phase("decode", (*resident, *_answered(plan, model, engine, prompt, batch)))
+
+
+def _encoded(plan: Plan, model: Model, engine: Engine, batch: Count) -> Iterator[Term]:
+    """One forward pass of an encoder over the whole context."""
+    tokens, operand = _workload(plan).context, operand_format(plan).bits // 8
+    yield activations(model, model.stacks[0], engine, Pass(tokens, tokens, batch, operand))
+    if model.head.linear is not None:
+        yield token_logits(model.vocab_size, operand, batch * tokens)
+
+
+def _read(plan: Plan, model: Model, engine: Engine, prompt: Count, batch: Count) -> Iterator[Term]:
+    """The prompt in one pass: of a decoder, or of an encoder-decoder's encoder."""
+    operand = operand_format(plan).bits // 8
+    groups = kept(model, engine)
+    if model.kind is Kind.ENCODER_DECODER:
+        groups = tuple(group for group in groups if group.of_encoder)
+    yield _cache(plan, groups, prompt, prompt, batch)
+    yield activations(model, model.stacks[0], engine, Pass(prompt, prompt, batch, operand))
+    if model.head.linear is not None and model.kind is Kind.DECODER:
+        yield next_token_logits(plan.model.vocab_size, operand, batch)
+
+
+def _answered(plan: Plan, model: Model, engine: Engine, prompt: Count, batch: Count) -> Iterator[Term]:
+    """The last token of the longest answers: the cache holds the whole context."""
+    operand, context = operand_format(plan).bits // 8, _workload(plan).context
+    yield _cache(plan, kept(model, engine), context, prompt, batch)
+    yield activations(model, model.stacks[-1], engine, Pass(1, context, batch, operand))
+    if model.head.linear is not None:
+        yield next_token_logits(plan.model.vocab_size, operand, batch)
+
+
+def _cache(plan: Plan, groups: tuple[Kept, ...], context: Count, encoder: Count, batch: Count) -> Term:
+    form = _workload(plan).kv_format or operand_format(plan)
+    return kv_cache(groups, form, context, encoder, batch)
+
+
+def _workload(plan: Plan) -> Serve:
+    assert isinstance(plan.workload, Serve)  # noqa: S101 - checked where the phases begin
+    return plan.workload

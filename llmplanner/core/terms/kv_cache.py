@@ -1,0 +1,93 @@
+"""The keys and values that attention layers keep of the tokens seen so far."""
+
+from dataclasses import dataclass
+
+from llmplanner.core.engine import Engine
+from llmplanner.core.estimate import Bytes, Part, Term, exact, smallest
+from llmplanner.core.formats import Format
+from llmplanner.core.model import Attention, Kind, LatentAttention, Model
+from llmplanner.core.plan import Count
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a group of equal layers keeps."""
+
+    label: str
+    layers: int
+    width: int  # elements per token and layer, keys and values together
+    window: int | None  # tokens kept at most
+    of_encoder: bool = False  # cross-attention: over the encoder's tokens
+
+    def tokens(self, context: Count, encoder: Count) -> Count:
+        """Tokens kept of a sequence."""
+        seen = encoder if self.of_encoder else context
+        return seen if self.window is None else smallest(seen, self.window)
+
+
+def kept(model: Model, engine: Engine) -> tuple[Kept, ...]:
+    """What the model's layers keep, those alike together; nothing for an encoder.
+
+    Sources: Ainslie et al. 2023 (arXiv:2305.13245) sec. 2; Jiang et al. 2023 (arXiv:2310.06825) sec. 2
+    (window); DeepSeek-V2 (arXiv:2405.04434) sec. 2.1 (latent).
+    """
+    groups: dict[tuple[str, int, int | None, bool], int] = {}
+    for stack in model.stacks:
+        if stack.role is not Kind.DECODER:
+            continue
+        for group in stack.groups:
+            attentions = ((group.layer.attention, False), (group.layer.cross_attention, True))
+            for attention, of_encoder in attentions:
+                if attention is None:
+                    continue
+                window = attention.window if isinstance(attention, Attention) else None
+                room = None if window is None else window - engine.window_less
+                key = (_label(attention, of_encoder), width(attention), room, of_encoder)
+                groups[key] = groups.get(key, 0) + len(group.indices)
+    return tuple(Kept(key[0], layers, key[1], key[2], key[3]) for key, layers in groups.items())
+
+
+def width(attention: Attention | LatentAttention) -> int:
+    """Elements that one layer keeps per token."""
+    if isinstance(attention, LatentAttention):
+        return attention.kv_rank + attention.rope_dim
+    return attention.kv_heads * (attention.key_dim + attention.value_dim)
+
+
+def kv_cache(groups: tuple[Kept, ...], form: Format, context: Count, encoder: Count, batch: Count) -> Term:
+    """The cache of `batch` sequences of `context` tokens, and of `encoder` tokens in cross-attention.
+
+    Shapes: context, encoder and batch broadcast.
+    """
+    parts = tuple(_part(group, form, group.tokens(context, encoder), batch) for group in groups)
+    total: Bytes = sum((part.bytes for part in parts), start=0)
+    return exact(
+        "kv_cache",
+        total,
+        " + ".join(part.formula for part in parts) or "no layer keeps keys and values",
+        "Ainslie et al. 2023 (arXiv:2305.13245); layout as Transformers 5.23 allocates it",
+        note="What the tokens hold; the cache's growth by copying counts as activations.",
+        parts=parts,
+    )
+
+
+def _part(group: Kept, form: Format, tokens: Count, batch: Count) -> Part:
+    amount = form.bytes_for(batch * tokens * (group.layers * group.width))
+    words = (
+        f"{group.layers} layers × {group.width:,} × {said(tokens)} tokens"
+        f" × {said(batch)} sequences × {form.bits} bit ÷ 8"
+    )
+    return Part(group.label, amount, words)
+
+
+def said(count: Count) -> str:
+    """A count in a formula."""
+    return f"{count:,}" if isinstance(count, int) else "(a map of)"
+
+
+def _label(attention: Attention | LatentAttention, of_encoder: bool) -> str:
+    if of_encoder:
+        return "cross-attention"
+    if isinstance(attention, LatentAttention):
+        return "latent attention"
+    return "full attention" if attention.window is None else f"sliding attention, window {attention.window:,}"
