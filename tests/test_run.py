@@ -141,7 +141,7 @@ def test_one_line_names_every_missing_package(
             "make 1 GB of room",
         ),
         (
-            "WARNING: Retrying after 'NewConnectionError(...)'\nERROR: No matching distribution found for numpy",
+            "WARNING: Retry: 'NewConnectionError(...)'\nERROR: No matching distribution found for numpy",
             "connect to the network",
         ),
         ("error: Failed to fetch: `https://example.org/simple/numpy/`", "connect to the network"),
