@@ -17,7 +17,7 @@ HEX, VALUES, ERRORS, RANGES = 25.2, 35.5, 40.5, 48.5  # where those columns star
 PARTS = ("sign", "exponent", "fraction")
 
 
-def bits(typed: Typed, rows: tuple[Stored, ...]) -> Figure:
+def bits_figure(typed: Typed, rows: tuple[Stored, ...]) -> Figure:
     """The figure of a value and what each format makes of it."""
     named = significant(typed.value, 12)
     return Figure(

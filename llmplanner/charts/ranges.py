@@ -11,7 +11,7 @@ from llmplanner.core.stored import Stored, Typed
 LOW, HIGH = 2.0**-152, 2.0**131  # FP32 reaches from 2^-149 to just below 2^128
 
 
-def ranges(typed: Typed, rows: tuple[Stored, ...]) -> Figure:
+def ranges_figure(typed: Typed, rows: tuple[Stored, ...]) -> Figure:
     """The figure; the typed value is a line where its magnitude is on the axis."""
     place = _place(typed.value)
     name = typed.text if len(typed.text) <= 24 else significant(typed.value, 4)

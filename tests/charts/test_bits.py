@@ -3,22 +3,22 @@
 import pytest
 from PySide6.QtGui import QImage, QPainter
 
-from llmplanner.charts.bits import bits
+from llmplanner.charts.bits import bits_figure
 from llmplanner.charts.draw import Drawn, draw
 from llmplanner.charts.figure import Bar, Cell, Figure, Rule
 from llmplanner.charts.palette import LIGHT
-from llmplanner.charts.ranges import ranges
+from llmplanner.charts.ranges import ranges_figure
 from llmplanner.core.stored import in_every_format, read
 
 
 def bits_of(text: str) -> Figure:
     typed = read(text)
-    return bits(typed, in_every_format(typed))
+    return bits_figure(typed, in_every_format(typed))
 
 
 def ranges_of(text: str) -> Figure:
     typed = read(text)
-    return ranges(typed, in_every_format(typed))
+    return ranges_figure(typed, in_every_format(typed))
 
 
 def drawn(figure: Figure, width: int, height: int) -> Drawn:
