@@ -1,0 +1,66 @@
+"""From the command line to an estimate: the plan, the model and the machine that its names stand for."""
+
+import argparse
+from dataclasses import dataclass
+
+from llmplanner import compose
+from llmplanner.cli.machines import probe_for
+from llmplanner.cli.plan_options import draft_of
+from llmplanner.core.estimate import Estimate
+from llmplanner.core.estimating import estimate
+from llmplanner.core.machine import Machine
+from llmplanner.core.plan import Plan
+from llmplanner.gpus.local import Probe
+from llmplanner.plans import Draft
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan put together, and what it needs. `probe` is the look at this computer, where one was taken."""
+
+    draft: Draft
+    plan: Plan
+    estimate: Estimate
+    probe: Probe | None
+
+    @property
+    def local(self) -> Machine | None:
+        """This computer's machine, where it was looked at."""
+        return self.probe.machine if self.probe is not None else None
+
+
+def planned(arguments: argparse.Namespace) -> Planned:
+    """The plan that the arguments state, estimated. Raises BadInput."""
+    draft = draft_of(arguments)
+    model = compose.model_named(draft.model, draft.config).model
+    probe = probe_for(draft)
+    machine = compose.machine_named(draft, probe.machine if probe is not None else None)
+    plan = compose.plan_of(draft, model, machine)
+    return Planned(draft, plan, estimate(plan), probe)
+
+
+def title(found: Planned) -> str:
+    """The plan in one line."""
+    draft, plan = found.draft, found.plan
+    if draft.task == "serve":
+        kv = f", {draft.kv.upper()} KV cache" if draft.kv else ""
+        what = (
+            f"served in {plan.weights.name}{kv}, {draft.context:,} tokens of context, "
+            f"{draft.batch:,} {'sequence' if draft.batch == 1 else 'sequences'} at once"
+        )
+    else:
+        verb = "fine-tuned" if draft.task == "finetune" else "pre-trained"
+        what = (
+            f"{verb} in {draft.precision} with {draft.optimizer}, {draft.micro_batch:,} × {draft.sequence:,} "
+            f"tokens per GPU, {draft.attention} attention, checkpointing {draft.checkpointing}"
+        )
+    return f"{plan.model.name} {what}, on {_machine(found)}"
+
+
+def _machine(found: Planned) -> str:
+    split, devices = found.plan.split, found.plan.machine.devices
+    parts = ((split.data, "data parallel"), (split.tensor, "tensor parallel"))
+    ways = [f"{size} {name}" for size, name in parts if size > 1]
+    ways += [f"ZeRO {split.zero}"] if split.zero else []
+    how = f" ({', '.join(ways)})" if ways else ""
+    return f"{split.devices} × {devices[0].name}{how}" if split.devices > 1 else devices[0].name
