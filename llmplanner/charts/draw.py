@@ -28,6 +28,7 @@ from llmplanner.charts.layout import Plot, plot
 from llmplanner.charts.palette import Theme
 
 REACH = 12.0  # pixels between pointer and curve
+FIRST = 5.0  # points of this priority are named before curves
 LOWEST_WITH_LEGEND = 150.0  # pixels: below, the plot needs the room
 
 
@@ -188,10 +189,11 @@ def _panel(canvas: Canvas, figure: Figure, area: QRectF) -> Plot:
         marks.name_bar(canvas, laid, mark, boxes)
     _levels(canvas, laid)
     names = _points(canvas, laid)
-    name_points(canvas, laid.rect, names[:1], trail)  # the most important, before the curves' names
+    first = max(1, sum(isinstance(mark, Point) and mark.priority >= FIRST for mark in figure.marks))
+    name_points(canvas, laid.rect, names[:first], trail)
     for line, pixels in curves:
         name_curve(canvas, laid.rect, line.label, pixels, line.colour, trail)
-    name_points(canvas, laid.rect, names[1:], trail)
+    name_points(canvas, laid.rect, names[first:], trail)
     return laid
 
 

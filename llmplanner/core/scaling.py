@@ -58,6 +58,7 @@ class KaplanLaw:
 
     name: str
     title: str
+    short: str  # as a curve is named
     source: str
     fitted: Fitted
     by_parameters: PowerLaw  # eq. 1.1
@@ -90,6 +91,7 @@ class ParametricLaw:
 
     name: str
     title: str
+    short: str  # as a curve is named
     source: str
     fitted: Fitted
     E: float
@@ -121,6 +123,7 @@ class AllocationLaw:
 
     name: str
     title: str
+    short: str  # as a curve is named
     source: str
     fitted: Fitted
     optimal_parameters: Allocation
@@ -133,6 +136,7 @@ class RatioRule:
 
     name: str
     title: str
+    short: str  # as a curve is named
     source: str
     fitted: Fitted
     tokens_per_parameter: float

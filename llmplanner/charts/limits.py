@@ -1,0 +1,58 @@
+"""Which limit binds: how much of the GPUs, the time and the money at hand a run takes."""
+
+from collections.abc import Sequence
+
+from llmplanner.charts.figure import Axis, Bar, Figure, Rule, Segment
+from llmplanner.core.cost import LimitUse
+from llmplanner.core.flops import PF_DAY
+from llmplanner.core.quantities import count_text, money_text, significant
+
+NEAR = 0.9  # from here on, a limit that is kept is shown as tight
+MOST = 3.0  # the axis ends here, whatever the share
+NAMES = {"hardware": "GPUs", "time": "time", "money": "money"}
+
+
+def limits_figure(uses: Sequence[LimitUse]) -> Figure:
+    """A bar for each limit that is set, against the line of the limit."""
+    highest = max((use.share for use in uses), default=1.0)
+    return Figure(
+        name="limits",
+        title="Which limit binds",
+        x=Axis("share of the limit", low=0, high=min(MOST, max(1.3, highest * 1.25)), ticks="percent"),
+        y=Axis(
+            "", "category", names=tuple(f"{NAMES[use.name]} {limit_text(use)}" for use in uses), grid=False
+        ),
+        marks=(*map(_bar, uses), Rule("x", 1.0, "limit")),
+        source="Days = FLOPs / (GPUs x dense peak x efficiency x 86,400 s)",
+        description="; ".join(f"{NAMES[use.name]}: {_percent(use)} of {limit_text(use)}" for use in uses),
+        legend=False,
+    )
+
+
+def limit_text(use: LimitUse) -> str:
+    """The limit with its unit: 512, 21 days, $1,000,000."""
+    return _amount(use, use.limit)
+
+
+def needed_text(use: LimitUse) -> str:
+    """What the run takes of it."""
+    return _amount(use, use.needed)
+
+
+def _amount(use: LimitUse, amount: float) -> str:
+    if use.name == "money":
+        return money_text(amount)
+    return f"{significant(amount)} days" if use.name == "time" else f"{amount:,.0f}"
+
+
+def _bar(use: LimitUse) -> Bar:
+    colour = "bad" if use.share > 1 else "warn" if use.share >= NEAR else "ok"
+    allows = "" if use.flops is None else f"\nallows {count_text(use.flops / PF_DAY)} PF-days"
+    name = f"{NAMES[use.name]} {limit_text(use)}"
+    hover = f"{needed_text(use)} of {limit_text(use)}{allows}"
+    segment = Segment(NAMES[use.name], use.share, colour, hover=hover, formula="needed / limit")
+    return Bar(name, (segment,), label=_percent(use), hover=hover, label_colour=colour)
+
+
+def _percent(use: LimitUse) -> str:
+    return f"{use.share * 100:,.0f} %" if use.share < 1e4 else "far over"

@@ -1,0 +1,126 @@
+"""What the charts of training say: published runs, limits, compute-optimal lines, losses."""
+
+import itertools
+
+import numpy as np
+import pytest
+from PySide6.QtGui import QImage, QPainter
+from pytestqt.qtbot import QtBot
+
+from llmplanner.charts.budget import budget_figure
+from llmplanner.charts.draw import FILE, Drawn, draw
+from llmplanner.charts.figure import Band, Bar, Figure, Line, Point
+from llmplanner.charts.limits import limits_figure
+from llmplanner.charts.loss import loss_figure
+from llmplanner.charts.palette import DARK, LIGHT
+from llmplanner.charts.scaling import scaling_figure
+from llmplanner.core.cost import Limits, Run, limit_uses
+from llmplanner.models.laws import law_named, laws
+from llmplanner.models.runs import training_runs
+
+LAWS = tuple(laws().values())
+BUDGET = budget_figure(training_runs(), 8.03e9, 15e12, 7.227e23)
+SCALING = scaling_figure(LAWS, training_runs(), 8.03e9, 160e9)
+LOSS = loss_figure(LAWS, LAWS[0], 8.03e9, 160e9)
+RUN = Run(flops=7.227e23, devices=512, peak=989.4e12, efficiency=0.4, price=2.5)
+LIMITS = limits_figure(limit_uses(RUN, Limits(devices=512, days=21, cost=2e6)))
+
+
+def painted(figure: Figure, width: int, height: int) -> Drawn:
+    image = QImage(width, height, QImage.Format.Format_ARGB32)
+    painter = QPainter(image)
+    drawn = draw(painter, width, height, figure, LIGHT, FILE)
+    painter.end()
+    return drawn
+
+
+def points(figure: Figure) -> dict[str, Point]:
+    return {mark.label: mark for mark in figure.marks if isinstance(mark, Point)}
+
+
+def lines(figure: Figure) -> dict[str, Line]:
+    return {mark.colour: mark for mark in figure.marks if isinstance(mark, Line) and mark.colour != "line"}
+
+
+def test_gpt3_stands_at_the_pf_days_of_its_paper() -> None:
+    run = points(BUDGET)["GPT-3 175B"]
+    assert (run.x, run.y) == (pytest.approx(174.6e9), pytest.approx(3640, rel=2e-3))
+    assert run.colour == "decoder"
+    assert points(BUDGET)["T5-11B"].y == pytest.approx(382, rel=1e-3)
+    assert points(BUDGET)["T5-11B"].colour == "encoder-decoder"
+
+
+def test_plan_stands_among_the_runs() -> None:
+    plan = points(BUDGET)["your plan"]
+    assert plan.marker == "plan"
+    assert plan.y == pytest.approx(8365, rel=1e-3)  # as Llama 3 8B: the same size and tokens
+
+
+@pytest.mark.parametrize(("width", "height"), [(560, 420), (640, 600), (1200, 800)])
+def test_gopher_and_chinchilla_are_named_at_every_size(qtbot: QtBot, width: int, height: int) -> None:
+    del qtbot
+    words = {box.text for box in painted(SCALING, width, height).texts}
+    assert {"Gopher 280B", "Chinchilla 70B", "your plan", "20 per parameter, a rule"} <= words
+
+
+@pytest.mark.parametrize("figure", [BUDGET, SCALING, LOSS, LIMITS], ids=lambda figure: figure.name)
+def test_no_words_touch(qtbot: QtBot, figure: Figure) -> None:
+    del qtbot
+    boxes = painted(figure, 640, 420).texts
+    for one, other in itertools.combinations(boxes, 2):
+        assert not one.rect.adjusted(1, 1, -1, -1).intersects(other.rect.adjusted(1, 1, -1, -1)), (one, other)
+
+
+def test_every_colour_is_of_both_themes() -> None:
+    for figure in (BUDGET, SCALING, LOSS, *LOSS.beside):
+        for mark in figure.marks:
+            if isinstance(mark, Point | Line | Band):
+                assert LIGHT.colour(mark.colour)
+                assert DARK.colour(mark.colour)
+
+
+def test_lines_pass_the_published_optima() -> None:
+    """At Gopher's compute: 67B by approach 1 (Table 3), 40.4B by approach 3, 71B by Besiroglu et al."""
+    for colour, size in (("hoffmann1", 67e9), ("hoffmann3", 40.4e9), ("besiroglu", 71e9)):
+        line = lines(SCALING)[colour]
+        tokens = np.exp(np.interp(np.log(size), np.log(line.xs), np.log(line.ys)))
+        assert 6 * size * tokens == pytest.approx(5.76e23, rel=0.05)
+
+
+def test_band_holds_its_line() -> None:
+    (band,) = [mark for mark in SCALING.marks if isinstance(mark, Band)]
+    line = lines(SCALING)["besiroglu"]
+    assert band.xs == line.xs
+    for low, tokens, high in zip(band.lows, line.ys, band.highs, strict=True):
+        assert low < tokens < high
+
+
+def test_lines_are_dashed_beyond_the_fitted_runs() -> None:
+    kaplan, hoffmann = lines(SCALING)["kaplan"].fitted, lines(SCALING)["hoffmann3"].fitted
+    assert kaplan is not None
+    assert hoffmann is not None
+    assert kaplan[1] <= 1.5e9 < hoffmann[1] <= 16e9
+    assert lines(SCALING)["rule20"].dash == "dotted"
+
+
+def test_loss_panels_show_three_laws_and_the_plan() -> None:
+    plan = float(law_named("besiroglu").loss(8.03e9, 160e9))  # type: ignore[union-attr]
+    for panel in (LOSS, *LOSS.beside):
+        assert set(lines(panel)) == {"besiroglu", "hoffmann3", "kaplan"}
+        assert points(panel)["your plan"].y == pytest.approx(plan)
+        assert any(isinstance(mark, Band) for mark in panel.marks)
+    assert "never their heights" in LOSS.note
+
+
+def test_loss_with_the_other_unlimited_stays_below_the_plan() -> None:
+    for panel in (LOSS, *LOSS.beside):
+        plan, line = points(panel)["your plan"], lines(panel)["besiroglu"]
+        assert np.interp(np.log(plan.x), np.log(line.xs), line.ys) <= plan.y + 1e-3
+
+
+def test_limits_tell_kept_tight_and_broken() -> None:
+    bars = [mark for mark in LIMITS.marks if isinstance(mark, Bar)]
+    assert [bar.label_colour for bar in bars] == ["warn", "bad", "ok"]
+    assert bars[0].label == "100 %"
+    assert bars[1].category == "time 21 days"
+    assert bars[1].segments[0].value == pytest.approx(41.28 / 21, rel=1e-3)
