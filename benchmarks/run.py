@@ -1,4 +1,4 @@
-"""Prints the benchmarks as one table of ratios: `python -m benchmarks.run [startup cli core edit_to_paint]`."""
+"""Prints the benchmarks as one table of ratios: python -m benchmarks.run [startup cli core edit_to_paint]."""
 
 import importlib
 import sys

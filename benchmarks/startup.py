@@ -1,7 +1,7 @@
 """From the start of the process to the first painted window, beside a bare QMainWindow with four empty tabs.
 
-Both run on the screen that there is (DISPLAY), else offscreen. Ours is painted when the verdict, the fields, the
-table of terms and the memory bar are: the example plan is computed and shown.
+Both run on the screen that there is (DISPLAY), else offscreen. Ours is painted when the verdict, the fields,
+the table of terms and the memory bar are: the example plan is computed and shown.
 """
 
 import os
