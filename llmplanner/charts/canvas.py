@@ -187,8 +187,10 @@ class Canvas:
             path = QPainterPath()
             path.addText(baseline, font(style), words)
             self.painter.fillPath(path, QBrush(ink))
-        else:
-            self.painter.setPen(QPen(ink))
-            self.painter.setFont(font(style))
-            self.painter.drawText(baseline, words)
+            ink = QColor(
+                ink.red(), ink.green(), ink.blue(), 0
+            )  # the words themselves, unseen: to search and copy
+        self.painter.setPen(QPen(ink))
+        self.painter.setFont(font(style))
+        self.painter.drawText(baseline, words)
         return True

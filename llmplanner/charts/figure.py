@@ -175,6 +175,9 @@ class Figure:
     beside: tuple["Figure", ...] = ()
     legend: bool = True
     note: str = ""  # one line shown below the plot, in the window too
+    table: tuple[
+        tuple[str | int | float, ...], ...
+    ] = ()  # what CSV holds, header first, where marks would not do
 
 
 def legend_entries(figure: Figure) -> tuple[tuple[str, str], ...]:
