@@ -1,18 +1,18 @@
-"""The machine that a plan names, looked at where it is this computer's."""
+"""The look at this computer's cards, where a plan takes one of them."""
 
-from llmplanner import compose
-from llmplanner.core.machine import Machine
-from llmplanner.gpus import local
-from llmplanner.gpus.local import Probe
+from llmplanner.core.errors import BadInput
+from llmplanner.gpus.local import Probe, look
 from llmplanner.plans import Draft
 
 
 def probe_for(draft: Draft) -> Probe | None:
-    """A look at this computer's cards where the plan takes one of them."""
-    return local.look() if draft.gpu == "local" or draft.gpu.startswith(("GPU-", "MIG-")) else None
-
-
-def machine_of(draft: Draft) -> Machine:
-    """The devices that the plan takes. Raises BadInput."""
-    probe = probe_for(draft)
-    return compose.machine_named(draft, probe.machine if probe is not None else None)
+    """What is seen now; None for a card of the catalogue. Raises BadInput for a UUID that none has."""
+    if draft.gpu == "local":
+        return look()
+    if not draft.gpu.startswith(("GPU-", "MIG-")):
+        return None
+    probe = look()
+    here = [str(device.uuid) for device in probe.devices]
+    if here and draft.gpu not in here:
+        raise BadInput(f"No GPU of this computer is {draft.gpu}; there are {', '.join(here)}.", "gpu")
+    return probe

@@ -63,4 +63,5 @@ def _machine(found: Planned) -> str:
     ways = [f"{size} {name}" for size, name in parts if size > 1]
     ways += [f"ZeRO {split.zero}"] if split.zero else []
     how = f" ({', '.join(ways)})" if ways else ""
-    return f"{split.devices} × {devices[0].name}{how}" if split.devices > 1 else devices[0].name
+    name = devices[0].name if found.probe is None or found.probe.devices else "GPU of this computer"
+    return f"{split.devices} × {name}{how}" if split.devices > 1 else name
