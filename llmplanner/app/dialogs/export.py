@@ -33,6 +33,7 @@ KINDS = (
     (".csv", "CSV table"),
 )
 SIDES = (export.LEAST, export.MOST)  # pixels
+DPIS = (export.LEAST_DPI, export.MOST_DPI)
 MIDDLE = 128  # lightness between a dark and a light palette
 
 
@@ -79,20 +80,9 @@ class ExportDialog(QDialog):
         self.kind = QComboBox()
         for suffix, name in KINDS:
             self.kind.addItem(name, suffix)
-        self.size_across = _number(
-            800, export.LEAST, export.MOST, " px", "Width", "Width at 96 pixels per inch."
-        )
-        self.size_down = _number(
-            450, export.LEAST, export.MOST, " px", "Height", "Height at 96 pixels per inch."
-        )
-        self.dpi = _number(
-            192,
-            export.LEAST_DPI,
-            export.MOST_DPI,
-            " dpi",
-            "Dots per inch",
-            "Of a PNG: 96 for screens, 300 for print.",
-        )
+        self.size_across = _number(800, SIDES, " px", "Width", "At 96 pixels per inch.")
+        self.size_down = _number(450, SIDES, " px", "Height", "At 96 pixels per inch.")
+        self.dpi = _number(192, DPIS, " dpi", "Dots per inch", "Of a PNG: 96 for screens, 300 for print.")
         self.light = QCheckBox("Light background")
         self.light.setChecked(True)
         self.light.setToolTip("Light colours, for paper and slides, whatever the window shows.")
