@@ -8,7 +8,7 @@ from llmplanner.core.estimate import DeviceEstimate, Phase, Term
 from llmplanner.core.formats import FORMATS, Format
 from llmplanner.core.model import Kind, Model
 from llmplanner.core.plan import Count, Plan, Serve
-from llmplanner.core.split import share
+from llmplanner.core.sharding import device_model
 from llmplanner.core.terms.activations_serving import Pass, activations
 from llmplanner.core.terms.kv_cache import Kept, kept, kv_cache
 from llmplanner.core.terms.logits import next_token_logits, token_logits
@@ -34,7 +34,7 @@ def operand_format(plan: Plan) -> Format:
 def _phases(plan: Plan, engine: Engine) -> Iterator[Phase]:
     if not isinstance(plan.workload, Serve):
         raise BadInput("This plan trains; serving is estimated for plans that serve.", "task")
-    model = share(plan.model, plan.split.tensor)
+    model = device_model(plan.model, plan.split.tensor)
     resident = (weights(model, plan.weights), runtime(plan.split.tensor))
     yield Phase("load", resident)
     batch = -(-plan.workload.batch // plan.split.data)
@@ -51,7 +51,7 @@ def _encoded(plan: Plan, model: Model, engine: Engine, batch: Count) -> Iterator
     tokens, operand = _workload(plan).context, operand_format(plan).bits // 8
     yield activations(model, model.stacks[0], engine, Pass(tokens, tokens, batch, operand))
     if model.head.linear is not None:
-        yield token_logits(model.vocab_size, operand, batch * tokens)
+        yield token_logits(plan.model.vocab_size, operand, batch * tokens)
 
 
 def _read(plan: Plan, model: Model, engine: Engine, prompt: Count, batch: Count) -> Iterator[Term]:

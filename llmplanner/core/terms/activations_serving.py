@@ -1,6 +1,6 @@
 """Memory of the tensors that a forward pass without gradients holds at its fullest moment.
 
-The pieces of a layer are walked as Transformers 5.23 runs them; at each, the tensors that its Python code still
+The pieces of a layer are walked as Transformers 5.23 runs them; at each, the tensors that its code still
 refers to are added up. It is a reading of that code, not a measurement.
 """
 
