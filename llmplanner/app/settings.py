@@ -1,15 +1,18 @@
 """What the window remembers between starts: its size, its theme, the last plan; and where the log lies."""
 
 import logging
+from dataclasses import replace
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import get_args
 
+import msgspec
 import platformdirs
 from PySide6.QtCore import QByteArray, QSettings
 
 from llmplanner.app.theme import Choice
 from llmplanner.core.errors import BadInput
+from llmplanner.core.machine import Machine
 from llmplanner.plans import SUFFIX, Draft, read, write
 
 NAME = "llmplanner"
@@ -53,6 +56,22 @@ class Settings:
     @folder_of_plans.setter
     def folder_of_plans(self, folder: str) -> None:
         self._ini.setValue("folder", folder)
+
+    @property
+    def machine(self) -> Machine | None:
+        """This computer's cards as they were last seen, with nothing said of their free memory."""
+        stored = self._ini.value("machine", "")
+        try:
+            machine = msgspec.json.decode(str(stored), type=Machine) if stored else None
+        except msgspec.DecodeError:
+            return None
+        if machine is None:
+            return None
+        return Machine(tuple(replace(device, memory_free=None) for device in machine.devices), local=True)
+
+    @machine.setter
+    def machine(self, machine: Machine | None) -> None:
+        self._ini.setValue("machine", msgspec.json.encode(machine).decode() if machine else "")
 
     def load_plan(self) -> Draft | None:
         """The last plan, or None where there is none that can be read."""

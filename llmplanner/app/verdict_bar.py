@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLay
 from llmplanner.app.session import State
 from llmplanner.app.theme import GAP, INSET
 from llmplanner.core.quantities import GIB
-from llmplanner.core.verdict import Judgement
+from llmplanner.core.verdict import Verdict
 
 SYMBOLS = {"fits": "✓", "tight": "≈", "no": "✕", "unknown": "?"}
 WORDS = {"fits": "Fits", "tight": "Tight", "no": "Does not fit", "unknown": "Cannot tell"}
@@ -34,6 +34,7 @@ class VerdictBar(QFrame):
         words = QVBoxLayout()
         words.setSpacing(2)
         for label in (self.sentence, self.why, self.hint):
+            label.setWordWrap(True)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             words.addWidget(label)
         self.fit = _button(
@@ -52,11 +53,10 @@ class VerdictBar(QFrame):
 
     def show_state(self, state: State) -> None:
         """Shows a verdict. The hint of before is taken away."""
-        verdict = state.verdict
-        judged = verdict.now if verdict.now.state != "unknown" else verdict.empty
-        self.sentence.setText(headline(judged, free=judged is verdict.now))
-        self.why.setText(verdict.message)
-        self.hint.setText(" ")
+        judged = state.verdict.decisive
+        self.sentence.setText(headline(state.verdict))
+        self.why.setText(f"{judged.device} · {state.verdict.why}")
+        self.hint.setText(_in_use(state.verdict) or " ")
         self._symbol.setText(SYMBOLS[judged.state])
         self._symbol.setAccessibleName(WORDS[judged.state])
         if self._symbol.property("verdict") != judged.state:
@@ -66,20 +66,31 @@ class VerdictBar(QFrame):
                 label.style().polish(label)
 
     def show_hint(self, text: str) -> None:
-        """Says which change helps most."""
-        self.hint.setText(text or " ")
+        """Says which change helps most, where nothing more urgent is said."""
+        if not self.hint.text().strip():
+            self.hint.setText(text or " ")
 
 
-def headline(judged: Judgement, *, free: bool) -> str:
-    """The verdict as a person would say it."""
+def headline(verdict: Verdict) -> str:
+    """The verdict in one line."""
+    judged = verdict.decisive
     word = WORDS[judged.state]
+    needed = f"{judged.needed_bytes / GIB:,.2f}"
     if judged.available_bytes is None:
-        return f"{word}: the memory of the GPU is not known"
-    needed, available = judged.needed_bytes / GIB, judged.available_bytes / GIB
-    place = "free now" if free else "on the empty card"
+        return f"{word}: needs {needed} GiB, and the GPU's memory is not known"
+    available = f"{judged.available_bytes / GIB:,.2f} GiB"
+    place = "free now" if judged is verdict.now else "on the empty card"
     if judged.state == "no":
-        return f"{word}: needs {needed:,.2f} GiB, {available:,.2f} {place}"
-    return f"{word}: {needed:,.2f} of {available:,.2f} GiB {place}"
+        return f"{word}: needs {needed} GiB, {available} {place}"
+    return f"{word}: {needed} of {available} {place}"
+
+
+def _in_use(verdict: Verdict) -> str:
+    """What other programs stand in the way of."""
+    now, empty = verdict.now, verdict.empty
+    if now.state != "no" or empty.state not in {"fits", "tight"} or now.margin_bytes is None:
+        return ""
+    return f"It would fit the empty card: {-now.margin_bytes / GIB:,.2f} GiB more must be free on it."
 
 
 def _button(text: str, tip: str, signal: SignalInstance) -> QPushButton:

@@ -6,21 +6,21 @@ from importlib import import_module
 from typing import cast
 
 from PySide6.QtCore import QTimer, Signal
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QMainWindow, QTabWidget, QVBoxLayout, QWidget
 
+from llmplanner.advice import changes, told
 from llmplanner.app.jobs import Job
 from llmplanner.app.menu import LINE, Entry, add_choice, add_menu
 from llmplanner.app.plan_pane import PlanPane
 from llmplanner.app.session import Session, State
-from llmplanner.app.settings import Settings
 from llmplanner.app.status import Status
 from llmplanner.app.tabs import Tab
 from llmplanner.app.theme import GAP, MARGIN, THEME_CHOICES, Choice, Looks
 from llmplanner.app.verdict_bar import VerdictBar
 
+PAUSE = 60  # ms without an edit, after which the change that helps most is looked for
 FIRST_SIZE = (1280, 800)
-SAVE_DELAY = 800  # ms from the last change to the saved plan
 
 PAGES = (
     ("Memory", "llmplanner.app.tabs.memory", "MemoryTab"),
@@ -56,10 +56,13 @@ class Window(QMainWindow):
     ask = Signal(str)  # an action by name: open, save, export, models, config, fit, reset, about, paths
     dropped = Signal(str)  # the path of a file
     look_again = Signal()
+    painted = Signal()  # once: the first picture is on the screen
+    closing = Signal()
 
-    def __init__(self, session: Session, looks: Looks, settings: Settings) -> None:
+    def __init__(self, session: Session, looks: Looks) -> None:
         super().__init__()
-        self.session, self.looks, self.settings = session, looks, settings
+        self.session, self.looks = session, looks
+        self._was_painted = False
         self.setAcceptDrops(True)
         self.resize(*FIRST_SIZE)
         self.plan = PlanPane(session)
@@ -67,7 +70,9 @@ class Window(QMainWindow):
         self.notice = QLabel()
         self.tabs = QTabWidget()
         self.status = Status()
-        self._save = QTimer(self, singleShot=True, interval=SAVE_DELAY)
+        self._advise = QTimer(self)
+        self._advise.setSingleShot(True)
+        self._advise.setInterval(PAUSE)
         self._lay_out()
         self._make_menus()
         self._connect()
@@ -156,9 +161,8 @@ class Window(QMainWindow):
 
     def _connect(self) -> None:
         self.session.changed.connect(self.show_state)
-        self.session.changed.connect(lambda _state: self._save.start())
         self.session.refused.connect(self.show_problem)
-        self._save.timeout.connect(lambda: self.settings.save_plan(self.session.state.draft))
+        self._advise.timeout.connect(self._show_hint)
         self.looks.changed.connect(self._repaint)
         self.tabs.currentChanged.connect(lambda _index: self.show_page())
         self.plan.machine.refresh.connect(self.look_again)
@@ -174,12 +178,19 @@ class Window(QMainWindow):
         self.show_notice("")
         self.plan.show_state(state)
         self.verdict.show_state(state)
+        self._advise.start()
         self.show_page()
         device = state.plan.machine.devices[0].name
         count = len(state.plan.machine.devices)
         self.setWindowTitle(
             f"{state.plan.model.name} on {f'{count} × ' if count > 1 else ''}{device} · LLM Planner"
         )
+
+    def _show_hint(self) -> None:
+        """Says which change helps most; tried once the edits pause, for it takes some twenty estimates."""
+        state = self.session.state
+        best = next(iter(changes(state.draft, state.plan.model, self.session.local, cards=False)), None)
+        self.verdict.show_hint("" if best is None else told(best))
 
     def show_page(self) -> None:
         """Brings the visible page up to date."""
@@ -207,7 +218,6 @@ class Window(QMainWindow):
         job.start()
 
     def _choose_theme(self, choice: str) -> None:
-        self.settings.theme = cast("Choice", choice)
         self.looks.choose(cast("Choice", choice))
 
     def _repaint(self) -> None:
@@ -231,7 +241,13 @@ class Window(QMainWindow):
             self.dropped.emit(files[0])
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Remembers the plan and the window's place."""
-        self.settings.geometry = self.saveGeometry()
-        self.settings.save_plan(self.session.state.draft)
+        """Lets what listens keep the plan and the window's place."""
+        self.closing.emit()
         super().closeEvent(event)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Says once that the window has been painted."""
+        super().paintEvent(event)
+        if not self._was_painted:
+            self._was_painted = True
+            QTimer.singleShot(0, self, self.painted.emit)

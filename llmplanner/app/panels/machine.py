@@ -10,8 +10,9 @@ from llmplanner.app.panels import Panel
 from llmplanner.app.session import Session, State
 from llmplanner.compose import split_of
 from llmplanner.core.machine import Device
+from llmplanner.core.quantities import GIB
+from llmplanner.gpus.local import Probe
 
-GIB = 2**30
 ZERO = (
     (0, "0: nothing is split"),
     (1, "1: optimizer state"),
@@ -43,6 +44,7 @@ class MachinePanel(Panel):
         )
         self.fields = {"gpu": self._gpu, "count": self._count, "tp": self._tensor, "zero": self._zero}
         self._about = note()
+        self._seen = note("This computer's GPUs were not looked at yet.")
         look = QPushButton("Look again")
         look.setToolTip("Reads this computer's GPUs and their free memory once more.")
         look.clicked.connect(self.refresh)
@@ -61,6 +63,7 @@ class MachinePanel(Panel):
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.look)
         row.addStretch()
+        self.rows.addWidget(self._seen)
         self.rows.addWidget(again)
         for field in (self._count, self._tensor, self._zero):
             self.rows.addWidget(field)
@@ -74,6 +77,14 @@ class MachinePanel(Panel):
         if len(local) > 1:
             here += [(device.uuid, f"{device.name} · {device.uuid}") for device in local if device.uuid]
         self._gpu.offer((*here, *catalogue))
+
+    def show_looking(self) -> None:
+        """Says that this computer's cards are being looked at."""
+        self._seen.setText("Looking at this computer's GPUs…")
+
+    def show_probe(self, probe: Probe) -> None:
+        """Says what was seen, where it is not simply one card that works."""
+        self._seen.setText("" if probe.state == "ok" and not probe.troubles else probe.message)
 
     def show_state(self, state: State) -> None:
         """Shows a plan's machine. Emits nothing."""

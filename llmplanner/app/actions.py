@@ -1,0 +1,134 @@
+"""What the menus and buttons do: plans and configs opened and saved, dialogs shown."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from PySide6.QtCore import QObject
+from PySide6.QtWidgets import QFileDialog, QMessageBox
+
+from llmplanner import plans
+from llmplanner.app.settings import Settings, log_file
+from llmplanner.app.window import Window
+from llmplanner.core.errors import BadInput
+
+PLAN_FILTER = f"Plans (*{plans.SUFFIX})"
+CONFIG_FILTER = "Model configs (*.json)"
+
+
+class Actions(QObject):
+    """Carries out what the window asks for by name."""
+
+    def __init__(self, window: Window, settings: Settings) -> None:
+        super().__init__(window)
+        self._window, self._settings = window, settings
+        self._acts: Mapping[str, Callable[[], None]] = {
+            "open": self.open,
+            "save": self.save,
+            "config": self.open_config,
+            "export": self.export,
+            "models": self.choose_model,
+            "fit": self.make_it_fit,
+            "paths": self.show_paths,
+            "reset": self.reset,
+            "about": self.show_about,
+        }
+        window.ask.connect(lambda name: self._acts[name]())
+        window.dropped.connect(self.open_file)
+
+    def open(self) -> None:
+        """Asks for a plan file or a config.json."""
+        self._open_with(f"Plans and model configs (*.json);;{PLAN_FILTER}")
+
+    def open_config(self) -> None:
+        """Asks for a config.json."""
+        self._open_with(CONFIG_FILTER)
+
+    def _open_with(self, kinds: str) -> None:
+        file, _ = QFileDialog.getOpenFileName(self._window, "Open", self._settings.folder_of_plans, kinds)
+        if file:
+            self._settings.folder_of_plans = str(Path(file).parent)
+            self.open_file(file)
+
+    def open_file(self, file: str) -> None:
+        """Opens a plan file, or else a model's config. A file that cannot be used changes nothing."""
+        session = self._window.session
+        if not file.endswith(plans.SUFFIX):
+            session.choose_model(file)
+            return
+        try:
+            draft = plans.read(Path(file))
+        except BadInput as error:
+            self._window.show_notice(str(error))
+            return
+        session.replace(draft, text=f"opening of {Path(file).name}")
+
+    def save(self) -> None:
+        """Asks for a place and writes the plan there."""
+        model = self._window.session.state.plan.model.name.replace("/", "-")
+        start = Path(self._settings.folder_of_plans) / f"{model}{plans.SUFFIX}"
+        file, _ = QFileDialog.getSaveFileName(self._window, "Save the plan", str(start), PLAN_FILTER)
+        if file:
+            self.save_to(Path(file if file.endswith(plans.SUFFIX) else file + plans.SUFFIX))
+
+    def save_to(self, path: Path) -> None:
+        """Writes the plan, whole or not at all."""
+        try:
+            plans.write(path, self._window.session.state.draft)
+        except BadInput as error:
+            self._window.show_notice(str(error))
+            return
+        self._settings.folder_of_plans = str(path.parent)
+        self._window.status.showMessage(f"Saved as {path}", 5000)
+
+    def export(self) -> None:
+        """Offers the visible page's chart as a file."""
+        from llmplanner.app.dialogs.export import ExportDialog  # noqa: PLC0415 - not before it is asked for
+
+        ExportDialog(self._window.page.figure(), self._window).open()
+
+    def choose_model(self) -> None:
+        """Shows the catalogue of models with their cards."""
+        from llmplanner.app.dialogs.models import ModelDialog  # noqa: PLC0415 - not before it is asked for
+
+        dialog = ModelDialog(self._window.session.state.draft.model, self._window)
+        dialog.chosen.connect(self._window.session.choose_model)
+        dialog.open()
+
+    def make_it_fit(self) -> None:
+        """Lists the changes of the plan that help."""
+        from llmplanner.app.dialogs.fit import FitDialog  # noqa: PLC0415 - not before it is asked for
+
+        dialog = FitDialog(self._window.session, self._window)
+        dialog.open()
+
+    def show_about(self) -> None:
+        """Shows versions and licences."""
+        from llmplanner.app.dialogs.about import AboutDialog  # noqa: PLC0415 - not before it is asked for
+
+        AboutDialog(self._window).open()
+
+    def show_paths(self) -> None:
+        """Says where settings, the last plan and the log lie."""
+        box = QMessageBox(
+            QMessageBox.Icon.Information, "Where files lie", "", QMessageBox.StandardButton.Close
+        )
+        box.setParent(self._window, box.windowFlags())
+        box.setText(
+            f"Settings: {self._settings.file}\n\nThe last plan: {self._settings.last_plan}\n\n"
+            f"The log: {log_file()}\n\nPlans are saved where you choose. Nothing is sent anywhere."
+        )
+        box.open()
+
+    def reset(self) -> None:
+        """Asks, then forgets the settings and goes back to the defaults."""
+        answer = QMessageBox.question(
+            self._window,
+            "Reset settings",
+            "Forget the theme, the window's size and the last plan? Saved plan files stay.",
+        )
+        if answer is QMessageBox.StandardButton.Yes:
+            self._settings.reset()
+            self._window.looks.choose("system")
+            draft = self._window.session.state.draft
+            self._window.session.replace(replace(plans.Draft(), gpu=draft.gpu), text="reset")

@@ -1,0 +1,112 @@
+"""What follows the first picture: the look at the GPUs, the names to choose from, the pages not yet seen."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import import_module
+
+from PySide6.QtCore import QObject, QTimer
+
+from llmplanner.app.jobs import Job, ProbeJob, ThreadJob
+from llmplanner.app.settings import Settings
+from llmplanner.app.window import PAGES, Window
+from llmplanner.core.machine import Device
+from llmplanner.gpus import catalogue as gpu_catalogue
+from llmplanner.gpus.local import Probe
+from llmplanner.models import catalogue as model_catalogue
+
+PAUSE = 30  # ms between pages made ahead, so that the window answers meanwhile
+SAVE_DELAY = 800  # ms from the last change to the saved plan
+
+Names = tuple[
+    tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]
+]  # (name, title) of models, and of GPUs
+
+
+class Starter(QObject):
+    """Completes a window that was just shown, and keeps its plan and settings for the next start.
+
+    With `untouched`, the plan is the example: it moves to this computer's card where there is one.
+    """
+
+    def __init__(self, window: Window, settings: Settings, *, untouched: bool) -> None:
+        super().__init__(window)
+        self._window, self._settings, self._untouched = window, settings, untouched
+        self._gpus: tuple[tuple[str, str], ...] = ()
+        self._save = QTimer(self)
+        self._save.setSingleShot(True)
+        self._save.setInterval(SAVE_DELAY)
+        self._save.timeout.connect(self._keep_plan)
+        window.painted.connect(self.begin)
+        window.look_again.connect(self.probe)
+        window.closing.connect(self._keep)
+        window.session.changed.connect(lambda _state: self._save.start())
+        window.looks.changed.connect(lambda _theme: self._keep_theme())
+
+    def begin(self) -> None:
+        """Starts everything that could wait for the first picture."""
+        self.probe()
+        self._run(ThreadJob("Reading the catalogues", _names, self), self._offer)
+        self._run(ThreadJob("Loading the pages", _import_pages, self), lambda _done: self._make_next())
+
+    def probe(self) -> None:
+        """Looks at this computer's GPUs."""
+        self._window.plan.machine.show_looking()
+        self._run(ProbeJob(self), self._meet)
+
+    def _run(self, job: Job, done: Callable[[object], None]) -> None:
+        job.done.connect(done)
+        job.ended.connect(job.deleteLater)
+        self._window.closing.connect(job.cancel)
+        self._window.follow(job)
+
+    def _offer(self, names: object) -> None:
+        if isinstance(names, tuple):
+            models, self._gpus = names
+            self._window.plan.model.offer(models)
+            self._window.plan.machine.offer(self._local_devices(), self._gpus)
+
+    def _local_devices(self) -> tuple[Device, ...]:
+        local = self._window.session.local
+        return local.devices if local is not None else ()
+
+    def _meet(self, probe: object) -> None:
+        if not isinstance(probe, Probe):
+            return
+        window, session = self._window, self._window.session
+        machine = probe.machine if probe.devices else None
+        moves = self._untouched and machine is not None and not session.steps.count()
+        self._untouched = False
+        self._settings.machine = machine
+        session.meet(machine, replace(session.state.draft, gpu="local") if moves else None)
+        window.status.show_probe(probe)
+        window.plan.machine.show_probe(probe)
+        window.plan.machine.offer(probe.devices, self._gpus)
+
+    def _make_next(self) -> None:
+        """Makes one page that was not seen yet, and the next a moment later."""
+        page = next((page for page in self._window.pages if page.tab is None), None)
+        if page is not None:
+            page.make(self._window.session, self._window.looks)
+            QTimer.singleShot(PAUSE, self, self._make_next)
+
+    def _keep_plan(self) -> None:
+        self._settings.save_plan(self._window.session.state.draft)
+
+    def _keep_theme(self) -> None:
+        self._settings.theme = self._window.looks.choice
+
+    def _keep(self) -> None:
+        self._keep_plan()
+        self._keep_theme()
+        self._settings.geometry = self._window.saveGeometry()
+
+
+def _names() -> Names:
+    models = tuple((entry.name, entry.title) for entry in model_catalogue.entries())
+    gpus = tuple((gpu.id, gpu.name) for gpu in gpu_catalogue.catalogue())
+    return models, gpus
+
+
+def _import_pages() -> None:
+    for _, module, _ in PAGES:
+        import_module(module)

@@ -1,0 +1,201 @@
+"""Where the memory goes: a bar for each device, its terms, and what a number format changes."""
+
+from functools import partial
+
+from PySide6.QtCore import QSize, Qt, QTimer
+from PySide6.QtWidgets import QButtonGroup, QGridLayout, QHBoxLayout, QLabel, QPushButton, QWidget
+
+from llmplanner.advice import Stored, by_format
+from llmplanner.app.cards import Card, note
+from llmplanner.app.chart_view import ChartView
+from llmplanner.app.session import Session, State
+from llmplanner.app.term_table import TermTable, gib
+from llmplanner.app.theme import GAP
+from llmplanner.charts.figure import Figure
+from llmplanner.charts.memory import memory_figure
+from llmplanner.charts.palette import TERM_TITLES, Theme
+from llmplanner.compose import workload_text
+from llmplanner.core.estimate import DeviceEstimate, Estimate, Phase, Term
+from llmplanner.core.quantities import gib_text
+
+PHASES = {
+    "load": ("Load", "The weights are on the device, and nothing else yet."),
+    "prefill": ("Read the prompt", "The whole prompt goes through the model at once."),
+    "decode": ("Answer", "The last token of the longest answer, with a full KV cache."),
+    "forward": ("Forward", "Activations pile up for the backward pass."),
+    "backward": ("Backward", "Gradients come as activations go."),
+    "step": ("Optimizer step", "The weights are changed."),
+}
+MOST_PHASES = 4
+SETTLE = 40  # ms after the last change until the table of formats follows
+CHART = QSize(300, 150)
+WHAT_CHANGES = (
+    "In GiB. Fewer bits shrink the weights to load and to serve. Training in full with AdamW keeps 16 bytes "
+    "for each parameter (4 weights, 4 gradients, 8 optimizer) in FP32 and in mixed precision alike: 16 GB "
+    "for a billion, before activations, not 80. Mixed precision shrinks activations alone; INT8 and INT4 "
+    "are for serving."
+)
+
+
+class MemoryTab(QWidget):
+    """The Memory page."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+        self._phase: str | None = None  # chosen by the user; None: the peak
+        self.chart = ChartView(least=CHART)
+        self.table = TermTable()
+        self.details = note()
+        self.details.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.formats = _FormatTable()
+        self._buttons = tuple(QPushButton() for _ in range(MOST_PHASES))
+        self._lay_out()
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(SETTLE)
+        self._later.timeout.connect(self._compare)
+        self.table.selectionModel().currentChanged.connect(lambda *_: self._explain())
+        self.table.rows.dataChanged.connect(lambda *_: self._explain())
+
+    def _lay_out(self) -> None:
+        chart = Card("Memory on each device")
+        chart.rows.addLayout(self._phase_row())
+        chart.rows.addWidget(self.chart, 1)
+        terms = Card("Where it goes")
+        terms.rows.addWidget(self.table, 1)
+        terms.rows.addWidget(self.details)
+        formats = Card("What a number format changes")
+        formats.rows.addWidget(self.formats)
+        formats.rows.addWidget(note(WHAT_CHANGES))
+        formats.rows.addStretch()
+        self._terms = terms
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setSpacing(GAP)
+        grid.addWidget(chart, 0, 0, 1, 2)
+        grid.addWidget(terms, 1, 0)
+        grid.addWidget(formats, 1, 1)
+        grid.setRowStretch(0, 4)
+        grid.setRowStretch(1, 5)
+        grid.setColumnStretch(0, 5)
+        grid.setColumnStretch(1, 3)
+
+    def _phase_row(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        group = QButtonGroup(self)
+        for number, button in enumerate(self._buttons):
+            button.setCheckable(True)
+            button.clicked.connect(partial(self._choose_phase, number))
+            group.addButton(button)
+            row.addWidget(button)
+        row.addStretch()
+        return row
+
+    def _choose_phase(self, number: int) -> None:
+        device = self._session.state.estimate.devices[0]
+        phase = device.phases[number]
+        self._phase = None if phase is device.peak else phase.name
+        self.show_state(self._session.state)
+
+    # What the window asks of a page
+
+    def show_state(self, state: State) -> None:
+        """Shows an estimate; the comparison of formats follows when the edits pause."""
+        device = state.estimate.devices[0]
+        phase = next((phase for phase in device.phases if phase.name == self._phase), device.peak)
+        self._show_phases(device, phase)
+        plan, shown = state.plan, _only(state.estimate, phase.name)
+        self.chart.show_figure(memory_figure(shown, plan.machine, plan.model.name, workload_text(plan)))
+        self._terms.title.setText(
+            f"Where it goes · {PHASES[phase.name][0].lower()}, {gib_text(int(phase.bytes))}"
+        )
+        self.table.show_phase(phase)
+        self._later.start()
+
+    def show_theme(self, theme: Theme) -> None:
+        """Takes the colours of a theme."""
+        self.chart.show_theme(theme)
+
+    def figure(self) -> Figure:
+        """The bars, as Export takes them."""
+        return self.chart.figure()
+
+    # Parts
+
+    def _show_phases(self, device: DeviceEstimate, shown: Phase) -> None:
+        for number, button in enumerate(self._buttons):
+            button.setVisible(number < len(device.phases))
+            if number >= len(device.phases):
+                continue
+            phase = device.phases[number]
+            title, tip = PHASES[phase.name]
+            peak = " · peak" if phase is device.peak else ""
+            button.setText(f"{title} · {gib_text(int(phase.bytes))}{peak}")
+            button.setToolTip(tip)
+            button.setChecked(phase is shown)
+
+    def _explain(self) -> None:
+        term = self.table.term
+        self.details.setText("" if term is None else _told(term))
+
+    def _compare(self) -> None:
+        state = self._session.state
+        self.formats.show_rows(by_format(state.draft, state.plan.model, self._session.local))
+
+
+def _only(estimate: Estimate, phase: str) -> Estimate:
+    """The same devices with one phase each."""
+    return Estimate(
+        tuple(
+            DeviceEstimate(device.name, tuple(one for one in device.phases if one.name == phase))
+            for device in estimate.devices
+        )
+    )
+
+
+def _told(term: Term) -> str:
+    """A term's parts, range and source in a few lines."""
+    lines = [f"{TERM_TITLES[term.name]}: {int(term.bytes):,} bytes = {term.formula}"]
+    if len(term.parts) > 1:
+        lines.append(" · ".join(f"{part.name} {gib_text(int(part.bytes))}" for part in term.parts))
+    if int(term.low) != int(term.high):
+        lines.append(f"Between {gib_text(int(term.low))} and {gib_text(int(term.high))}. {term.note}")
+    elif term.note:
+        lines.append(term.note)
+    lines.append(f"Source: {term.source}")
+    return "\n".join(lines)
+
+
+class _FormatTable(QWidget):
+    """Formats by rows: weights, serving, training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setHorizontalSpacing(GAP)
+        self._grid.setVerticalSpacing(6)
+        self._grid.setColumnStretch(0, 1)
+        for column, head in enumerate(("Format", "Weights", "Serve", "Train")):
+            self._put(0, column, head).setProperty("role", "mute")
+        self._cells = [[self._put(row, column, " ") for column in range(4)] for row in range(1, 5)]
+
+    def _put(self, row: int, column: int, text: str) -> QLabel:
+        label = QLabel(text)
+        side = Qt.AlignmentFlag.AlignRight if column else Qt.AlignmentFlag.AlignLeft
+        label.setAlignment(side | Qt.AlignmentFlag.AlignVCenter)
+        self._grid.addWidget(label, row, column)
+        return label
+
+    def show_rows(self, rows: tuple[Stored, ...]) -> None:
+        """Shows the needs of each format in GiB."""
+        for cells, row in zip(self._cells, rows, strict=True):
+            texts = (row.title, gib(row.weights_bytes), _or_dash(row.serve_bytes), _or_dash(row.train_bytes))
+            for cell, text in zip(cells, texts, strict=True):
+                cell.setText(text)
+
+
+def _or_dash(size: int | None) -> str:
+    return "–" if size is None else gib(size)

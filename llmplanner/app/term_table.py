@@ -1,0 +1,167 @@
+"""The table of terms: name with its colour, GiB, and the formula with its values."""
+
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QPainter, QPalette, QTextLayout, QTextOption
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QTableView,
+)
+
+from llmplanner.charts.palette import SERIES, TERM_TITLES
+from llmplanner.core.estimate import Phase, Term
+from llmplanner.core.quantities import GIB
+
+HEADS = ("Term", "GiB", "Formula")
+ROW = 40  # px: two lines of formula
+SWATCH = 10
+PAD = 6
+NAME_WIDTH, SIZE_WIDTH = 134, 64  # px
+LINES = 2
+SMALLEST = 0.005  # GiB; what is less would be shown as 0.00
+
+Index = QModelIndex | QPersistentModelIndex
+
+
+class TermRows(QAbstractTableModel):
+    """The terms of one phase, largest first as they stand in the bar."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.terms: tuple[Term, ...] = ()
+
+    def show_phase(self, phase: Phase) -> None:
+        """Takes the terms of a phase; the selection stays where the same terms remain."""
+        if [term.name for term in phase.terms] == [term.name for term in self.terms]:
+            self.terms = phase.terms
+            self.dataChanged.emit(self.index(0, 0), self.index(len(self.terms) - 1, len(HEADS) - 1))
+        else:
+            self.beginResetModel()
+            self.terms = phase.terms
+            self.endResetModel()
+
+    def rowCount(self, parent: Index | None = None) -> int:
+        """One row for each term."""
+        return 0 if parent is not None and parent.isValid() else len(self.terms)
+
+    def columnCount(self, _parent: Index | None = None) -> int:
+        """Term, GiB, formula."""
+        return len(HEADS)
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+        """What the views show; the formula is painted by its delegate."""
+        term, column = self.terms[index.row()], index.column()
+        if role == Qt.ItemDataRole.TextAlignmentRole and column == 1:
+            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        if role == Qt.ItemDataRole.DecorationRole and column == 0:
+            return QColor(SERIES[term.name])
+        if role in {Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole} and column < 2:  # noqa: PLR2004 - the formula's column
+            return (TERM_TITLES[term.name], gib(int(term.bytes)))[column]
+        if role in {Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole}:
+            return f"{TERM_TITLES[term.name]}: {int(term.bytes):,} bytes = {term.formula}"
+        return None
+
+    def headerData(
+        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
+    ) -> object:
+        """The heads of the columns, aligned as their figures."""
+        if orientation is not Qt.Orientation.Horizontal:
+            return None
+        if role == Qt.ItemDataRole.DisplayRole:
+            return HEADS[section]
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            side = Qt.AlignmentFlag.AlignRight if section == 1 else Qt.AlignmentFlag.AlignLeft
+            return side | Qt.AlignmentFlag.AlignVCenter
+        return None
+
+
+def gib(size: int) -> str:
+    """Bytes as a figure of the table."""
+    amount = size / GIB
+    return f"{amount:,.2f}" if amount >= SMALLEST or size == 0 else "< 0.01"
+
+
+class _Formula(QStyledItemDelegate):
+    """The formula on up to two lines."""
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        super().paint(painter, option, index)
+        rows = index.model()
+        if not isinstance(rows, TermRows):
+            return
+        chosen = bool(option.state & QStyle.StateFlag.State_Selected)
+        role = QPalette.ColorRole.HighlightedText if chosen else QPalette.ColorRole.PlaceholderText
+        painter.save()
+        painter.setPen(option.palette.color(role))
+        box = QRectF(option.rect).adjusted(PAD, 0, -PAD, 0)
+        lines = _wrapped(rows.terms[index.row()].formula, option, box.width())
+        height = option.fontMetrics.height()
+        top = box.center().y() - height * len(lines) / 2
+        for number, words in enumerate(lines):
+            painter.drawText(
+                QRectF(box.left(), top + number * height, box.width(), height),
+                int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter),
+                words,
+            )
+        painter.restore()
+
+
+def _wrapped(text: str, option: QStyleOptionViewItem, width: float) -> list[str]:
+    """The text on at most two lines; what does not fit ends in an ellipsis (the tool tip has it all)."""
+    layout = QTextLayout(text, option.font)
+    wrap = QTextOption()
+    wrap.setWrapMode(QTextOption.WrapMode.WordWrap)
+    layout.setTextOption(wrap)
+    layout.beginLayout()
+    starts = []
+    while (line := layout.createLine()).isValid():
+        line.setLineWidth(width)
+        starts.append(line.textStart())
+    layout.endLayout()
+    if len(starts) <= LINES:
+        return [text[a:b].strip() for a, b in zip(starts, [*starts[1:], len(text)], strict=True)]
+    last = option.fontMetrics.elidedText(text[starts[1] :], Qt.TextElideMode.ElideRight, int(width))
+    return [text[: starts[1]].strip(), last]
+
+
+class TermTable(QTableView):
+    """The terms of a phase. The current row is the term whose details are shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = TermRows()
+        self.setModel(self.rows)
+        self.setAccessibleName("Terms of the estimate")
+        self.setToolTip("Click a term for its source, its range and its parts.")
+        self.setIconSize(QSize(SWATCH, SWATCH))
+        self.setItemDelegateForColumn(2, _Formula(self))
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setShowGrid(False)
+        self.setWordWrap(False)
+        self.setTabKeyNavigation(False)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(ROW)
+        header = self.horizontalHeader()
+        header.setHighlightSections(False)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        header.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
+        self.setColumnWidth(0, NAME_WIDTH)
+        self.setColumnWidth(1, SIZE_WIDTH)
+
+    def show_phase(self, phase: Phase) -> None:
+        """Shows the terms of a phase."""
+        row = max(0, self.currentIndex().row())
+        self.rows.show_phase(phase)
+        if not self.currentIndex().isValid() and phase.terms:
+            self.setCurrentIndex(self.rows.index(min(row, len(phase.terms) - 1), 0))
+
+    @property
+    def term(self) -> Term | None:
+        """The term of the current row."""
+        row = self.currentIndex().row()
+        return self.rows.terms[row] if 0 <= row < len(self.rows.terms) else None
