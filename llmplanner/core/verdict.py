@@ -148,6 +148,8 @@ def _message(now: Judgement, empty: Judgement, pairs: list[tuple[Device, DeviceE
         device = next(device for device, _ in pairs if available_now(device) == now.available_bytes)
         in_use = (available_empty(device) or 0) - (now.available_bytes or 0)
         said += f" It would fit the empty card, but {_gib(in_use)} is in use now."
+    if (now if known else empty).state == "tight" and any(device.wddm for device, _ in pairs):
+        said += " Windows may move what does not fit to system memory, which is slow."
     return said
 
 

@@ -8,12 +8,14 @@ from typing import NoReturn
 
 from llmplanner.core.errors import BadInput
 from llmplanner.core.model import Model
+from llmplanner.core.tensors import parameters
 from llmplanner.models.entries import Entries, shown
 from llmplanner.models.families import DIALECTS
 from llmplanner.models.families.dialect import DEFAULTS_SOURCE, Dialect, Part
 
 MOST_BYTES = 10_000_000
 MOST_DEPTH = 64
+MOST_PARAMETERS = 10**16  # a thousand times the largest that anyone trained
 REMEDY = "download it again from the model's page"
 
 
@@ -63,6 +65,12 @@ def from_config(config: Mapping[str, object], name: str, source: str) -> Model:
     entries = Entries(where, config, dialect.defaults, dialect.names)
     missing = _missing_sizes(dialect, entries)
     model = dialect.build(entries, _part(dialect, config, where))
+    if parameters(model).total > MOST_PARAMETERS:
+        raise BadInput(
+            f"{where}: its sizes come to more than 10^16 parameters; check them.", field=dialect.sizes[0]
+        )
+    if model.context_length is not None and not entries.stated("max_position_embeddings"):
+        missing = (*missing, entries.own("max_position_embeddings"))
     notes = [where]
     if missing:
         notes.append(f"{', '.join(missing)}: {DEFAULTS_SOURCE}")

@@ -194,6 +194,11 @@ def test_a_map_of_a_million_plans_takes_under_two_seconds() -> None:
     assert np.shape(cells) == (1000, 1000)
 
 
+def test_data_parallel_copies_share_the_sequences() -> None:
+    plan = Plan(LLAMA, Serve(8192, 5), Machine((DEVICE,) * 2), Split(data=2), FORMATS["bf16"])
+    assert term(estimate(plan).devices[1], "decode", "kv_cache").bytes == 3 * 2**30
+
+
 def test_a_machine_with_too_few_devices_is_refused() -> None:
     plan = Plan(LLAMA, Serve(1024), Machine((DEVICE,)), Split(tensor=2), FORMATS["bf16"])
     with pytest.raises(BadInput, match="takes 2 devices"):

@@ -89,6 +89,10 @@ def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
         ({"hidden_act": 3}, "hidden_act"),
         ({"dtype": "complex64"}, "dtype"),
         ({"attention_dropout": 7}, "attention_dropout"),
+        (
+            {"hidden_size": 10**7, "intermediate_size": 10**7, "num_hidden_layers": 10_000},
+            "num_hidden_layers",
+        ),
     ],
     ids=str,
 )
@@ -96,6 +100,30 @@ def test_entries_that_do_not_go_together_are_refused(
     tmp_path: Path, entry: dict[str, object], field: str
 ) -> None:
     assert refused(tmp_path, json.dumps({**GOOD, **entry}).encode()).field == field
+
+
+def test_the_odd_entries_of_released_files_are_read() -> None:
+    early_gemma = {"model_type": "gemma", "hidden_act": "gelu", "hidden_activation": None, "head_dim": 256}
+    assert from_config(early_gemma, "a", "a.json").layers == 28
+    bloom = {
+        "model_type": "bloom",
+        "n_embed": 1024,
+        "n_layer": 24,
+        "num_attention_heads": 16,
+        "vocab_size": 250880,
+    }
+    assert from_config(bloom, "a", "a.json").hidden_size == 1024
+    latent = {
+        "model_type": "deepseek_v3",
+        "q_lora_rank": None,
+        "quantization_config": {"quant_method": "fp8"},
+    }
+    assert "quantization_config" in from_config(latent, "a", "a.json").source
+    with pytest.raises(BadInput, match="chunked_attention"):
+        from_config({"model_type": "gemma2", "layer_types": ["chunked_attention"] * 26}, "a", "a.json")
+    context = from_config(GOOD, "a", "a.json")
+    assert context.context_length == 2048
+    assert "max_position_embeddings" in context.source
 
 
 def test_a_nested_text_config_is_pointed_out(tmp_path: Path) -> None:

@@ -3,10 +3,17 @@
 from dataclasses import dataclass
 
 from llmplanner.core.engine import Engine
-from llmplanner.core.estimate import Bytes, Part, Term, exact, smallest
+from llmplanner.core.estimate import Bytes, Part, Term, smallest
 from llmplanner.core.formats import Format
 from llmplanner.core.model import Attention, Kind, LatentAttention, Model
 from llmplanner.core.plan import Count
+
+SIXTEEN = 16
+SCALE_SHARE = (
+    8  # of an INT4 cache: scale and zero point in 16 bits for each group of 64 (Transformers' default)
+)
+GROWTH = "What the tokens hold; the cache's growth by copying counts as activations."
+QUANTIZED = "Needs an engine that stores it so; scales and zero points: up to the upper bound."
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +68,15 @@ def kv_cache(groups: tuple[Kept, ...], form: Format, context: Count, encoder: Co
     """
     parts = tuple(_part(group, form, group.tokens(context, encoder), batch) for group in groups)
     total: Bytes = sum((part.bytes for part in parts), start=0)
-    return exact(
+    quantized = form.bits < SIXTEEN
+    return Term(
         "kv_cache",
         total,
+        total,
+        total + total // SCALE_SHARE if quantized else total,
         " + ".join(part.formula for part in parts) or "no layer keeps keys and values",
         "Ainslie et al. 2023 (arXiv:2305.13245); layout as Transformers 5.23 allocates it",
-        note="What the tokens hold; the cache's growth by copying counts as activations.",
+        note=QUANTIZED if quantized else GROWTH,
         parts=parts,
     )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from llmplanner.core.model import Activation, Dropout, Model
-from llmplanner.models.entries import Entries
+from llmplanner.models.entries import Entries, shown
 
 DEFAULTS_SOURCE = "Transformers 5.23.0 class defaults"
 
@@ -49,10 +49,10 @@ ACTIVATIONS = {
 
 
 def activation(entries: Entries, name: str) -> Activation:
-    """The activation function that an entry names."""
-    text = entries.text(name)
-    if text not in ACTIVATIONS:
-        raise entries.refuse(name, f'is "{text[:40]}"; the known ones are {", ".join(sorted(ACTIVATIONS))}')
+    """The activation function that an entry names; null means the class's own (early Gemma files)."""
+    text = entries.defaults[name] if entries.raw(name) is None else entries.text(name)
+    if not isinstance(text, str) or text not in ACTIVATIONS:
+        raise entries.refuse(name, f"is {shown(text)}; the known ones are {', '.join(sorted(ACTIVATIONS))}")
     return ACTIVATIONS[text]
 
 

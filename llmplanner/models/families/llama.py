@@ -246,7 +246,8 @@ DIALECTS = (
         "gemma3_text",
         "Gemma3",
         GEMMA3,
-        _defaults((26, 2304, 8, 9216, 262208), 4, 131072, sliding_window_pattern=6, **_GEMMA_WINDOW),
+        _defaults((26, 2304, 8, 9216, 262208), 4, 131072, _sliding_window_pattern=6, **_GEMMA_WINDOW),
+        sliding_window_pattern=("_sliding_window_pattern",),
     ),
     _dialect(
         "phi3",
