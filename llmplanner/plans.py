@@ -61,6 +61,9 @@ class Draft:
     limit_cost: float | None = None
 
 
+EXAMPLE = Draft(model="llama-3.1-8b", gpu="rtx-4090", context=32_768)  # what is shown before a plan is stated
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """What one entry of a Draft takes, for --set, plan files and the window alike."""

@@ -74,16 +74,22 @@ def _metavar(field: str) -> str:
     return {"choice": "NAME", "text": "NAME"}.get(FIELDS[field].kind, "N")
 
 
-def draft_of(arguments: argparse.Namespace) -> Draft:
-    """The plan that the command line states: the plan file, then the options, then --set. Raises BadInput."""
+def draft_of(arguments: argparse.Namespace, otherwise: Draft | None = None) -> Draft:
+    """The plan that the command line states: the plan file, then the options, then --set. Raises BadInput.
+
+    `otherwise` is the plan to start from where neither a model nor a plan file is named.
+    """
     for field, sentence in LATER.items():
         if getattr(arguments, f"later_{field}") is not None:
             raise BadInput(sentence, field)
-    if arguments.model is None and arguments.plan is None:
+    unnamed = arguments.model is None and arguments.plan is None
+    if unnamed and otherwise is None:
         raise BadInput(
             "Name a model, or a plan file with --plan; `llmplanner models` lists the catalogue.", "model"
         )
-    draft = plans.read(Path(arguments.plan)) if arguments.plan is not None else Draft()
+    draft = otherwise if unnamed and otherwise is not None else Draft()
+    if arguments.plan is not None:
+        draft = plans.read(Path(arguments.plan))
     if arguments.model is not None:
         draft = replace(draft, model=arguments.model, config=None)
     for field, text in _pairs(arguments):

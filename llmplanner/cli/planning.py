@@ -31,7 +31,11 @@ class Planned:
 
 def planned(arguments: argparse.Namespace) -> Planned:
     """The plan that the arguments state, estimated. Raises BadInput."""
-    draft = draft_of(arguments)
+    return planned_from(draft_of(arguments))
+
+
+def planned_from(draft: Draft) -> Planned:
+    """The plan that a draft states, estimated. Raises BadInput."""
     model = compose.model_named(draft.model, draft.config).model
     probe = probe_for(draft)
     machine = compose.machine_named(draft, probe.machine if probe is not None else None)

@@ -1,0 +1,153 @@
+"""`llmplanner chart`: the charts of the window as files."""
+
+import argparse
+import importlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from llmplanner import compose
+from llmplanner.charts import export
+from llmplanner.charts.bits import bits_figure
+from llmplanner.charts.budget import budget_figure
+from llmplanner.charts.figure import Figure
+from llmplanner.charts.formats import formats_figure
+from llmplanner.charts.loss import loss_figure
+from llmplanner.charts.memory import memory_figure
+from llmplanner.charts.palette import THEMES
+from llmplanner.charts.ranges import ranges_figure
+from llmplanner.charts.scaling import scaling_figure
+from llmplanner.cli.output import print_json, print_lines, table
+from llmplanner.cli.plan_options import add_plan_arguments, draft_of
+from llmplanner.cli.planning import planned_from
+from llmplanner.core.budget import Budget
+from llmplanner.core.errors import BadInput
+from llmplanner.core.quantities import parse_count
+from llmplanner.core.stored import in_every_format, read
+from llmplanner.core.verdict import verdict
+from llmplanner.models.laws import laws
+from llmplanner.models.runs import training_runs
+from llmplanner.plans import EXAMPLE
+
+VALUE = "pi"  # of the charts of a value, where none is stated
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The chart's name, the plan or the value that it is of, and the file."""
+    parser.add_argument("name", nargs="?", metavar="NAME", help="the chart; --list names them")
+    parser.add_argument("--list", action="store_true", help="name the charts")
+    parser.add_argument("-o", "--output", metavar="FILE", help="the file: .png, .svg, .pdf or .csv")
+    parser.add_argument("--size", default="800x450", metavar="WxH", help="pixels at 96 per inch: 800x450")
+    parser.add_argument("--dpi", default="192", metavar="N", help="dots per inch of a .png: 192")
+    parser.add_argument("--theme", default="light", metavar="NAME", help="light or dark")
+    add_plan_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Writes the file and says where it is. Raises BadInput; then no file is left behind."""
+    if arguments.list:
+        _list(as_json=arguments.json)
+        return 0
+    if arguments.name not in CHARTS:
+        asked = "Name a chart" if arguments.name is None else f"There is no chart {arguments.name!r}"
+        raise BadInput(f"{asked}; there are {', '.join(CHARTS)}.", "name")
+    path = _path(arguments.output)
+    _, make = CHARTS[arguments.name]
+    figure = make(arguments)
+    _save(figure, path, arguments)
+    if arguments.json:
+        print_json({"file": str(path), "title": figure.title, "source": figure.source})
+    else:
+        print_lines(f"{figure.title}: written to {path}.")
+    return 0
+
+
+def _list(*, as_json: bool) -> None:
+    if as_json:
+        print_json({"charts": [{"name": name, "title": title} for name, (title, _) in CHARTS.items()]})
+    else:
+        print_lines(*table((name, title) for name, (title, _) in CHARTS.items()))
+
+
+def _path(text: str | None) -> Path:
+    if text is None:
+        raise BadInput("Say where the chart is to be written, as in -o chart.png.", "output")
+    path = Path(text)
+    export.check_suffix(path)
+    return path
+
+
+def _save(figure: Figure, path: Path, arguments: argparse.Namespace) -> None:
+    if path.suffix.lower() == ".csv":
+        export.save(figure, path)
+        return
+    width, height = _size(arguments.size)
+    dpi = parse_count(arguments.dpi, "dpi")
+    export.check_size(width, height, dpi)
+    if arguments.theme not in THEMES:
+        raise BadInput(f"--theme takes {' or '.join(THEMES)}; not {arguments.theme!r}.", "theme")
+    try:
+        render = importlib.import_module("llmplanner.charts.render")  # Qt, which a .csv does without
+    except ImportError as error:
+        raise BadInput(export.missing_library(error)) from error
+    export.save(figure, path, render.Look(width, height, dpi, THEMES[arguments.theme]))
+
+
+def _size(text: str) -> tuple[int, int]:
+    sides = re.fullmatch(r"(\d{1,6})\s*[x×]\s*(\d{1,6})", text)
+    if sides is None:
+        raise BadInput(f"--size takes WIDTHxHEIGHT in pixels, such as 800x450; not {text!r}.", "size")
+    return int(sides[1]), int(sides[2])
+
+
+# What each chart is of
+
+
+def _memory(arguments: argparse.Namespace) -> Figure:
+    found = planned_from(draft_of(arguments, EXAMPLE))
+    return memory_figure(found.plan, found.estimate, verdict(found.plan, found.estimate))
+
+
+def _formats(arguments: argparse.Namespace) -> Figure:
+    return formats_figure(planned_from(draft_of(arguments, EXAMPLE)).plan)
+
+
+def _bits(arguments: argparse.Namespace) -> Figure:
+    typed = read(arguments.model or VALUE)
+    return bits_figure(typed, in_every_format(typed, None))
+
+
+def _ranges(arguments: argparse.Namespace) -> Figure:
+    typed = read(arguments.model or VALUE)
+    return ranges_figure(typed, in_every_format(typed, None))
+
+
+def _budget(arguments: argparse.Namespace) -> Figure:
+    budget = _budget_of(arguments)
+    return budget_figure(training_runs(), budget.parameters, budget.tokens, budget.flops)
+
+
+def _scaling(arguments: argparse.Namespace) -> Figure:
+    budget = _budget_of(arguments)
+    return scaling_figure(tuple(laws().values()), training_runs(), budget.parameters, budget.tokens)
+
+
+def _loss(arguments: argparse.Namespace) -> Figure:
+    budget, known = _budget_of(arguments), tuple(laws().values())
+    return loss_figure(known, known[0], budget.parameters, budget.tokens)
+
+
+def _budget_of(arguments: argparse.Namespace) -> Budget:
+    found = planned_from(draft_of(arguments, EXAMPLE))
+    return compose.budget_of(found.draft, found.plan.model, found.plan.machine)
+
+
+CHARTS: dict[str, tuple[str, Callable[[argparse.Namespace], Figure]]] = {
+    "memory": ("Memory on each device, term by term, against its limits", _memory),
+    "bits": ("The bits of a value in each number format", _bits),
+    "ranges": ("The range of each number format, and a value in it", _ranges),
+    "formats": ("The plan's memory at each number format", _formats),
+    "budget": ("Training compute of published models, and of the plan", _budget),
+    "scaling": ("Parameters and tokens: compute-optimal lines and published models", _scaling),
+    "loss": ("Loss against compute, parameters and data", _loss),
+}
