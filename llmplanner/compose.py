@@ -14,7 +14,6 @@ from llmplanner.core.model import Kind, Model
 from llmplanner.core.plan import (
     AttentionKernel,
     Checkpointing,
-    Count,
     FineTune,
     Optimizer,
     Plan,
@@ -201,16 +200,3 @@ def _within_context(model: Model, tokens: int, field: str) -> None:
             "ask for fewer.",
             field,
         )
-
-
-def workload_text(plan: Plan) -> str:
-    """What the plan does, as a title says it: "serving 1 sequence of 32,768 tokens"."""
-    work = plan.workload
-    if isinstance(work, Serve):
-        return f"serving {_sequences(work.batch)} of {work.context:,} tokens"
-    doing = "fine-tuning" if isinstance(work, FineTune) else "pre-training"
-    return f"{doing} on {_sequences(work.step.micro_batch)} of {work.step.sequence:,} tokens per device"
-
-
-def _sequences(count: Count) -> str:
-    return "1 sequence" if count == 1 else f"{count:,} sequences"

@@ -46,7 +46,7 @@ class Field(QWidget):
         self.problem.hide()
         self.rows = QVBoxLayout(self)
         self.rows.setContentsMargins(0, 0, 0, 0)
-        self.rows.setSpacing(4)
+        self.rows.setSpacing(3)
         self.rows.addWidget(self.label)
         self.rows.addWidget(control)
         self.rows.addWidget(self.problem)

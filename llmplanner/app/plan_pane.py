@@ -10,8 +10,8 @@ from llmplanner.app.panels.workload import WorkloadPanel
 from llmplanner.app.session import Session, State
 
 WIDTH = 296  # px
-EDGE = 20  # px around the fields
-GROUP_GAP = 20  # px between groups
+EDGE = 16  # px around the fields
+GROUP_GAP = 16  # px between groups
 
 
 class PlanPane(QFrame):

@@ -16,6 +16,7 @@ from llmplanner.core.estimate import Phase, Term
 from llmplanner.core.quantities import GIB
 
 HEADS = ("Term", "GiB", "Formula")
+ORDER = tuple(TERM_TITLES)
 ROW = 40  # px: two lines of formula
 SWATCH = 10
 PAD = 6
@@ -27,7 +28,7 @@ Index = QModelIndex | QPersistentModelIndex
 
 
 class TermRows(QAbstractTableModel):
-    """The terms of one phase, largest first as they stand in the bar."""
+    """The terms of one phase, in the order of the bar."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,12 +36,13 @@ class TermRows(QAbstractTableModel):
 
     def show_phase(self, phase: Phase) -> None:
         """Takes the terms of a phase; the selection stays where the same terms remain."""
-        if [term.name for term in phase.terms] == [term.name for term in self.terms]:
-            self.terms = phase.terms
+        terms = tuple(sorted(phase.terms, key=lambda term: ORDER.index(term.name)))
+        if [term.name for term in terms] == [term.name for term in self.terms]:
+            self.terms = terms
             self.dataChanged.emit(self.index(0, 0), self.index(len(self.terms) - 1, len(HEADS) - 1))
         else:
             self.beginResetModel()
-            self.terms = phase.terms
+            self.terms = terms
             self.endResetModel()
 
     def rowCount(self, parent: Index | None = None) -> int:
@@ -93,7 +95,7 @@ class _Formula(QStyledItemDelegate):
         if not isinstance(rows, TermRows):
             return
         chosen = bool(option.state & QStyle.StateFlag.State_Selected)
-        role = QPalette.ColorRole.HighlightedText if chosen else QPalette.ColorRole.PlaceholderText
+        role = QPalette.ColorRole.Text if chosen else QPalette.ColorRole.PlaceholderText
         painter.save()
         painter.setPen(option.palette.color(role))
         box = QRectF(option.rect).adjusted(PAD, 0, -PAD, 0)

@@ -16,7 +16,7 @@ THEME_CHOICES: tuple[tuple[Choice, str], ...] = (
     ("dark", "&Dark"),
 )
 FAMILIES = ["Inter", "Segoe UI", "SF Pro Text", "DejaVu Sans"]
-POINTS = 10.0
+POINTS = 9.75  # 13 px at 96 dots per inch
 MIDDLE = 128  # lightness between a dark and a light palette
 MARGIN, INSET, GAP = 24, 16, 12  # px: outside, in a card, between
 
@@ -68,6 +68,7 @@ def ui_font() -> QFont:
         QFontDatabase.addApplicationFont(str(file))
     font = QFont(FAMILIES)
     font.setPointSizeF(POINTS)
+    font.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
     font.setFeature(QFont.Tag("tnum"), 1)
     return font
 
@@ -124,11 +125,12 @@ QTabBar::tab {{ padding: 8px 16px; color: {theme.mute}; border: 0; border-bottom
 QTabBar::tab:selected {{ color: {theme.text}; border-bottom: 2px solid {theme.accent}; }}
 QTabBar::tab:hover, QTabBar::tab:focus {{ color: {theme.text}; }}
 QLineEdit, QComboBox {{ background: {theme.field}; border: 1px solid {theme.line}; border-radius: 6px;
-    padding: 4px 8px; min-height: 20px; selection-background-color: {theme.accent};
+    padding: 3px 8px; min-height: 20px; selection-background-color: {theme.accent};
     selection-color: {theme.accent_text}; }}
 QLineEdit:focus, QComboBox:focus, QPushButton:focus {{ border: 1px solid {theme.accent}; }}
 QLineEdit[wrong="true"], QComboBox[wrong="true"] {{ border: 1px solid {theme.bad}; }}
 QLineEdit:disabled, QComboBox:disabled {{ color: {theme.mute}; }}
+QComboBox QLineEdit {{ background: transparent; border: 0; padding: 0; }}
 QComboBox::drop-down {{ border: 0; width: 24px; subcontrol-origin: padding;
     subcontrol-position: center right; }}
 QComboBox::down-arrow {{ image: url("{chevron}"); width: 12px; height: 12px; }}
@@ -136,6 +138,7 @@ QComboBox QAbstractItemView {{ background: {theme.panel}; border: 1px solid {the
     selection-background-color: {theme.accent}; selection-color: {theme.accent_text}; outline: 0; }}
 QPushButton {{ background: {theme.panel}; border: 1px solid {theme.line}; border-radius: 6px;
     padding: 5px 12px; min-height: 18px; }}
+QPushButton[small="true"] {{ padding: 1px 8px; min-height: 16px; }}
 QPushButton:hover {{ background: {theme.field}; }}
 QPushButton:pressed, QPushButton:checked {{ background: {theme.line}; }}
 QPushButton:disabled {{ color: {theme.mute}; }}
@@ -145,11 +148,22 @@ QSlider::sub-page:horizontal {{ background: {theme.accent}; border-radius: 2px; 
 QSlider::handle:horizontal {{ width: 14px; height: 14px; margin: -6px 0; border-radius: 8px;
     background: {theme.panel}; border: 1px solid {theme.mute}; }}
 QSlider::handle:horizontal:focus {{ border: 2px solid {theme.accent}; width: 12px; height: 12px; }}
-QTableView {{ border: 0; background: transparent; gridline-color: {theme.grid}; outline: 0; }}
+QTableView {{ border: 0; background: transparent; gridline-color: {theme.grid}; outline: 0;
+    selection-background-color: {theme.grid}; selection-color: {theme.text}; }}
+QTableView:focus {{ selection-background-color: {theme.line}; }}
 QTableView::item {{ padding: 2px 4px; border: 0; }}
 QHeaderView, QHeaderView::section {{ background: transparent; color: {theme.mute}; border: 0; }}
 QHeaderView::section {{ border-bottom: 1px solid {theme.line}; padding: 4px; }}
 QTableCornerButton::section {{ background: transparent; border: 0; }}
+QScrollBar {{ background: transparent; border: 0; margin: 0; }}
+QScrollBar:vertical {{ width: 10px; }}
+QScrollBar:horizontal {{ height: 10px; }}
+QScrollBar::handle {{ background: {theme.line}; border-radius: 3px; margin: 2px; }}
+QScrollBar::handle:vertical {{ min-height: 28px; }}
+QScrollBar::handle:horizontal {{ min-width: 28px; }}
+QScrollBar::handle:hover {{ background: {theme.mute}; }}
+QScrollBar::add-line, QScrollBar::sub-line {{ width: 0; height: 0; }}
+QScrollBar::add-page, QScrollBar::sub-page {{ background: transparent; }}
 QScrollArea {{ border: 0; background: transparent; }}
 QStatusBar {{ color: {theme.mute}; border-top: 1px solid {theme.line}; }}
 QStatusBar::item {{ border: 0; }}

@@ -29,11 +29,12 @@ class VerdictBar(QFrame):
         self.sentence.setProperty("role", "big")
         self.why = QLabel()
         self.why.setProperty("role", "mute")
-        self.hint = QLabel()
-        self.hint.setProperty("role", "mute")
+        self.why.setMinimumHeight(2 * self.why.fontMetrics().lineSpacing())  # nothing moves when it is longer
+        self.why.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
+        self._said = ""
         words = QVBoxLayout()
         words.setSpacing(2)
-        for label in (self.sentence, self.why, self.hint):
+        for label in (self.sentence, self.why):
             label.setWordWrap(True)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             words.addWidget(label)
@@ -55,8 +56,10 @@ class VerdictBar(QFrame):
         """Shows a verdict. The hint of before is taken away."""
         judged = state.verdict.decisive
         self.sentence.setText(headline(state.verdict))
-        self.why.setText(f"{judged.device} · {state.verdict.why}")
-        self.hint.setText(_in_use(state.verdict) or " ")
+        self._said = " ".join(
+            filter(None, (f"{judged.device} · {state.verdict.why}", _in_use(state.verdict)))
+        )
+        self.why.setText(self._said)
         self._symbol.setText(SYMBOLS[judged.state])
         self._symbol.setAccessibleName(WORDS[judged.state])
         if self._symbol.property("verdict") != judged.state:
@@ -66,9 +69,8 @@ class VerdictBar(QFrame):
                 label.style().polish(label)
 
     def show_hint(self, text: str) -> None:
-        """Says which change helps most, where nothing more urgent is said."""
-        if not self.hint.text().strip():
-            self.hint.setText(text or " ")
+        """Says which change helps most."""
+        self.why.setText(f"{self._said} {text}".strip())
 
 
 def headline(verdict: Verdict) -> str:

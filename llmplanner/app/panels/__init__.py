@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from llmplanner.app.fields import Field
 
@@ -15,10 +15,12 @@ class Panel(QWidget):
         self.fields: Mapping[str, Field] = {}
         self.rows = QVBoxLayout(self)
         self.rows.setContentsMargins(0, 0, 0, 0)
-        self.rows.setSpacing(10)
+        self.rows.setSpacing(8)
         title = QLabel(heading)
         title.setProperty("role", "section")
-        self.rows.addWidget(title)
+        self.head = QHBoxLayout()
+        self.head.addWidget(title, 1)
+        self.rows.addLayout(self.head)
 
     def show_problem(self, name: str, sentence: str) -> bool:
         """Marks the field of that name, where it is in this group and can be seen; says whether it is."""

@@ -1,7 +1,7 @@
 """Which GPUs: this computer's or the catalogue's, how many, and how the work is split over them."""
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
+from PySide6.QtWidgets import QPushButton
 
 from llmplanner import plans
 from llmplanner.app.cards import note
@@ -44,8 +44,10 @@ class MachinePanel(Panel):
         )
         self.fields = {"gpu": self._gpu, "count": self._count, "tp": self._tensor, "zero": self._zero}
         self._about = note()
-        self._seen = note("This computer's GPUs were not looked at yet.")
+        self._seen = note()
+        self._seen.hide()
         look = QPushButton("Look again")
+        look.setProperty("small", True)
         look.setToolTip("Reads this computer's GPUs and their free memory once more.")
         look.clicked.connect(self.refresh)
         self.look = look
@@ -56,15 +58,10 @@ class MachinePanel(Panel):
         self._zero.entered.connect(lambda stage: session.edit(zero=stage))
 
     def _lay_out(self) -> None:
+        self.head.addWidget(self.look)
         self.rows.addWidget(self._gpu)
         self.rows.addWidget(self._about)
-        again = QWidget()
-        row = QHBoxLayout(again)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.look)
-        row.addStretch()
         self.rows.addWidget(self._seen)
-        self.rows.addWidget(again)
         for field in (self._count, self._tensor, self._zero):
             self.rows.addWidget(field)
 
@@ -80,11 +77,15 @@ class MachinePanel(Panel):
 
     def show_looking(self) -> None:
         """Says that this computer's cards are being looked at."""
-        self._seen.setText("Looking at this computer's GPUs…")
+        self._say("Looking at this computer's GPUs…")
 
     def show_probe(self, probe: Probe) -> None:
         """Says what was seen, where it is not simply one card that works."""
-        self._seen.setText("" if probe.state == "ok" and not probe.troubles else probe.message)
+        self._say("" if probe.state == "ok" and not probe.troubles else probe.message)
+
+    def _say(self, sentence: str) -> None:
+        self._seen.setText(sentence)
+        self._seen.setVisible(bool(sentence))
 
     def show_state(self, state: State) -> None:
         """Shows a plan's machine. Emits nothing."""
@@ -119,5 +120,5 @@ def _about(device: Device) -> str:
         return "No GPU was seen here. Choose one of the catalogue by a part of its name."
     total = f"{device.memory_total / GIB:,.2f} GiB"
     if device.memory_free is None:
-        return f"{total} on the card, with nothing on it"
+        return f"{total}, with nothing on it"
     return f"{device.memory_free / GIB:,.2f} of {total} free now"

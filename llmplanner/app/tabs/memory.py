@@ -14,7 +14,6 @@ from llmplanner.app.theme import GAP
 from llmplanner.charts.figure import Figure
 from llmplanner.charts.memory import memory_figure
 from llmplanner.charts.palette import TERM_TITLES, Theme
-from llmplanner.compose import workload_text
 from llmplanner.core.estimate import DeviceEstimate, Estimate, Phase, Term
 from llmplanner.core.quantities import gib_text
 
@@ -106,8 +105,8 @@ class MemoryTab(QWidget):
         device = state.estimate.devices[0]
         phase = next((phase for phase in device.phases if phase.name == self._phase), device.peak)
         self._show_phases(device, phase)
-        plan, shown = state.plan, _only(state.estimate, phase.name)
-        self.chart.show_figure(memory_figure(shown, plan.machine, plan.model.name, workload_text(plan)))
+        shown = _only(state.estimate, phase.name)
+        self.chart.show_figure(memory_figure(state.plan, shown, state.verdict))
         self._terms.title.setText(
             f"Where it goes · {PHASES[phase.name][0].lower()}, {gib_text(int(phase.bytes))}"
         )
