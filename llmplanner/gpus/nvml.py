@@ -8,17 +8,10 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-import psutil
 import pynvml
 
 from llmplanner.gpus.report import Card, CardState, DriverState, Report
 
-# Where the loader does not look by itself: NixOS, and Windows' driver inside WSL.
-LIBRARIES = (
-    "libnvidia-ml.so.1",
-    "/run/opengl-driver/lib/libnvidia-ml.so.1",
-    "/usr/lib/wsl/lib/libnvidia-ml.so.1",
-)
 TEXT_BYTES = 96  # NVML_DEVICE_NAME_V2_BUFFER_SIZE, NVML_DEVICE_UUID_V2_BUFFER_SIZE
 MOST_CARDS = 256  # in one computer; a library that claims more is not believed
 MOST_INSTANCES = 64  # MIG instances of one card; seven today
@@ -59,13 +52,14 @@ def ask(function: Callable[..., Answer], *arguments: object) -> Answer:
         raise Refused(pynvml.NVML_ERROR_FUNCTION_NOT_FOUND) from error
 
 
-def look() -> Report:
-    """The driver and its cards as they are now."""
-    reason = _load()
+def look(library: ctypes.CDLL | None = None) -> Report:
+    """The driver and its cards as they are now. `library` is what was loaded; None: pynvml finds it."""
+    if library is not None:
+        pynvml.nvmlLib = library
     try:
         ask(pynvml.nvmlInit)
     except Refused as refused:
-        return Report(STATES.get(refused.code, "nvml-error"), refused.code, reason)
+        return Report(STATES.get(refused.code, "nvml-error"), refused.code)
     driver = _text("nvmlSystemGetDriverVersion")
     try:
         count = ask(pynvml.nvmlDeviceGetCount)
@@ -75,21 +69,6 @@ def look() -> Report:
         return Report("nvml-error", detail=f"it claims {count} GPUs", driver=driver)
     cards = tuple(card for index in range(count) for card in _cards_at(index))
     return Report("ok" if cards else "no-gpu", driver=driver, cards=cards)
-
-
-def _load() -> str:
-    """Loads the library, from places that pynvml does not know too. Gives the loader's words on failure."""
-    if pynvml.nvmlLib is not None or sys.platform == "win32":
-        return ""
-    reasons = []
-    for path in LIBRARIES:
-        try:
-            pynvml.nvmlLib = ctypes.CDLL(path)
-        except OSError as error:
-            reasons.append(str(error))
-        else:
-            return ""
-    return reasons[0]
 
 
 def _cards_at(index: int) -> Iterator[Card]:
@@ -160,6 +139,8 @@ def _card(handle: object) -> Card:
 
 def _unified(uuid: str | None, name: str | None) -> Card:
     """A card without memory of its own: NVML gives no total (GB10, Jetson). The computer's counts."""
+    import psutil  # noqa: PLC0415 - half of the probe's time, and few cards need it
+
     memory = psutil.virtual_memory()
     return Card("ok", 0, uuid, name, "system", int(memory.total), int(memory.available))
 

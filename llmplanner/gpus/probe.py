@@ -9,7 +9,10 @@ import os
 import sys
 from dataclasses import asdict
 
+from llmplanner.gpus.library import load
 from llmplanner.gpus.report import Report
+
+LIBRARY_NOT_FOUND = 12  # NVML_ERROR_LIBRARY_NOT_FOUND
 
 
 def main() -> None:
@@ -24,10 +27,14 @@ def main() -> None:
 
 def _look() -> Report:
     try:
+        library = load()
+    except OSError as error:
+        return Report("no-library", LIBRARY_NOT_FOUND, str(error))
+    try:
         from llmplanner.gpus import nvml  # noqa: PLC0415 - the binding may be missing, and that is an answer
     except ImportError as error:
         return Report("binding-missing", detail=str(error))
-    return nvml.look()
+    return nvml.look(library)
 
 
 if __name__ == "__main__":
