@@ -40,7 +40,7 @@ class RuleName:
         if self.row == other.row:
             return self.left < other.right + 10 and other.left < self.right + 10
         lower, upper = (self, other) if self.row < other.row else (other, self)
-        return lower.left - 4 < upper.x < lower.right + 4
+        return lower.left - 1 < upper.x < lower.right + 1
 
 
 def rule_names(rules: Iterable[Rule], span: Span, area: QRectF) -> tuple[RuleName, ...]:
@@ -79,7 +79,7 @@ def _arrange(
 def _choices(rule: Rule, x: float, rows: int) -> Iterator[RuleName]:
     width = text_width(rule.label, LABEL)
     for row in range(rows):
-        for left in (x - width / 2, x - width, x):
+        for left in (x - width / 2, x - width - 2, x + 2):
             yield RuleName(rule, x, row, left, left + width)
 
 

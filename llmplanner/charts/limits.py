@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from llmplanner.charts.figure import Axis, Bar, Figure, Rule, Segment
-from llmplanner.core.cost import LimitUse
+from llmplanner.core.cost import Limits, LimitUse, Run, binding_limit, devices_to_meet, limit_uses
 from llmplanner.core.flops import PF_DAY
 from llmplanner.core.quantities import count_text, money_text, significant
 
@@ -27,6 +27,32 @@ def limits_figure(uses: Sequence[LimitUse]) -> Figure:
         description="; ".join(f"{NAMES[use.name]}: {_percent(use)} of {limit_text(use)}" for use in uses),
         legend=False,
     )
+
+
+def binding_sentence(run: Run, limits: Limits, tokens: float) -> str:
+    """Which limit binds, and what would keep to it. `tokens` are those of the run."""
+    uses = limit_uses(run, limits)
+    binding = binding_limit(uses)
+    if binding is None:
+        return "No limit is set: type the GPUs, the days or the money at hand."
+    if binding.share <= 1:
+        return f"The run keeps to all limits; {NAMES[binding.name]} is the nearest, at {_percent(binding)}."
+    said = [f"{NAMES[binding.name].capitalize()} bind{'' if binding.name == 'hardware' else 's'}:"]
+    said.append(f"{needed_text(binding)} needed, {limit_text(binding)} at hand.")
+    if binding.name == "time":
+        said.append(_more_devices(devices_to_meet(run, binding.limit), limits))
+    allowed = [use.flops for use in uses if use.flops is not None]
+    if allowed:
+        share = min(allowed) / run.flops
+        said.append(f"All limits together allow {count_text(tokens * share)} of {count_text(tokens)} tokens.")
+    return " ".join(said)
+
+
+def _more_devices(enough: int, limits: Limits) -> str:
+    """What more GPUs would do for the time."""
+    if limits.devices is not None and enough > limits.devices:
+        return f"It would take {enough:,} GPUs, {limits.devices:,} are at hand."
+    return f"{enough:,} GPUs meet it at the same cost, if they stay as efficient."
 
 
 def limit_text(use: LimitUse) -> str:

@@ -1,6 +1,6 @@
 """The memory of each device as a stacked bar, against its card and what the verdict counts as available."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from llmplanner.charts.figure import Axis, Bar, Dash, Figure, Rule, Segment
 from llmplanner.charts.palette import TERM_TITLES
@@ -13,6 +13,10 @@ from llmplanner.core.verdict import Verdict, available_empty, available_now, ver
 MOST_DEVICES = 8  # bars that can still be read; the worst are shown
 ORDER = tuple(TERM_TITLES)  # of the segments, the same in every bar
 AXIS = Axis("memory (GiB)", one=GIB, unit="bytes", low=0.0)
+SOURCE = (
+    "Estimated from the model's tensors; the card's memory as NVML reports it. "
+    "Each term's formula and source are in the CSV export."
+)
 JUDGED = {"fits": "ok", "tight": "warn", "no": "bad", "unknown": "mute"}  # colours of the limit that decides
 
 Need = tuple[DeviceEstimate, Device]
@@ -40,7 +44,7 @@ def memory_figure(plan: Plan, estimate: Estimate, judged: Verdict | None = None)
             *_limits([device for _, device in shown], JUDGED[judged.decisive.state]),
         ),
         subtitle=f"{_workload(plan)}, {' and '.join(phases)} phase",
-        source=_sources(need.peak for need, _ in shown),
+        source=SOURCE,
         description=f"{judged.message} " + " ".join(_spoken(need) for need, _ in shown),
         note=_left_out(needs[MOST_DEVICES:]),
     )
@@ -58,7 +62,7 @@ def phases_figure(need: DeviceEstimate, device: Device) -> Figure:
             *(_bar(name, phase, device) for name, phase in zip(names, need.phases, strict=True)),
             *_limits([device], "text"),
         ),
-        source=_sources(need.phases),
+        source=SOURCE,
         description="; ".join(f"{phase.name}: {gib_text(int(phase.bytes))}" for phase in need.phases),
     )
 
@@ -132,7 +136,7 @@ def _segment(term: Term) -> Segment:
         series=title,
         value=size,
         colour=term.name,
-        label=f"{title} {size / GIB:.2f}",
+        label=f"{title} {size / GIB:.2f}" if size >= GIB // 100 else f"{title} {gib_text(size)}",
         hover="\n".join(line for line in lines if line),
         formula=term.formula,
         source=term.source,
@@ -163,13 +167,6 @@ def _ends(name: str, sizes: Sequence[int], colour: str, dash: Dash, source: str)
             Rule("x", size, label, colour, dash, f"{label} ({exact_text(size)} bytes)\n{source}", source)
         )
     return rules
-
-
-def _sources(phases: Iterable[Phase]) -> str:
-    """Where the terms come from, each source once."""
-    return "; ".join(
-        dict.fromkeys(term.source for phase in phases for term in phase.terms if int(term.bytes))
-    )
 
 
 def _left_out(rest: Sequence[Need]) -> str:
