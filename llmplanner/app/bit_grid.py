@@ -1,5 +1,8 @@
 """The bits of one value in every format, as buttons: a click flips a bit, the arrow keys step and move."""
 
+from dataclasses import dataclass
+from functools import cache
+
 from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
@@ -20,10 +23,29 @@ from llmplanner.core.stored import Stored, flipped
 
 LEFT = -9.0 - GAP  # the sign of the widest exponent, in widths of a bit from the end of the exponent
 WIDTH = 23 + GAP - LEFT  # to the last bit of FP32, in widths of a bit
-LEAST, MOST = 14.0, 26.0  # px of a bit
+LEAST, MOST = 14.0, 30.0  # px of a bit
 ROW = 22  # px
 TINT = 0.22  # how much of its colour a zero shows
 HOW = "Click or press Space to flip it; the arrow keys go to the next bit and step to the next value."
+
+
+@dataclass(frozen=True, slots=True)
+class Inks:
+    """The colours of one part of a number."""
+
+    one: QColor
+    zero: QColor
+    ink_of_one: QColor
+    ink_of_zero: QColor
+    focus: QColor
+
+
+@cache
+def inks(theme: Theme, kind: str) -> Inks:
+    """The colours of a kind of bit in a theme."""
+    full, text = theme.colour(kind), theme.text
+    colours = (full, mixed(full, theme.panel, TINT), ink_on(full), text, theme.accent)
+    return Inks(*map(QColor, colours))
 
 
 class Bit(QAbstractButton):
@@ -35,7 +57,7 @@ class Bit(QAbstractButton):
     def __init__(self, kind: str) -> None:
         super().__init__()
         self.kind = kind
-        self.theme = LIGHT
+        self.inks = inks(LIGHT, kind)
         self.text_of_bit = "0"
         self.setCursor(Qt.CursorShape.PointingHandCursor)
 
@@ -62,21 +84,25 @@ class Bit(QAbstractButton):
         else:
             super().keyPressEvent(event)
 
+    def show_theme(self, theme: Theme) -> None:
+        """Takes the colours of a theme."""
+        self.inks = inks(theme, self.kind)
+        self.update()
+
     def paintEvent(self, _event: QPaintEvent) -> None:
-        """A filled box for one, a tinted one for zero; a frame where the keyboard is."""
+        """A filled box for one, a tinted one for zero; a frame where the pointer or the keyboard is."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         one = self.text_of_bit == "1"
-        full = self.theme.colour(self.kind)
-        ground = full if one else mixed(full, self.theme.panel, TINT)
-        box = QRectF(self.rect()).adjusted(1, 1, -1, -1)
-        edge = self.hasFocus() or self.underMouse()
-        painter.setPen(QPen(QColor(self.theme.accent if self.hasFocus() else full), 2))
-        if not edge:
+        if self.hasFocus():
+            painter.setPen(QPen(self.inks.focus, 2))
+        elif self.underMouse():
+            painter.setPen(QPen(self.inks.one, 2))
+        else:
             painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(ground))
-        painter.drawRoundedRect(box, 3, 3)
-        painter.setPen(QColor(ink_on(ground) if one else self.theme.text))
+        painter.setBrush(self.inks.one if one else self.inks.zero)
+        painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), 3, 3)
+        painter.setPen(self.inks.ink_of_one if one else self.inks.ink_of_zero)
         painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, self.text_of_bit)
 
 
@@ -117,8 +143,7 @@ class BitRow(QWidget):
     def show_theme(self, theme: Theme) -> None:
         """Takes the colours of a theme."""
         for bit in self.bits:
-            bit.theme = theme
-            bit.update()
+            bit.show_theme(theme)
 
     def step(self, by: int) -> None:
         """Asks for the next representable value up or down."""
@@ -241,7 +266,7 @@ class _Heads(QWidget):
             ("exponent", -8.0, 8.0, centre),
             ("fraction", GAP, 23.0, Qt.AlignmentFlag.AlignLeft),
         ):
-            painter.setPen(QColor(self.theme.colour(name)))
+            painter.setPen(QColor(self.theme.ink(name)))
             box = QRectF((left - LEFT) * size, 0, units * size, self.height())
             painter.drawText(box, flag | middle, name)
 

@@ -26,7 +26,7 @@ WHY = {
 def told(typed: Typed) -> str:
     """The number itself, beside what was typed; and of pi and its six decimals, which is which."""
     if typed.text.lower() in {"pi", "π"}:
-        return "= 3.14159265358979…, to six decimals 3.141593 (3.141592 cuts it off)."
+        return "= 3.14159265358979…, rounded 3.141593, cut off 3.141592"
     if typed.text == "3.141592":
         return "pi cut off after six decimals; rounded it is 3.141593, and FP32 stores 3.141592741 for pi."
     if isinstance(typed.value, float) and not math.isfinite(typed.value):
