@@ -1,16 +1,19 @@
 """The GPUs of this computer: runs the probe in a child process and says what it found, in sentences."""
 
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from llmplanner.core.machine import Device, Machine
 from llmplanner.gpus import catalogue
 from llmplanner.gpus.report import Card, Report
+
+if TYPE_CHECKING:
+    import subprocess
 
 TIMEOUT = 90 if sys.platform == "win32" else 30  # seconds; ollama's runner.go allows the same
 MAX_OUTPUT = 1_000_000  # bytes; a report on eight cards is two thousand
@@ -100,6 +103,8 @@ def look() -> Probe:
 
 
 def _look_once() -> Probe:
+    import subprocess  # noqa: PLC0415 - a plan for a card of the catalogue does without
+
     try:
         child = subprocess.Popen(command(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     except OSError as error:
@@ -116,7 +121,7 @@ def _look_once() -> Probe:
     return read(output[0], child.wait())
 
 
-def _output(child: subprocess.Popen[bytes]) -> bytes:
+def _output(child: "subprocess.Popen[bytes]") -> bytes:
     """What the child prints until it ends; it is killed when it prints too much."""
     with child:
         stream = child.stdout
