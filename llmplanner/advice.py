@@ -19,6 +19,7 @@ from llmplanner.plans import Draft
 RANK = {"fits": 0, "tight": 1, "no": 2, "unknown": 3}
 SHORTEST = 512  # tokens of a context or sequence; shorter ones are no use to anybody
 MOST_GPUS = 64
+WORTHWHILE = 0.98  # of what was needed before; what saves less is not worth a line
 COMPUTED = {"fp32": "fp32"}  # the KV cache of other formats is kept in BF16
 NARROW = (("int8", "INT8"), ("int4", "INT4"))
 
@@ -101,12 +102,14 @@ def _needed(draft: Draft, model: Model, local: Machine | None) -> int | None:
 def _helps(change: Change, before: Change) -> bool:
     return (
         RANK[change.judged.state] < RANK[before.judged.state]
-        or change.judged.needed_bytes < before.judged.needed_bytes
+        or change.judged.needed_bytes < WORTHWHILE * before.judged.needed_bytes
     )
 
 
-def _order(change: Change) -> int:
-    return RANK[change.judged.state]
+def _order(change: Change) -> tuple[int, int]:
+    """What fits comes first, as it was thought of; of the rest, what needs least."""
+    fits = change.judged.state == "fits"
+    return RANK[change.judged.state], 0 if fits else change.judged.needed_bytes
 
 
 def _mildest(steps: Iterable[Step], model: Model, local: Machine | None) -> Change | None:

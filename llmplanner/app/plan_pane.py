@@ -11,6 +11,7 @@ from llmplanner.app.session import Session, State
 
 WIDTH = 296  # px
 EDGE = 16  # px around the fields
+SCROLL_BAR = 10  # px, as in the style sheet
 GROUP_GAP = 16  # px between groups
 
 
@@ -27,8 +28,9 @@ class PlanPane(QFrame):
         self._panels: tuple[Panel, ...] = (self.model, self.workload, self.machine)
         rows = QWidget()
         rows.setObjectName("rows")
+        rows.setFixedWidth(WIDTH - SCROLL_BAR - 1)  # so that nothing moves when the column begins to scroll
         column = QVBoxLayout(rows)
-        column.setContentsMargins(EDGE, EDGE, EDGE, EDGE)
+        column.setContentsMargins(EDGE, EDGE, EDGE - SCROLL_BAR, EDGE)
         column.setSpacing(GROUP_GAP)
         for panel in self._panels:
             column.addWidget(panel)

@@ -17,7 +17,7 @@ from llmplanner.core.quantities import GIB
 
 HEADS = ("Term", "GiB", "Formula")
 ORDER = tuple(TERM_TITLES)
-ROW = 40  # px: two lines of formula
+ROW = 36  # px: two lines of formula
 SWATCH = 10
 PAD = 6
 NAME_WIDTH, SIZE_WIDTH = 134, 64  # px

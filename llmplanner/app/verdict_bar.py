@@ -80,11 +80,12 @@ def headline(verdict: Verdict) -> str:
     needed = f"{judged.needed_bytes / GIB:,.2f}"
     if judged.available_bytes is None:
         return f"{word}: needs {needed} GiB, and the GPU's memory is not known"
-    available = f"{judged.available_bytes / GIB:,.2f} GiB"
-    place = "free now" if judged is verdict.now else "on the empty card"
+    available, now = f"{judged.available_bytes / GIB:,.2f}", judged is verdict.now
     if judged.state == "no":
-        return f"{word}: needs {needed} GiB, {available} {place}"
-    return f"{word}: {needed} of {available} {place}"
+        return f"{word}: needs {needed} GiB, " + (
+            f"{available} GiB free now" if now else f"the card has {available}"
+        )
+    return f"{word}: {needed} of {available} GiB {'free now' if now else 'on the empty card'}"
 
 
 def _in_use(verdict: Verdict) -> str:

@@ -7,7 +7,7 @@ from llmplanner.app.cards import note
 from llmplanner.app.fields import SearchField
 from llmplanner.app.panels import Panel
 from llmplanner.app.session import Session, State
-from llmplanner.core.quantities import count_text
+from llmplanner.core.quantities import context_text, count_text
 from llmplanner.core.tensors import parameters
 
 
@@ -52,5 +52,5 @@ class ModelPanel(Panel):
         self._name.show_value(model.name)
         facts = [f"{count_text(parameters(model).total)} parameters", model.kind.value]
         if model.context_length is not None:
-            facts.append(f"{model.context_length:,} tokens")
+            facts.append(f"{context_text(model.context_length)} context")
         self._about.setText(" · ".join(facts))

@@ -31,8 +31,8 @@ CHART = QSize(300, 150)
 WHAT_CHANGES = (
     "In GiB. Fewer bits shrink the weights to load and to serve. Training in full with AdamW keeps 16 bytes "
     "for each parameter (4 weights, 4 gradients, 8 optimizer) in FP32 and in mixed precision alike: 16 GB "
-    "for a billion, before activations, not 80. Mixed precision shrinks activations alone; INT8 and INT4 "
-    "are for serving."
+    "for a billion, before activations, not 80; its step takes 4 more for a moment. Mixed precision shrinks "
+    "activations alone; INT8 and INT4 are for serving."
 )
 
 
