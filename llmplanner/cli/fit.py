@@ -1,6 +1,7 @@
 """`llmplanner fit`: the verdict on a plan. The exit code is the answer for scripts."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from llmplanner.cli.estimates import estimate_json, estimate_text
 from llmplanner.cli.output import paragraph, print_json, print_lines, table
@@ -8,6 +9,9 @@ from llmplanner.cli.plan_options import add_plan_arguments
 from llmplanner.cli.planning import Planned, planned, title
 from llmplanner.core.quantities import gib_text
 from llmplanner.core.verdict import Judgement, Verdict, verdict
+
+if TYPE_CHECKING:
+    from llmplanner.advice import Change
 
 EXIT = {"fits": 0, "tight": 0, "no": 1, "unknown": 3}
 WORDS = {"fits": "Fits", "tight": "Tight", "no": "Does not fit", "unknown": "Cannot tell"}
@@ -23,11 +27,13 @@ def run(arguments: argparse.Namespace) -> int:
     found = planned(arguments)
     answer = verdict(found.plan, found.estimate)
     message = _message(found, answer)
+    helpful = _changes(found, answer)
     if arguments.json:
         judged = {"now": _judgement(answer.now), "empty": _judgement(answer.empty), "message": message}
-        print_json({**estimate_json(found), "verdict": judged})
+        told = [{"text": change.text, "state": change.judged.state} for change in helpful]
+        print_json({**estimate_json(found), "verdict": judged, "changes": told})
     else:
-        print_lines(*_text(found, answer, message))
+        print_lines(*_text(found, answer, message), *_advice(helpful))
     return EXIT[answer.decisive.state]
 
 
@@ -37,6 +43,25 @@ def _message(found: Planned, answer: Verdict) -> str:
         return answer.message
     needed = gib_text(answer.decisive.needed_bytes)
     return f"{WORDS['unknown']}: {needed} are needed on a GPU. {found.probe.message}"
+
+
+def _changes(found: Planned, answer: Verdict) -> "tuple[Change, ...]":
+    """What would make the plan fit, or need less, where it does not fit well."""
+    if answer.decisive.state not in {"tight", "no"}:
+        return ()
+    from llmplanner import advice  # noqa: PLC0415 - a plan that fits needs no advice, and answers sooner
+
+    return advice.changes(found.draft, found.plan.model, found.local)
+
+
+def _advice(helpful: "tuple[Change, ...]") -> list[str]:
+    if not helpful:
+        return []
+    rows = [
+        (change.text, WORDS[change.judged.state].lower(), gib_text(change.judged.needed_bytes))
+        for change in helpful
+    ]
+    return ["", "What would help, each change by itself:", *table(rows, "llr")]
 
 
 def _judgement(judged: Judgement) -> dict[str, object]:

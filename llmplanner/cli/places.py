@@ -4,6 +4,8 @@ from pathlib import Path
 
 import platformdirs
 
+from llmplanner.resources import user_folder
+
 NAME = "llmplanner"
 
 
@@ -12,11 +14,6 @@ def log_file() -> Path:
     return platformdirs.user_log_path(NAME) / "llmplanner.log"
 
 
-def config_folder() -> Path:
-    """Settings, and the user's own models and GPUs."""
-    return platformdirs.user_config_path(NAME)
-
-
 def models_folder() -> Path:
     """The user's own catalogue entries."""
-    return config_folder() / "models"
+    return user_folder() / "models"

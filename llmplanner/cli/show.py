@@ -5,6 +5,7 @@ import argparse
 from llmplanner import compose
 from llmplanner.cli.models_json import model_json
 from llmplanner.cli.output import paragraph, print_json, print_lines, table
+from llmplanner.cli.places import models_folder
 from llmplanner.core.model import Experts, LayerGroup, Model, Stack
 from llmplanner.core.quantities import exact_text, gib_text
 from llmplanner.core.tensors import parameters
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Prints the model. Raises BadInput."""
     chosen = compose.model_named(arguments.model)
-    card = catalogue.entry(arguments.model) if chosen.config is None else None
+    card = catalogue.entry(arguments.model, models_folder()) if chosen.config is None else None
     if arguments.json:
         print_json({"model": model_json(chosen.model), "card": _card_json(card)})
     else:

@@ -69,7 +69,16 @@ def test_fit_for_people(run: Run) -> None:
     assert "Fits: " in fits
     assert "GiB" in fits
     assert all(len(line) <= 80 for line in fits.splitlines())
-    assert "Does not fit: " in run("fit", "llama-3.1-70b", "--gpu", "rtx-4090").out
+    assert "What would help" not in fits
+
+
+def test_what_would_make_it_fit(run: Run) -> None:
+    answer = run("fit", "llama-3.1-8b", "--gpu", "rtx-3070")
+    assert "Does not fit: " in answer.out
+    assert "Weights in INT4" in answer.out
+    assert all(len(line) <= 80 for line in answer.out.splitlines())
+    changes = run("fit", "llama-3.1-8b", "--gpu", "rtx-3070", "--json").json["changes"]
+    assert {"text": "Weights in INT4", "state": "fits"} in changes
 
 
 @needs_compiler
