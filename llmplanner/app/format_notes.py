@@ -44,6 +44,11 @@ def _has_digits(value: Fraction) -> bool:
     return exact and significant(value, DIGITS) == significant(value, DIGITS + 25)
 
 
+def why(row: Stored) -> str:
+    """Why the format is as it is, and what it would store if it did not round."""
+    return f"{WHY[row.key]}{_cut(row)}"
+
+
 def facts(row: Stored) -> str:
     """The row's pattern and its format in one line."""
     form = row.format
@@ -60,11 +65,11 @@ def facts(row: Stored) -> str:
         f"{form.name}{pattern}: {form.exponent_bits} exponent bits (bias {form.bias}), "
         f"{form.fraction_bits} fraction bits; {row.range_text}, normal from "
         f"{significant(form.smallest_normal)}, smallest {significant(form.smallest)}; "
-        f"whole numbers exact to {form.largest_exact_integer:,}.{_cut(row)}"
+        f"whole numbers exact to {form.largest_exact_integer:,}."
     )
 
 
 def _cut(row: Stored) -> str:
     if row.truncated == row.value or row.overflowed or math.isnan(row.value):
         return ""
-    return f" Cut off, not rounded, it would be {significant(row.truncated, 8)}."
+    return f" Cut off, this value would be {significant(row.truncated, 8)}."

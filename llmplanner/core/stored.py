@@ -76,9 +76,10 @@ class Stored:
     @property
     def range_text(self) -> str:
         """From the lowest to the largest value: ±65,504, -128 to 127."""
+        digits = 7 if self.largest < 10**6 else 5
         if -self.lowest == self.largest:
-            return f"±{significant(self.largest, 5)}"
-        return f"{significant(self.lowest, 5)} to {significant(self.largest, 5)}"
+            return f"±{significant(self.largest, digits)}"
+        return f"{significant(self.lowest, digits)} to {significant(self.largest, digits)}"
 
 
 def read(text: str) -> Typed:

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLineEdit, QScrollAre
 from llmplanner.app.bit_grid import BitGrid
 from llmplanner.app.cards import Card, note
 from llmplanner.app.chart_view import ChartView
-from llmplanner.app.format_notes import WHY, facts, told
+from llmplanner.app.format_notes import facts, told, why
 from llmplanner.app.session import Session, State
 from llmplanner.app.theme import GAP
 from llmplanner.charts.bits import bits_figure
@@ -69,6 +69,8 @@ class QuantizationTab(QWidget):
         words.setSpacing(0)
         words.addWidget(self.told)
         words.addWidget(self.problem)
+        for label in (self.told, self.problem):  # room for two lines, so that nothing moves below
+            label.setMinimumHeight(2 * label.fontMetrics().lineSpacing())
         self.problem.hide()
         absmax = QLabel("INT8, INT4: absmax")
         absmax.setProperty("role", "mute")
@@ -180,7 +182,7 @@ class QuantizationTab(QWidget):
         self.grid.show_rows(self._rows)
         self.told.setText(told(self._typed))
         self._tell_why()
-        self.absmax.setPlaceholderText(f"auto: {significant(default_absmax(self._typed.value), 4)}")
+        self.absmax.setPlaceholderText(f"auto: {significant(default_absmax(self._typed.value), 6)}")
         if self._state is not None:
             self._later.start()
 
@@ -199,7 +201,7 @@ class QuantizationTab(QWidget):
 
     def _tell_why(self) -> None:
         row = next(row for row in self._rows if row.key == self._pointed)
-        self.why.setText(f"{facts(row)}\n{WHY[row.key]}")
+        self.why.setText(f"{facts(row)}\n{why(row)}")
 
 
 def _entry(width: int, name: str, tip: str) -> QLineEdit:
