@@ -40,7 +40,7 @@ def attention(walk: Walk, piece: Attention | LatentAttention, x: Value, memory: 
     if walk.kernel is AttentionKernel.EAGER:
         out = _eager(walk, heads, query, key, value)
     elif heads.kv_heads != heads.heads and walk.arithmetic.operand == FP32:
-        out = _math(walk, heads, query)
+        out = _math(walk, heads, query, key, value)
     else:
         out = _fused(walk, heads, query, key, value)
     return linear(walk, piece.output, out, Cause.ATTENTION)
@@ -52,7 +52,9 @@ def _projected(walk: Walk, piece: Attention, x: Value, memory: Value) -> tuple[V
     if len(piece.inputs) == 1:
         whole = linear(walk, piece.inputs[0], x, Cause.ATTENTION)
         widths = (piece.heads * piece.key_dim, key_width, value_width)
-        query, key, value = (Value(width, whole.size, whole.unit, whole) for width in widths)
+        query, key, value = (
+            walk.tape.op(Value(width, whole.size, whole.unit, whole), (whole,)) for width in widths
+        )
     else:
         query, key, value = (
             linear(walk, each, source, Cause.ATTENTION)
@@ -60,7 +62,7 @@ def _projected(walk: Walk, piece: Attention, x: Value, memory: Value) -> tuple[V
         )
     query, key = norm(walk, piece.query_norm, query), norm(walk, piece.key_norm, key)
     if piece.rotary_dim:
-        query, key = (Value(each.width, each.size, each.unit) for each in (query, key))
+        query, key = (walk.tape.op(Value(each.width, each.size, each.unit), (each,)) for each in (query, key))
     return query, key, value
 
 
@@ -70,17 +72,19 @@ def _latent(walk: Walk, piece: LatentAttention, x: Value) -> tuple[Value, Value,
     for index, each in enumerate(piece.query):
         query = linear(walk, each, norm(walk, piece.query_norm, query) if index else query, Cause.ATTENTION)
     down = linear(walk, piece.kv_down, x, Cause.ATTENTION)
-    latent = norm(walk, piece.kv_norm, Value(piece.kv_rank, down.size, down.unit, down))
-    up = linear(walk, piece.kv_up, latent, Cause.ATTENTION)
+    latent = walk.tape.op(Value(piece.kv_rank, down.size, down.unit, down), (down,))
+    up = linear(walk, piece.kv_up, norm(walk, piece.kv_norm, latent), Cause.ATTENTION)
     width = piece.heads * (piece.nope_dim + piece.rope_dim)
-    value = Value(piece.heads * piece.value_dim, up.size, up.unit, up)
-    return Value(width, up.size, up.unit), Value(width, up.size, up.unit), value
+    value = walk.tape.op(Value(piece.heads * piece.value_dim, up.size, up.unit, up), (up,))
+    key = walk.tape.op(Value(width, up.size, up.unit), (up, down))
+    return walk.tape.op(Value(width, up.size, up.unit), (query,)), key, value
 
 
 def _fused(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> Value:
     """One kernel: query, key, value, output and the log-sum-exp of each row."""
     tape, size = walk.tape, walk.arithmetic.operand
-    tape.save(Cause.ATTENTION, cast(walk, query), cast(walk, key), value)
+    query, key = cast(walk, query), cast(walk, key)
+    tape.save(Cause.ATTENTION, query, key, value)
     out = tape.keep(Cause.ATTENTION, heads.heads * heads.value_dim, size, query.unit)
     same_dims = heads.heads * heads.value_dim == query.width
     if size == FP32 or heads.position_bias or (walk.kernel is AttentionKernel.SDPA and not same_dims):
@@ -88,18 +92,18 @@ def _fused(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> 
         tape.keep(Cause.ATTENTION, 2, INT64, Unit.ONCE)  # random state
         if heads.position_bias:
             tape.keep(Cause.ATTENTION, heads.heads, size, Unit.PAIR)
-        return out
+        return tape.op(out, (query, key, value))
     tape.keep(Cause.ATTENTION, heads.heads, FP32, query.unit)
     tape.keep(Cause.ATTENTION, 3, INT64, Unit.ONCE)
-    return Value(out.width, size, query.unit) if heads.head_first else out
+    tape.op(out, (query, key, value))
+    return tape.op(Value(out.width, size, query.unit), (out,)) if heads.head_first else out
 
 
-def _math(walk: Walk, heads: Heads, query: Value) -> Value:
+def _math(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> Value:
     """FP32 with grouped heads, which no fused kernel takes: PyTorch repeats them and keeps the softmax."""
     for width in (query.width, query.width, heads.heads * heads.value_dim):
         walk.tape.keep(Cause.ATTENTION, width, FP32, query.unit)
-    _scores(walk, heads, walk.dropout.attention)
-    return Value(heads.heads * heads.value_dim, FP32, query.unit)
+    return _scores(walk, heads, query, key, value)
 
 
 def _eager(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> Value:
@@ -114,15 +118,19 @@ def _eager(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> 
         if each.base is None or single != each.width:
             walk.tape.keep(Cause.ATTENTION, single, size, Unit.SINGLE)
         walk.tape.keep(Cause.ATTENTION, each.width * copies, size, Unit.BATCHED)
-    _scores(walk, heads, walk.dropout.attention)
-    return Value(heads.heads * heads.value_dim, size, query.unit)
+    return _scores(walk, heads, query, key, value)
 
 
-def _scores(walk: Walk, heads: Heads, dropout: float) -> None:
-    """Softmax over the scores, its cast and its dropout."""
-    size = walk.arithmetic.operand
+def _scores(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> Value:
+    """Scores, their softmax, its cast and its dropout, and the sum of values that they weight."""
+    size, count, tape = walk.arithmetic.operand, heads.heads, walk.tape
+    scores = tape.op(Value(count, size, Unit.SCORE), (query, key))
     if heads.softcap:
-        walk.tape.keep(Cause.ATTENTION, heads.heads, size, Unit.SCORE)
+        scores = tape.op(tape.keep(Cause.ATTENTION, count, size, Unit.SCORE), (scores,))
     wide = FP32 if heads.softmax_fp32 or walk.arithmetic.autocast else size
-    weights = walk.tape.keep(Cause.ATTENTION, heads.heads, wide, Unit.SCORE)
-    walk.tape.save(Cause.ATTENTION, drop(walk, dropout, cast(walk, weights)))
+    weights = tape.keep(Cause.ATTENTION, count, wide, Unit.SCORE)
+    scratch = (Value(count, wide, Unit.SCORE),) if wide != size else ()
+    tape.op(weights, (scores,), *scratch)
+    weights = drop(walk, walk.dropout.attention, cast(walk, weights))
+    tape.save(Cause.ATTENTION, weights)
+    return tape.op(Value(count * heads.value_dim, size, query.unit), (weights, value))

@@ -1,6 +1,6 @@
 """Feed-forward blocks: dense, gated and mixtures of experts."""
 
-from llmplanner.core.autograd.pieces import Walk, activate, linear
+from llmplanner.core.autograd.pieces import Walk, activate, add, linear, multiply
 from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit, Value
 from llmplanner.core.model import Experts, FeedForward
 
@@ -15,11 +15,11 @@ def _dense(walk: Walk, piece: FeedForward, x: Value) -> Value:
     hidden = [linear(walk, each, x, Cause.FEED_FORWARD) for each in piece.inputs]
     if piece.gated and len(hidden) == 1:
         whole = hidden[0]
-        hidden = [Value(piece.width, whole.size, whole.unit, whole) for _ in range(2)]
+        halves = (Value(piece.width, whole.size, whole.unit, whole) for _ in range(2))
+        hidden = [walk.tape.op(half, (whole,)) for half in halves]
     active = activate(walk, piece.activation, hidden[0], Cause.FEED_FORWARD)
     if piece.gated:
-        walk.tape.save(Cause.FEED_FORWARD, active, hidden[1])
-        active = Value(piece.width, active.size, active.unit)
+        active = multiply(walk, active, hidden[1], Cause.FEED_FORWARD)
     return linear(walk, piece.output, active, Cause.FEED_FORWARD)
 
 
@@ -28,20 +28,29 @@ def _experts(walk: Walk, piece: Experts, x: Value) -> Value:
     tape, size, chosen = walk.tape, walk.arithmetic.operand, piece.top_k
     _router(walk, piece, x)
     width, hidden = piece.expert.width, piece.expert.output.outputs
-    tape.keep(Cause.EXPERTS, chosen * hidden, size)  # tokens gathered by expert
-    tape.keep(Cause.EXPERTS, chosen * 4 * width, size)  # gate, up, activation, product
-    tape.keep(Cause.EXPERTS, chosen * hidden, size)  # outputs before they are weighted
+    gathered = tape.op(tape.keep(Cause.EXPERTS, chosen * hidden, size), (x,))
     tape.keep(Cause.EXPERTS, piece.count, FP32, Unit.ONCE)  # where each expert's tokens end
-    inputs = piece.count * sum(each.inputs * each.outputs for each in piece.expert.inputs)
-    output = piece.count * piece.expert.output.inputs * hidden
-    tape.parameters.extend((inputs, output))  # all experts' matrices lie in two tensors
-    if walk.arithmetic.autocast:
-        tape.keep(Cause.CASTS, inputs + output, size, Unit.ONCE)
+    both = _grouped(walk, piece.count * sum(each.inputs * each.outputs for each in piece.expert.inputs))
+    whole = tape.op(tape.keep(Cause.EXPERTS, chosen * 2 * width, size), (gathered,), *both)
+    active = tape.op(tape.keep(Cause.EXPERTS, chosen * width, size), (whole,))
+    product = tape.op(tape.keep(Cause.EXPERTS, chosen * width, size), (active, whole))
+    down = _grouped(walk, piece.count * piece.expert.output.inputs * hidden)
+    out = tape.op(tape.keep(Cause.EXPERTS, chosen * hidden, size), (product,), *down)
+    out = tape.op(Value(hidden, x.size), (out,))
     if piece.shared is not None:
-        _dense(walk, piece.shared, x)
+        out = add(walk, out, _dense(walk, piece.shared, x))
     if piece.shared_gate is not None:
         linear(walk, piece.shared_gate, x, Cause.EXPERTS)
-    return Value(hidden, x.size)
+    return out
+
+
+def _grouped(walk: Walk, elements: int) -> tuple[Value, ...]:
+    """One tensor of all experts' matrices, and the scratch that its gradient takes under autocast."""
+    walk.tape.parameters.append(elements)
+    if not walk.arithmetic.autocast:
+        return ()
+    walk.tape.keep(Cause.CASTS, elements, walk.arithmetic.operand, Unit.ONCE)
+    return (Value(elements, walk.arithmetic.operand, Unit.ONCE),)
 
 
 def _router(walk: Walk, piece: Experts, x: Value) -> None:

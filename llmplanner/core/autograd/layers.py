@@ -2,7 +2,7 @@
 
 from llmplanner.core.autograd.attention import attention
 from llmplanner.core.autograd.feed_forward import feed_forward
-from llmplanner.core.autograd.pieces import Walk, activate, drop, linear, norm
+from llmplanner.core.autograd.pieces import Walk, activate, add, drop, linear, norm
 from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit, Value
 from llmplanner.core.model import Attention, Head, Layer, Linear, Model, Norm, Stack
 
@@ -13,21 +13,21 @@ def layer(walk: Walk, piece: Layer, x: Value, memory: Value | None = None) -> Va
     attended = attention(walk, piece.attention, x if piece.post_norm else norm(walk, piece.attention_norm, x))
     attended = drop(walk, probability, norm(walk, piece.attention_output_norm, attended))
     before = x
-    x = _sum(walk, piece, piece.attention_norm, x)
+    x = _sum(walk, piece, piece.attention_norm, x, attended)
     if piece.cross_attention is not None:
         crossed = x if piece.post_norm else norm(walk, piece.cross_norm, x)
-        drop(walk, probability, attention(walk, piece.cross_attention, crossed, memory))
-        x = _sum(walk, piece, piece.cross_norm, x)
+        crossed = drop(walk, probability, attention(walk, piece.cross_attention, crossed, memory))
+        x = _sum(walk, piece, piece.cross_norm, x, crossed)
     source = before if piece.parallel else x
     fed = source if piece.post_norm else norm(walk, piece.feed_forward_norm, source)
     fed = feed_forward(walk, piece.feed_forward, fed)
-    drop(walk, probability, norm(walk, piece.feed_forward_output_norm, fed))
-    return _sum(walk, piece, piece.feed_forward_norm, x)
+    fed = drop(walk, probability, norm(walk, piece.feed_forward_output_norm, fed))
+    return _sum(walk, piece, piece.feed_forward_norm, x, fed)
 
 
-def _sum(walk: Walk, piece: Layer, after: Norm | None, x: Value) -> Value:
-    """The residual sum, which saves nothing, and the norm that follows it in a post-norm layer."""
-    total = Value(x.width, walk.arithmetic.residual, x.unit)
+def _sum(walk: Walk, piece: Layer, after: Norm | None, x: Value, branch: Value) -> Value:
+    """The residual sum and the norm that follows it in a post-norm layer."""
+    total = add(walk, x, branch)
     return norm(walk, after, total) if piece.post_norm else total
 
 
@@ -68,7 +68,7 @@ def _logits(walk: Walk, head: Head, matrix: Linear, x: Value) -> None:
         x = activate(walk, head.transform_activation, linear(walk, head.transform, x, Cause.HEAD), Cause.HEAD)
         x = norm(walk, head.norm, x)
     logits = linear(walk, matrix, x, Cause.HEAD)
-    if head.tied:
+    if head.tied:  # counted as the token embedding
         walk.tape.parameters.remove(matrix.inputs * matrix.outputs)
     if head.softcap:
         walk.tape.save(Cause.LOSS, logits)

@@ -24,44 +24,53 @@ def norm(walk: Walk, piece: Norm | None, x: Value) -> Value:
     """Normalises x. The RMS forms compute in FP32 and save the copy, LayerNorm its input as it stands."""
     if piece is None:
         return x
-    tape, width = walk.tape, x.width
-    tape.parameters.extend([piece.width] * (piece.weight + piece.bias))
-    copy = x if x.size == FP32 else Value(width, FP32, x.unit)
     if piece.kind is NormKind.LAYER:
-        tape.save(Cause.NORMS, copy if walk.arithmetic.autocast else x)
-        tape.keep(Cause.NORMS, 2, FP32, x.unit)  # mean and reciprocal deviation
-        return Value(width, FP32 if walk.arithmetic.autocast else x.size, x.unit)
-    tape.save(Cause.NORMS, copy)
-    groups = width // piece.width  # query and key norms work head by head
-    tape.keep(Cause.NORMS, groups, FP32, x.unit)  # reciprocal root mean square
+        return _layer_norm(walk, piece, x)
+    tape, width = walk.tape, x.width
+    wide = x if x.size == FP32 else tape.op(Value(width, FP32, x.unit), (x,))
+    tape.save(Cause.NORMS, wide)
+    tape.keep(Cause.NORMS, width // piece.width, FP32, x.unit)  # reciprocal root mean square, per head
     if piece.kind is NormKind.RMS_PLUS_ONE:
         tape.keep(Cause.NORMS, width, FP32, x.unit)
         tape.keep(Cause.NORMS, piece.width, FP32, Unit.ONCE)  # 1 + w
-        return Value(width, x.size, x.unit)
-    if piece.kind is NormKind.RMS_T5:
+        out = Value(width, x.size, x.unit)
+    elif piece.kind is NormKind.RMS_T5:
         tape.save(Cause.NORMS, x)
-        normalised = tape.keep(Cause.NORMS, width, walk.arithmetic.weight, x.unit)
-        return Value(width, normalised.size, x.unit)
-    tape.keep(Cause.NORMS, width, x.size, x.unit)
-    return Value(width, max(x.size, walk.arithmetic.weight), x.unit)
+        out = Value(width, tape.keep(Cause.NORMS, width, walk.arithmetic.weight, x.unit).size, x.unit)
+    else:
+        tape.keep(Cause.NORMS, width, x.size, x.unit)
+        out = Value(width, max(x.size, walk.arithmetic.weight), x.unit)
+    tape.parameters.extend([piece.width] * (piece.weight + piece.bias))
+    return tape.op(out, (wide,), Value(2 * width, FP32, x.unit))
+
+
+def _layer_norm(walk: Walk, piece: Norm, x: Value) -> Value:
+    tape, autocast = walk.tape, walk.arithmetic.autocast
+    wide = x if x.size == FP32 or not autocast else tape.op(Value(x.width, FP32, x.unit), (x,))
+    tape.save(Cause.NORMS, wide)
+    tape.keep(Cause.NORMS, 2, FP32, x.unit)  # mean and reciprocal deviation
+    tape.parameters.extend([piece.width] * (piece.weight + piece.bias))
+    return tape.op(Value(x.width, wide.size, x.unit), (wide,))
 
 
 def cast(walk: Walk, x: Value) -> Value:
     """The value as an operand of a matrix product: autocast makes a copy at every use."""
     if x.size == walk.arithmetic.operand:
         return x
-    return Value(x.width, walk.arithmetic.operand, x.unit)
+    return walk.tape.op(Value(x.width, walk.arithmetic.operand, x.unit), (x,))
 
 
 def linear(walk: Walk, piece: Linear, x: Value, cause: Cause) -> Value:
     """A matrix product. It saves its input; under autocast the cast weight too."""
-    walk.tape.save(cause, cast(walk, x))
-    walk.tape.parameters.append(piece.inputs * piece.outputs)
-    if piece.bias:
-        walk.tape.parameters.append(piece.outputs)
+    x = cast(walk, x)
+    walk.tape.save(cause, x)
+    elements = piece.inputs * piece.outputs
+    scratch = []
     if walk.arithmetic.autocast:
-        walk.tape.keep(Cause.CASTS, piece.inputs * piece.outputs, walk.arithmetic.operand, Unit.ONCE)
-    return Value(piece.outputs, walk.arithmetic.operand, x.unit)
+        walk.tape.keep(Cause.CASTS, elements, walk.arithmetic.operand, Unit.ONCE)
+        scratch.append(Value(elements, walk.arithmetic.operand, Unit.ONCE))  # its gradient, before the cast
+    walk.tape.parameters.extend([elements, piece.outputs] if piece.bias else [elements])
+    return walk.tape.op(Value(piece.outputs, walk.arithmetic.operand, x.unit), (x,), *scratch)
 
 
 def drop(walk: Walk, probability: float, x: Value) -> Value:
@@ -69,21 +78,34 @@ def drop(walk: Walk, probability: float, x: Value) -> Value:
     if probability == 0:
         return x
     walk.tape.keep(Cause.DROPOUT, x.width, 1, x.unit)
-    return Value(x.width, x.size, x.unit)
+    return walk.tape.op(Value(x.width, x.size, x.unit), (x,))
+
+
+def multiply(walk: Walk, a: Value, b: Value, cause: Cause) -> Value:
+    """A product element by element saves both factors."""
+    walk.tape.save(cause, a, b)
+    return walk.tape.op(Value(a.width, max(a.size, b.size), a.unit), (a, b))
+
+
+def add(walk: Walk, x: Value, branch: Value) -> Value:
+    """The residual sum, which saves nothing."""
+    total = Value(x.width, walk.arithmetic.residual, x.unit)
+    return walk.tape.op(total, (x, branch), passes=True)
 
 
 def activate(walk: Walk, kind: Activation, x: Value, cause: Cause) -> Value:
     """An activation function."""
+    tape = walk.tape
     if kind is Activation.RELU:
         out = Value(x.width, x.size, x.unit)
-        walk.tape.save(cause, out)
-        return out
+        tape.save(cause, out)
+        return tape.op(out, (x,))
     if kind is not Activation.GELU_NEW:
-        walk.tape.save(cause, x)
-        return Value(x.width, x.size, x.unit)
+        tape.save(cause, x)
+        return tape.op(Value(x.width, x.size, x.unit), (x,))
     wide = FP32 if walk.arithmetic.autocast else x.size  # autocast takes the power in FP32
-    walk.tape.save(cause, x if x.size == wide else Value(x.width, wide, x.unit))
-    walk.tape.keep(cause, x.width, x.size, x.unit)  # half of x
-    walk.tape.keep(cause, x.width, wide, x.unit)  # tanh
-    walk.tape.keep(cause, x.width, wide, x.unit)  # 1 + tanh
-    return Value(x.width, wide, x.unit)
+    tape.save(cause, x if x.size == wide else Value(x.width, wide, x.unit))
+    tape.keep(cause, x.width, x.size, x.unit)  # half of x
+    tape.keep(cause, x.width, wide, x.unit)  # tanh
+    tape.keep(cause, x.width, wide, x.unit)  # 1 + tanh
+    return tape.op(Value(x.width, wide, x.unit), (x,), Value(2 * x.width, wide, x.unit))

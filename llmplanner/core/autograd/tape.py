@@ -81,12 +81,29 @@ INT64 = 8
 Amounts = dict[tuple[Cause, Unit], int]
 
 
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One step of the walk: what its backward step finds, and what it makes.
+
+    `saved` and `parameters` are how many values and parameters the tape held after it.
+    `scratch` is alive inside its backward step only. `passes`: the gradient goes through unchanged.
+    """
+
+    out: Value
+    inputs: tuple[Value, ...]
+    saved: int
+    parameters: int
+    scratch: tuple[Value, ...] = ()
+    passes: bool = False
+
+
 class Tape:
     """The values saved so far, each once, with what saved it first, and the parameters met on the way."""
 
     def __init__(self) -> None:
         self._saved: dict[Value, Cause] = {}
         self.parameters: list[int] = []  # elements of each tensor
+        self.operations: list[Operation] = []
 
     def save(self, cause: Cause, *values: Value) -> None:
         """Keeps values for the backward pass."""
@@ -98,6 +115,17 @@ class Tape:
         value = Value(width, size, unit)
         self._saved[value] = cause
         return value
+
+    def op(self, out: Value, inputs: tuple[Value, ...], *scratch: Value, passes: bool = False) -> Value:
+        """Notes an operation, after what it saves, and returns what it makes."""
+        held = len(self._saved), len(self.parameters)
+        self.operations.append(Operation(out, inputs, *held, scratch, passes))
+        return out
+
+    @property
+    def saved(self) -> tuple[Value, ...]:
+        """The values in the order in which they were saved."""
+        return tuple(self._saved)
 
     def amounts(self) -> Amounts:
         """Bytes by cause and unit."""

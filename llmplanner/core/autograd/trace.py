@@ -1,8 +1,10 @@
 """The walk of a whole model: what one layer of each group keeps, and what the ends of its stacks keep."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 
+from llmplanner.core.autograd.backward import NOTHING, Alive, undo
 from llmplanner.core.autograd.layers import embed, finish, layer
 from llmplanner.core.autograd.pieces import Walk
 from llmplanner.core.autograd.tape import ARITHMETIC, Amounts, Cause, Tape, Unit, Value
@@ -13,15 +15,30 @@ from llmplanner.core.plan import Count, Train
 Counts = dict[Unit, Count]
 
 
+class Place(StrEnum):
+    """Where in a stack something stands."""
+
+    FRONT = "front"  # embeddings
+    LAYERS = "layers"
+    BACK = "back"  # final norm, head, loss
+
+
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """What each of `count` equal layers keeps, or what the ends of a stack keep."""
+    """What each of some equal layers keeps, or what one end of a stack keeps."""
 
-    count: int
+    stack: int  # encoder before decoder
+    place: Place
+    indices: tuple[int, ...]  # the layers' places in their stack; none for an end
     amounts: Amounts
     counts: Counts  # how many there are of each unit in the step
     parameters: tuple[int, ...]  # elements of each tensor of one layer
-    ends: bool = False
+    backward: Alive = NOTHING  # of a layer, at the worst moment of undoing it
+
+    @property
+    def count(self) -> int:
+        """How many layers there are; the ends of a stack count once."""
+        return len(self.indices) or 1
 
     def saved(self, causes: Iterable[Cause] | None = None) -> Bytes:
         """Bytes that one of them keeps, for these causes or all."""
@@ -37,28 +54,35 @@ class Traced:
 
 def trace(model: Model, step: Train) -> tuple[Traced, ...]:
     """What stays alive from the forward pass, group by group, as if nothing were computed again."""
-    traced: list[Traced] = []
-    for stack in model.stacks:
-        traced.extend(_stack(model, stack, step))
-    return tuple(traced)
+    return tuple(each for index in range(len(model.stacks)) for each in _stack(model, index, step))
 
 
-def _stack(model: Model, stack: Stack, step: Train) -> list[Traced]:
+def _stack(model: Model, place: int, step: Train) -> Iterator[Traced]:
+    stack = model.stacks[place]
     arithmetic = ARITHMETIC[step.precision]
     counts = units(model, stack, step)
-    ends = Walk(Tape(), arithmetic, step.attention, model.dropout)
-    last = stack is model.stacks[-1]
-    x = embed(ends, model, stack)
+
+    def walk() -> Walk:
+        return Walk(Tape(), arithmetic, step.attention, model.dropout)
+
+    front, back = walk(), walk()
+    x = embed(front, model, stack)
+    yield _end(place, Place.FRONT, front, counts)
     memory = None if model.kind is not Kind.ENCODER_DECODER else Value(x.width, x.size, Unit.SOURCE)
-    traced = []
     for group in stack.groups:
-        inner = Walk(Tape(), arithmetic, step.attention, model.dropout)
+        inner = walk()
         layer(inner, group.layer, Value(model.hidden_size, arithmetic.residual), memory)
-        amounts = inner.tape.amounts()
-        traced.append(Traced(len(group.indices), amounts, counts, tuple(inner.tape.parameters)))
-    finish(ends, model, stack, Value(model.hidden_size, arithmetic.residual), last=last)
-    traced.append(Traced(1, ends.tape.amounts(), counts, tuple(ends.tape.parameters), ends=True))
-    return traced
+        tape = inner.tape
+        alive = undo(tape, counts, arithmetic.weight)
+        saved, elements = tape.amounts(), tuple(tape.parameters)
+        yield Traced(place, Place.LAYERS, group.indices, saved, counts, elements, alive)
+    last = stack is model.stacks[-1]
+    finish(back, model, stack, Value(model.hidden_size, arithmetic.residual), last=last)
+    yield _end(place, Place.BACK, back, counts)
+
+
+def _end(stack: int, place: Place, walk: Walk, counts: Counts) -> Traced:
+    return Traced(stack, place, (), walk.tape.amounts(), counts, tuple(walk.tape.parameters))
 
 
 def units(model: Model, stack: Stack, step: Train) -> Counts:

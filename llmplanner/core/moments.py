@@ -1,0 +1,100 @@
+"""The moments of a training step that can be its peak: what is alive together, term by term."""
+
+from collections.abc import Sequence
+
+from llmplanner.core.autograd.trace import Traced
+from llmplanner.core.estimate import Part, TermName
+from llmplanner.core.plan import Checkpointing
+from llmplanner.core.step import Step
+from llmplanner.core.terms import activations, communication, gradients, loss, optimizer
+from llmplanner.core.terms.trained import weights
+
+Moment = dict[TermName, Sequence[Part]]
+
+
+def forward(step: Step) -> list[Moment]:
+    """The forward pass at its end: everything is kept, and the log-softmax is being written.
+
+    Gradients are freed before it (PyTorch's set_to_none).
+    """
+    held: list[Part] = []
+    if step.arithmetic.autocast:
+        held.append(activations.held_output(step))
+        if step.train.checkpointing is Checkpointing.FULL:
+            held.append(activations.cast_weights(step))
+    return [
+        _always(step)
+        | {
+            "activations": activations.activations(step),
+            "logits": [*loss.saved(step), *loss.forward(step)],
+            "temporaries": held,
+            "communication": communication.gathered(step),
+        }
+    ]
+
+
+def backward(step: Step) -> list[Moment]:
+    """The backward pass at the loss, inside the last and the first layer of each group, and at its end."""
+    places = (
+        (group, layer)
+        for group in step.layers
+        for layer in sorted({group.indices[0], group.indices[-1]}, reverse=True)
+    )
+    inside = [_in_layer(step, group, layer) for group, layer in places]
+    return [_at_the_loss(step), *inside, _at_the_end(step)]
+
+
+def update(step: Step) -> list[Moment]:
+    """The optimizer's step: all gradients, and what the update makes beside them."""
+    return [
+        _always(step)
+        | {
+            "gradients": gradients.gradients(step),
+            "activations": [activations.inputs(step)],
+            "temporaries": optimizer.temporaries(step),
+            "communication": communication.buckets(step),
+        }
+    ]
+
+
+def _always(step: Step) -> Moment:
+    return {"weights": weights(step), "gradients": (), "optimizer": optimizer.state(step)}
+
+
+def _at_the_loss(step: Step) -> Moment:
+    """Everything is kept, and the logits have their gradients."""
+    return _always(step) | {
+        "activations": activations.activations(step),
+        "logits": [*loss.saved(step), *loss.backward(step)],
+        "temporaries": (),
+        "communication": _shared(step),
+    }
+
+
+def _in_layer(step: Step, group: Traced, layer: int) -> Moment:
+    """One layer is being undone: those behind it have their gradients, those before it their activations."""
+    alive = group.backward
+    here = Part("of the layer", alive.saved, f"layer {layer}, at its worst operation")
+    own = Part("of the layer", alive.gradients, f"{step.arithmetic.weight} B per parameter done")
+    return _always(step) | {
+        "gradients": [*gradients.behind(step, group, layer), own],
+        "activations": [*activations.before(step, group, layer), here, activations.inputs(step)],
+        "logits": (),
+        "temporaries": [Part("gradients on their way", alive.flowing, "of the layer's worst operation")],
+        "communication": _shared(step),
+    }
+
+
+def _at_the_end(step: Step) -> Moment:
+    """All gradients are there, and the embedding's before they are added."""
+    return _always(step) | {
+        "gradients": gradients.gradients(step),
+        "activations": [activations.inputs(step)],
+        "logits": (),
+        "temporaries": [gradients.embedding(step)],
+        "communication": [*_shared(step), *communication.buckets(step)],
+    }
+
+
+def _shared(step: Step) -> list[Part]:
+    return [*communication.gathered(step), *communication.reduced(step)]

@@ -1,0 +1,64 @@
+"""What every term of a training step reads: one device's model, what its forward pass keeps, its sizes."""
+
+from dataclasses import dataclass
+
+from llmplanner.core.autograd.tape import ARITHMETIC, Arithmetic, Cause, Unit
+from llmplanner.core.autograd.trace import Place, Traced, trace
+from llmplanner.core.model import Model
+from llmplanner.core.plan import Count, Split, Train
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step on one device. `model` is the device's share where tensors are divided."""
+
+    model: Model
+    train: Train
+    split: Split
+    arithmetic: Arithmetic
+    traced: tuple[Traced, ...]
+
+    @property
+    def parameters(self) -> int:
+        """Elements of the trainable tensors, before ZeRO divides them."""
+        return sum(each.count * sum(each.parameters) for each in self.traced)
+
+    @property
+    def tensors(self) -> int:
+        """How many trainable tensors there are."""
+        return sum(each.count * len(each.parameters) for each in self.traced)
+
+    @property
+    def largest(self) -> int:
+        """Elements of the largest trainable tensor."""
+        return max(max(each.parameters, default=0) for each in self.traced)
+
+    @property
+    def layers(self) -> tuple[Traced, ...]:
+        """The groups of equal layers."""
+        return tuple(each for each in self.traced if each.place is Place.LAYERS)
+
+    @property
+    def ends(self) -> tuple[Traced, ...]:
+        """What stands before and behind the layers of each stack."""
+        return tuple(each for each in self.traced if each.place is not Place.LAYERS)
+
+    @property
+    def tokens(self) -> Count:
+        """Tokens whose logits are computed."""
+        return self.ends[-1].counts[Unit.TOKEN]
+
+    def cast_weights(self) -> int:
+        """Bytes of the copies that autocast makes of the layers' matrices."""
+        key = (Cause.CASTS, Unit.ONCE)
+        return sum(each.count * each.amounts.get(key, 0) for each in self.layers)
+
+
+def one_step(model: Model, train: Train, split: Split) -> Step:
+    """The step of a device that holds `model`."""
+    return Step(model, train, split, ARITHMETIC[train.precision], trace(model, train))
+
+
+def shown(count: Count) -> str:
+    """A count in a formula; "n" for a map of them."""
+    return f"{count:,}" if isinstance(count, int) else "n"

@@ -1,0 +1,120 @@
+"""Activations: what the forward pass keeps for the backward pass, by cause."""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+
+from llmplanner.core.autograd.tape import FP32, Cause, Unit
+from llmplanner.core.autograd.trace import Place, Traced
+from llmplanner.core.estimate import Bytes, Part
+from llmplanner.core.model import Attention, Kind
+from llmplanner.core.plan import AttentionKernel, Checkpointing
+from llmplanner.core.step import Step, shown
+
+IN_LOGITS = (Cause.LOSS,)  # told in the term logits
+UNIT_NAMES = {
+    Unit.TOKEN: "tokens",
+    Unit.SINGLE: "tokens",
+    Unit.BATCHED: "tokens",
+    Unit.SCORE: "pairs of tokens",
+    Unit.PAIR: "pairs of positions",
+    Unit.PADDED: "tokens, padded",
+    Unit.POSITION: "positions",
+    Unit.SOURCE: "encoder tokens",
+    Unit.CROSS: "pairs of decoder and encoder tokens",
+}
+
+
+def activations(step: Step) -> list[Part]:
+    """All that is alive when the forward pass has ended, but for the loss's own: told in `logits`."""
+    whole = step.train.checkpointing is Checkpointing.NONE
+    parts = by_cause(step.traced if whole else step.ends)
+    if not whole:
+        parts.append(checkpoints(step))
+        parts.extend(masks(step))
+    return [*parts, inputs(step)]
+
+
+def by_cause(traced: Iterable[Traced]) -> list[Part]:
+    """What the given layers and ends keep, a part for each cause."""
+    sums: dict[Cause, Bytes] = {}
+    texts: dict[Cause, list[str]] = {}
+    for each in traced:
+        for (cause, unit), size in each.amounts.items():
+            count = each.counts[unit]
+            if cause in IN_LOGITS or (isinstance(count, int) and count == 0):
+                continue
+            sums[cause] = sums.get(cause, 0) + each.count * size * count
+            texts.setdefault(cause, []).append(_product(each.count, size, unit, count))
+    return [Part(cause.value, sums[cause], " + ".join(texts[cause])) for cause in sums]
+
+
+def _product(layers: int, size: int, unit: Unit, count: Bytes) -> str:
+    times = f"{layers} layers × " if layers > 1 else ""
+    return f"{times}{size:,} B" + ("" if unit is Unit.ONCE else f" × {shown(count)} {UNIT_NAMES[unit]}")
+
+
+def checkpoints(step: Step) -> Part:
+    """The input of every layer, kept in place of what is inside it."""
+    width, size = step.model.hidden_size, step.arithmetic.residual
+    total: Bytes = 0
+    texts = []
+    for each in step.layers:
+        tokens = each.counts[Unit.TOKEN]
+        total = total + each.count * width * size * tokens
+        texts.append(f"{each.count} layers × {width:,} × {size} B × {shown(tokens)} tokens")
+    return Part(Cause.CHECKPOINTS.value, total, " + ".join(texts))
+
+
+def before(step: Step, group: Traced, layer: int) -> list[Part]:
+    """What is left of the activations while one layer of a group is undone: those of all that ran before."""
+    whole = step.train.checkpointing is Checkpointing.NONE
+    width, residual = step.model.hidden_size, step.arithmetic.residual
+    amount: Bytes = 0
+    for each in step.traced:
+        if each.stack > group.stack or (each.stack == group.stack and each.place is Place.BACK):
+            continue
+        count = each.count
+        if each.place is Place.LAYERS and each.stack == group.stack:
+            count = bisect_left(each.indices, layer) + (each is group and not whole)
+        if each.place is Place.LAYERS and not whole:
+            amount = amount + count * width * residual * each.counts[Unit.TOKEN]
+        elif count:
+            amount = amount + count * each.saved()
+    parts = [Part("of the layers before", amount, f"what {layer} layers keep")]
+    return parts if whole else [*parts, *masks(step)]
+
+
+def held_output(step: Step) -> Part:
+    """Under autocast the last hidden state, in FP32, is held beside its cast until the loss is there."""
+    width = step.model.hidden_size
+    text = f"{width:,} × {FP32} B × {shown(step.tokens)} tokens"
+    return Part("last hidden state", width * FP32 * step.tokens, text)
+
+
+def cast_weights(step: Step) -> Part:
+    """Autocast holds its copies of the matrices until the forward pass ends, checkpointed or not."""
+    copies = step.cast_weights()
+    size = step.arithmetic.operand
+    return Part("weights cast by autocast", copies, f"{size} B × {copies // size:,} elements of matrices")
+
+
+def masks(step: Step) -> list[Part]:
+    """Eager attention's additive masks, which checkpointed layers hold as arguments: one for each window."""
+    if step.train.attention is not AttentionKernel.EAGER:
+        return []
+    stack = step.model.stacks[-1]
+    layers = [group.layer.attention for group in stack.groups]
+    kinds = {each.window for each in layers if isinstance(each, Attention)} or {None}
+    if stack.role is Kind.ENCODER:
+        return []
+    size, pairs = step.arithmetic.residual, step.ends[-1].counts[Unit.SCORE]
+    text = f"{len(kinds)} × {size} B × {shown(pairs)} pairs of tokens"
+    return [Part("attention masks", len(kinds) * size * pairs, text)]
+
+
+def inputs(step: Step) -> Part:
+    """Token ids and labels, 64-bit integers."""
+    tokens = step.tokens
+    sources = step.traced[0].counts[Unit.TOKEN]
+    text = f"8 B × ({shown(sources)} ids + {shown(tokens)} labels)"
+    return Part("token ids and labels", 8 * (sources + tokens), text)

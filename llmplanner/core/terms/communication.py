@@ -1,0 +1,49 @@
+"""What devices hold to talk to each other, by published figures and documented defaults; not measured."""
+
+from llmplanner.core.estimate import Part
+from llmplanner.core.step import Step
+from llmplanner.core.terms.trained import Estimated
+from llmplanner.core.zero import WEIGHTS
+
+MB = 10**6
+
+
+def buckets(step: Step) -> list[Part]:
+    """DistributedDataParallel copies gradients into buckets; as views of them they take nothing more."""
+    split = step.split
+    if split.data == 1 or split.zero > 1:
+        return []
+    size = step.arithmetic.weight
+    amount = size * step.parameters
+    text = f"{size} B × {step.parameters:,} parameters in buckets of 25 MB"
+    return [Estimated("gradient buckets", amount, text, 0, amount + 25 * MB)]
+
+
+def gathered(step: Step) -> list[Part]:
+    """ZeRO 3: the weights of the layer in use, of the next one, and of what stands outside the layers."""
+    if step.split.zero < WEIGHTS or step.split.data == 1:
+        return []
+    size, layer, root = step.arithmetic.weight, unit(step), outside(step)
+    text = f"{size} B × (2 × {layer:,} of a layer + {root:,} outside the layers)"
+    amount = size * (2 * layer + root)
+    return [Estimated("gathered weights", amount, text, size * layer, amount + size * layer)]
+
+
+def reduced(step: Step) -> list[Part]:
+    """ZeRO 2 and 3: one layer's whole gradient before it is summed and divided."""
+    if step.split.zero < WEIGHTS - 1 or step.split.data == 1:
+        return []
+    size, layer, root = step.arithmetic.weight, unit(step), outside(step)
+    text = f"{size} B × {max(layer, root):,} parameters, the most of a layer or of what stands outside"
+    largest = size * max(layer, root)
+    return [Estimated("gradients before they are divided", largest, text, size * layer, 2 * largest)]
+
+
+def unit(step: Step) -> int:
+    """Parameters of the largest layer, which is what FSDP gathers at once."""
+    return max(sum(each.parameters) for each in step.layers)
+
+
+def outside(step: Step) -> int:
+    """Parameters outside the layers: embeddings, final norm, head."""
+    return sum(sum(each.parameters) for each in step.ends)

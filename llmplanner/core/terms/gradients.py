@@ -1,0 +1,49 @@
+"""Gradients: one for each trainable element, in the weight's format, freed before the forward pass."""
+
+from bisect import bisect_right
+
+from llmplanner.core.autograd.tape import Unit
+from llmplanner.core.autograd.trace import Place, Traced
+from llmplanner.core.estimate import Part
+from llmplanner.core.step import Step, shown
+from llmplanner.core.zero import GRADIENTS, share
+
+
+def gradients(step: Step) -> list[Part]:
+    """All gradients of the device."""
+    return [Part("gradients", *held(step, step.parameters))]
+
+
+def held(step: Step, elements: int) -> tuple[int, str]:
+    """Bytes and formula of the gradients of some parameters."""
+    size, split = step.arithmetic.weight, step.split
+    divided = f" / {split.data} devices" if split.zero >= GRADIENTS and split.data > 1 else ""
+    amount = share(size * elements, split.data, split.zero, GRADIENTS)
+    return amount, f"{size} B × {elements:,} parameters{divided}"
+
+
+def behind(step: Step, group: Traced, layer: int) -> list[Part]:
+    """The gradients that are there while one layer is undone: of all layers behind it, and of the head."""
+    elements = 0
+    for each in step.traced:
+        if each.stack < group.stack or (each.stack == group.stack and each.place is Place.FRONT):
+            continue
+        count = each.count
+        if each.place is Place.LAYERS and each.stack == group.stack:
+            count = len(each.indices) - bisect_right(each.indices, layer)
+        elements += count * sum(each.parameters)
+    if step.model.head.tied:
+        elements += step.model.token_embedding.rows * step.model.token_embedding.width
+    return [Part("of the layers behind and the head", *held(step, elements))]
+
+
+def embedding(step: Step) -> Part:
+    """At the very end: a tied embedding's two gradients before they are added, or that of the first layer."""
+    table = step.model.token_embedding
+    if step.model.head.tied:
+        size = step.arithmetic.weight
+        text = f"2 × {size} B × {table.rows:,} × {table.width:,}"
+        return Part("gradients of the tied embedding", 2 * size * table.rows * table.width, text)
+    size, tokens = step.arithmetic.residual, step.traced[0].counts[Unit.TOKEN]
+    text = f"{size} B × {table.width:,} × {shown(tokens)} tokens"
+    return Part("gradient of the embedding's output", size * table.width * tokens, text)
