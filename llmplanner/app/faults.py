@@ -3,6 +3,7 @@
 import logging
 import platform
 import sys
+import threading
 import traceback
 from types import TracebackType
 
@@ -13,7 +14,7 @@ import llmplanner
 
 
 def watch(window: QWidget) -> None:
-    """Takes every exception that nothing else took, from now on."""
+    """Takes every exception that nothing else took; one of a job ends that job with a sentence."""
 
     def take(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if issubclass(kind, KeyboardInterrupt):
@@ -22,7 +23,13 @@ def watch(window: QWidget) -> None:
         logging.getLogger(__name__).error("Not foreseen:", exc_info=(kind, error, trace))
         show_fault(window, details(kind, error, trace))
 
+    def take_from_thread(args: threading.ExceptHookArgs) -> None:
+        if args.exc_value is not None:
+            trace = (args.exc_type, args.exc_value, args.exc_traceback)
+            logging.getLogger(__name__).error("Not foreseen, in a job:", exc_info=trace)
+
     sys.excepthook = take
+    threading.excepthook = take_from_thread
 
 
 def details(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> str:

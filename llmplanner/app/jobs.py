@@ -65,11 +65,16 @@ class ThreadJob(Job):
         Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
+        problem = f"{self.title} failed in a way that was not foreseen; the log has the details."
         try:
             result = self._work()
+            problem = ""
         except BadInput as error:
-            self._emit(self._broke, str(error))
-        else:
+            problem = str(error)
+        finally:  # an exception that nobody foresaw goes on to the log, and the job still ends
+            if problem:
+                self._emit(self._broke, problem)
+        if not problem:
             self._emit(self._came, result)
 
     def _emit(self, signal: SignalInstance, value: object) -> None:

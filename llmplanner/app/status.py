@@ -10,7 +10,7 @@ from llmplanner.core.machine import Device
 from llmplanner.core.quantities import GIB
 from llmplanner.gpus.local import Probe
 
-BUSY_WIDTH = 96  # px
+BUSY_WIDTH, BUSY_HEIGHT = 96, 8  # px
 
 
 class Status(QStatusBar):
@@ -34,6 +34,8 @@ class Status(QStatusBar):
         busy.setRange(0, 0)
         busy.setFixedWidth(BUSY_WIDTH)
         busy.setTextVisible(False)
+        busy.setFixedHeight(BUSY_HEIGHT)
+        busy.setToolTip(f"{job.title}: how long it takes is not known.")
         busy.setAccessibleName(job.title)
         cancel = QPushButton("Cancel")
         cancel.setToolTip(f"Ends this job: {job.title.lower()}.")

@@ -167,5 +167,7 @@ QScrollBar::add-page, QScrollBar::sub-page {{ background: transparent; }}
 QScrollArea {{ border: 0; background: transparent; }}
 QStatusBar {{ color: {theme.mute}; border-top: 1px solid {theme.line}; }}
 QStatusBar::item {{ border: 0; }}
+QProgressBar {{ background: {theme.line}; border: 0; border-radius: 4px; }}
+QProgressBar::chunk {{ background: {theme.accent}; border-radius: 4px; }}
 QToolTip {{ background: {theme.panel}; color: {theme.text}; border: 1px solid {theme.line}; padding: 4px; }}
 """

@@ -81,7 +81,12 @@ class MachinePanel(Panel):
 
     def show_probe(self, probe: Probe) -> None:
         """Says what was seen, where it is not simply one card that works."""
-        self._say("" if probe.state == "ok" and not probe.troubles else probe.message)
+        without = {"no-library": "no NVIDIA driver", "no-gpu": "no GPU"}.get(probe.state)
+        if without is not None:
+            self._say(f"This computer has {without}: plan for any card of the catalogue.")
+        else:
+            self._say("" if probe.state == "ok" and not probe.troubles else probe.message)
+        self._seen.setToolTip(probe.message)
 
     def _say(self, sentence: str) -> None:
         self._seen.setText(sentence)

@@ -50,7 +50,7 @@ class ModelPanel(Panel):
         """Shows a plan's model. Emits nothing."""
         model = state.plan.model
         self._name.show_value(model.name)
-        facts = [f"{count_text(parameters(model).total)} parameters", model.kind.value]
+        facts = [count_text(parameters(model).total), model.kind.value]
         if model.context_length is not None:
             facts.append(f"{context_text(model.context_length)} context")
         self._about.setText(" · ".join(facts))
