@@ -92,8 +92,11 @@ def _command(name: str, arguments: list[str]) -> int:
         "--json", action="store_true", help="answer as JSON, numbers in bytes, FLOPs and seconds"
     )
     module.add_arguments(parser)
-    code = module.run(parser.parse_args(arguments))
-    return int(code)
+    try:
+        parsed = parser.parse_args(arguments)
+    except SystemExit:  # --help was printed
+        return 0
+    return int(module.run(parsed))
 
 
 def _open(arguments: list[str]) -> int:

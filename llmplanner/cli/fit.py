@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
         told = [{"text": change.text, "state": change.judged.state} for change in helpful]
         print_json({**estimate_json(found), "verdict": judged, "changes": told})
     else:
-        print_lines(*_text(found, answer, message), *_advice(helpful))
+        print_lines(*verdict_text(found, answer), *_advice(helpful))
     return EXIT[answer.decisive.state]
 
 
@@ -74,7 +74,8 @@ def _judgement(judged: Judgement) -> dict[str, object]:
     }
 
 
-def _text(found: Planned, answer: Verdict, message: str) -> list[str]:
+def verdict_text(found: Planned, answer: Verdict) -> list[str]:
+    """The plan, its verdict and what it rests on, in lines for a person."""
     rows = [
         ("", "", "needed", "available", "left"),
         _row("now", answer.now),
@@ -83,7 +84,7 @@ def _text(found: Planned, answer: Verdict, message: str) -> list[str]:
     return [
         *paragraph(f"{title(found)}."),
         "",
-        *paragraph(message),
+        *paragraph(_message(found, answer)),
         *paragraph(answer.why),
         "",
         *table(rows, "llrrr"),

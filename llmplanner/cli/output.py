@@ -34,9 +34,14 @@ def paragraph(text: str, indent: int = 0) -> list[str]:
     """Running text in lines that fit the terminal."""
     width = min(max(shutil.get_terminal_size().columns, NARROWEST), WIDEST)
     margin = " " * indent
-    return textwrap.wrap(
-        text, width, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False
-    ) or [""]
+    wrapper = textwrap.TextWrapper(
+        width,
+        initial_indent=margin,
+        subsequent_indent=margin,
+        break_long_words=False,  # a path stays whole, to be copied
+        break_on_hyphens=False,
+    )
+    return wrapper.wrap(text) or [""]
 
 
 def table(rows: Iterable[Sequence[str]], right: str = "") -> list[str]:

@@ -62,7 +62,7 @@ def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="FIELD=VALUE",
         dest="assignments",
-        help="change one field of the plan, by its name in the plan file; may be given often",
+        help=f"change one field of the plan; may be given often. Fields: {', '.join(FIELDS)}",
     )
     for option, field, text in OPTIONS:
         group.add_argument(option, dest=f"plan_{field}", metavar=_metavar(field), help=text)

@@ -31,6 +31,13 @@ def test_help_names_every_command(run: Run) -> None:
         assert f"  {name} " in answer.out
 
 
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_has_help(run: Run, name: str) -> None:
+    answer = run(name, "--help")
+    assert answer.code == 0
+    assert "--json" in answer.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "field", "words"),
     [

@@ -1,0 +1,58 @@
+"""What `llmplanner` alone answers where no window can open: a verdict, its chart, and how to go on."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from llmplanner import plans
+from llmplanner.charts import export
+from llmplanner.charts.memory import memory_figure
+from llmplanner.cli.fit import verdict_text
+from llmplanner.cli.output import paragraph, print_lines
+from llmplanner.cli.planning import Planned, planned_from
+from llmplanner.core.errors import BadInput
+from llmplanner.core.verdict import Verdict, verdict
+from llmplanner.plans import EXAMPLE, Draft
+
+PICTURE = Path("llmplanner-memory.png")  # in the working directory
+GO_ON = (
+    "llmplanner fit MODEL --gpu NAME       does it fit",
+    "llmplanner models                     the models of the catalogue",
+    "llmplanner gpus                       the GPUs of this computer",
+    "llmplanner --help                     all commands",
+)
+
+
+def answer(arguments: Sequence[str]) -> int:
+    """Prints the plan of the file that was named, or the example's. Raises BadInput for another file."""
+    found = planned_from(_draft(Path(arguments[0])) if arguments else EXAMPLE)
+    judged = verdict(found.plan, found.estimate)
+    shown = "the plan" if arguments else "an example plan"
+    print_lines(
+        *paragraph(f"No window can open here, for there is no display; this is {shown} in the terminal."),
+        "",
+        *verdict_text(found, judged),
+        "",
+        *paragraph(_picture(found, judged)),
+        "",
+        "How to go on (with run.py: python3 run.py fit MODEL --gpu NAME):",
+        *(f"  {line}" for line in GO_ON),
+        *paragraph("On a computer with a display, the same command opens the window."),
+    )
+    return 0
+
+
+def _draft(path: Path) -> Draft:
+    """The plan in a file, or the example's with the model in it."""
+    if path.name.endswith(plans.SUFFIX):
+        return plans.read(path)
+    return replace(EXAMPLE, model=str(path))
+
+
+def _picture(found: Planned, judged: Verdict) -> str:
+    """Writes the chart and says where, or why not."""
+    try:
+        export.save(memory_figure(found.plan, found.estimate, judged), PICTURE)
+    except BadInput as error:
+        return f"The chart was not written. {error}"
+    return f"Its chart is in {PICTURE.resolve()}."
