@@ -12,9 +12,8 @@ SOURCE = (
     "NVIDIA A100 whitepaper (TF32); rounded to nearest, ties to even"
 )
 GAP = 0.35  # between sign, exponent and fraction, in widths of a bit
-NAMES = -18.0  # where the names of the rows start, left of the end of the exponent
-HEX, VALUES, ERRORS, RANGES = 25.2, 35.5, 40.5, 48.5  # where those columns start (HEX) or end
-PARTS = ("sign", "exponent", "fraction")
+NAMES = -15.0  # where the names of the rows start, left of the end of the exponent
+VALUES, ERRORS, RANGES = 32.5, 37.5, 45.5  # where those columns end
 
 
 def bits_figure(typed: Typed, rows: tuple[Stored, ...]) -> Figure:
@@ -30,6 +29,7 @@ def bits_figure(typed: Typed, rows: tuple[Stored, ...]) -> Figure:
         source=SOURCE,
         description=_spoken(typed, rows),
         legend=False,
+        table=_table(rows),
     )
 
 
@@ -54,7 +54,6 @@ def _heads() -> Iterator[Text]:
     yield Text(-9 - GAP, -1, "sign", "sign", "centre")
     yield Text(-4, -1, "exponent", "exponent", "centre")
     yield Text(GAP, -1, "fraction", "fraction")
-    yield Text(HEX, -1, "hex", "mute")
     for x, head in ((VALUES, "stored value"), (ERRORS, "error"), (RANGES, "range")):
         yield Text(x, -1, head, "mute", "right")
 
@@ -66,19 +65,10 @@ def _row(row: Stored, y: float) -> Iterator[Mark]:
     else:
         for place, bit in enumerate(row.format.bit_text(row.code)):
             yield _cell(row, place, bit, y)
-        yield Text(HEX, y, row.format.hex_text(row.code), "mute", series=f"{row.name}, hex")
-    yield Text(
-        VALUES,
-        y,
-        row.value_text,
-        "text",
-        "right",
-        hover=decimal_text(row.value),
-        series=f"{row.name}, stored value",
-    )
+    yield Text(VALUES, y, row.value_text, "text", "right", hover=decimal_text(row.value))
     error = significant(row.error, 2)
-    yield Text(ERRORS, y, error, "mute", "right", hover=decimal_text(row.error), series=f"{row.name}, error")
-    yield Text(RANGES, y, row.range_text, "mute", "right", series=f"{row.name}, range")
+    yield Text(ERRORS, y, error, "mute", "right", hover=decimal_text(row.error))
+    yield Text(RANGES, y, row.range_text, "mute", "right")
 
 
 def _cell(row: Stored, place: int, bit: str, y: float) -> Cell:
@@ -93,6 +83,37 @@ def _cell(row: Stored, place: int, bit: str, y: float) -> Cell:
         series=f"{row.name}, {kind}",
         hover=f"{row.name}, {kind} bit {row.format.width - 1 - place}: {bit}",
         key=f"{row.key}:{place}",
+    )
+
+
+def _table(rows: tuple[Stored, ...]) -> tuple[tuple[str, ...], ...]:
+    """What the command line prints, with every digit."""
+    heads = (
+        "format",
+        "bits",
+        "hex",
+        "stored_value",
+        "error",
+        "class",
+        "saturated",
+        "lowest",
+        "largest",
+        "source",
+    )
+    return (
+        heads,
+        *(
+            (
+                row.name,
+                row.pattern_text,
+                row.hex_text,
+                *map(decimal_text, (row.value, row.error)),
+                row.kind or "none",
+                *map(decimal_text, (row.saturated, row.lowest, row.largest)),
+                SOURCE,
+            )
+            for row in rows
+        ),
     )
 
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 from llmplanner.charts.bits import SOURCE
 from llmplanner.charts.figure import Axis, Bar, Figure, Rule, Segment
 from llmplanner.core.formats import Exact
-from llmplanner.core.quantities import significant
+from llmplanner.core.quantities import decimal_text, significant
 from llmplanner.core.stored import Stored, Typed
 
 LOW, HIGH = 2.0**-152, 2.0**131  # FP32 reaches from 2^-149 to just below 2^128
@@ -30,6 +30,7 @@ def ranges_figure(typed: Typed, rows: tuple[Stored, ...]) -> Figure:
         description="; ".join(
             f"{row.name} from {significant(_smallest(row))} to {significant(row.largest)}" for row in rows
         ),
+        table=_table(typed, rows),
         note="" if place is not None else f"{significant(typed.value, 4)} has no place on this axis.",
     )
 
@@ -44,6 +45,16 @@ def _bar(row: Stored) -> Bar:
         Segment("normal", end - middle, "normal", hover=above),
     )
     return Bar(row.name, segments, start=start)
+
+
+def _table(typed: Typed, rows: tuple[Stored, ...]) -> tuple[tuple[str, ...], ...]:
+    """The magnitudes with every digit, the typed value in the last row."""
+    heads = ("format", "smallest", "smallest_normal", "largest", "source")
+    held = (
+        (row.name, *map(decimal_text, (_smallest(row), _smallest_normal(row), row.largest)), SOURCE)
+        for row in rows
+    )
+    return (heads, *held, (typed.text, decimal_text(typed.value), "", "", "typed"))
 
 
 def _on_axis(magnitude: Fraction) -> float:

@@ -59,7 +59,7 @@ def _entry(row: Stored) -> dict[str, object]:
     entry: dict[str, object] = {
         "format": row.key,
         "bits": "" if row.code is None else row.format.bit_text(row.code),
-        "hex": "" if row.code is None else row.format.hex_text(row.code),
+        "hex": row.hex_text,
         "value": decimal_text(row.value),
         "error": decimal_text(row.error),
         "class": "none" if row.kind is None else str(row.kind),
@@ -79,11 +79,7 @@ def _entry(row: Stored) -> dict[str, object]:
 
 def _row(row: Stored) -> tuple[str, ...]:
     numbers = (significant(row.value, 12), significant(row.error, 2), row.range_text)
-    if row.code is None:
-        return (row.name, "no NaN", "", *numbers)
-    bits, exponent = row.format.bit_text(row.code), row.format.exponent_bits
-    parts = (bits[0], bits[1 : 1 + exponent], bits[1 + exponent :])
-    return (row.name, " ".join(part for part in parts if part), row.format.hex_text(row.code), *numbers)
+    return (row.name, row.pattern_text or "no NaN", row.hex_text, *numbers)
 
 
 def _remarks(rows: tuple[Stored, ...]) -> list[str]:

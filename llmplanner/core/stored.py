@@ -68,9 +68,25 @@ class Stored:
         return isinstance(self.value, float) and self.error != 0 and isinstance(self.saturated, Fraction)
 
     @property
+    def pattern_text(self) -> str:
+        """The bits part by part: 0 10000000 1001001; empty where there is no code."""
+        if self.code is None:
+            return ""
+        bits, exponent = self.format.bit_text(self.code), self.format.exponent_bits
+        parts = (bits[0], bits[1 : 1 + exponent], bits[1 + exponent :])
+        return " ".join(part for part in parts if part)
+
+    @property
+    def hex_text(self) -> str:
+        """The bits in hexadecimal; empty where there is no code."""
+        return "" if self.code is None else self.format.hex_text(self.code)
+
+    @property
     def value_text(self) -> str:
         """The stored value to ten digits, and what saturating gives beside an overflow: inf (65,504)."""
         text = significant(self.value, 10)
+        if "e" in text:
+            text = significant(self.value, 7)  # an exponent takes the room of three digits
         return f"{text} ({significant(self.saturated, 5)})" if self.overflowed else text
 
     @property

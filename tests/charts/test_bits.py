@@ -1,11 +1,13 @@
 """The charts of one value: its bits and the ranges."""
 
+from collections import Counter
+
 import pytest
 from PySide6.QtGui import QImage, QPainter
 
 from llmplanner.charts.bits import bits_figure
 from llmplanner.charts.draw import Drawn, draw
-from llmplanner.charts.figure import Bar, Cell, Figure, Rule
+from llmplanner.charts.figure import Bar, Cell, Figure, Rule, Text
 from llmplanner.charts.palette import LIGHT
 from llmplanner.charts.ranges import ranges_figure
 from llmplanner.core.stored import in_every_format, read
@@ -56,12 +58,21 @@ def test_exponents_end_in_one_column() -> None:
 
 
 @pytest.mark.usefixtures("qapp")
-@pytest.mark.parametrize("text", ["pi", "70000", "-1e-45", "nan", "1e400", "-inf"])
-def test_every_stored_value_is_written(text: str) -> None:
+@pytest.mark.parametrize("size", [(800, 450), (1200, 440), (1920, 1080)])
+@pytest.mark.parametrize("text", ["pi", "-70000", "-1e-45", "nan", "-1e400", "1/3", "12345678.9"])
+def test_every_stored_value_is_written(text: str, size: tuple[int, int]) -> None:
     figure = bits_of(text)
-    words = {box.text for box in drawn(figure, 1200, 440).texts}
-    wanted = {mark.text for mark in figure.marks if not isinstance(mark, Cell | Rule | Bar)}  # type: ignore[union-attr]
-    assert wanted - words == set()
+    words = Counter(box.text for box in drawn(figure, *size).texts)
+    wanted = Counter(mark.text for mark in figure.marks if isinstance(mark, Text))
+    assert wanted - words == Counter()
+
+
+def test_the_table_has_every_digit() -> None:
+    heads, *lines = bits_of("pi").table
+    by_name = {line[0]: dict(zip(heads, line, strict=True)) for line in lines}
+    assert by_name["FP32"]["bits"] == "0 10000000 10010010000111111011011"
+    assert by_name["FP32"]["stored_value"] == "3.1415927410125732421875"
+    assert by_name["FP16"]["hex"] == "0x4248"
 
 
 def test_ranges_end_where_the_formats_do() -> None:
