@@ -18,8 +18,8 @@ from llmplanner.charts.palette import THEMES
 from llmplanner.charts.ranges import ranges_figure
 from llmplanner.charts.scaling import scaling_figure
 from llmplanner.cli.output import print_json, print_lines, table
-from llmplanner.cli.plan_options import add_plan_arguments, draft_of
-from llmplanner.cli.planning import planned_from
+from llmplanner.cli.plan_options import add_plan_arguments
+from llmplanner.cli.planning import planned
 from llmplanner.core.budget import Budget
 from llmplanner.core.errors import BadInput
 from llmplanner.core.quantities import parse_count
@@ -104,12 +104,12 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _memory(arguments: argparse.Namespace) -> Figure:
-    found = planned_from(draft_of(arguments, EXAMPLE))
+    found = planned(arguments, EXAMPLE)
     return memory_figure(found.plan, found.estimate, verdict(found.plan, found.estimate))
 
 
 def _formats(arguments: argparse.Namespace) -> Figure:
-    return formats_figure(planned_from(draft_of(arguments, EXAMPLE)).plan)
+    return formats_figure(planned(arguments, EXAMPLE).plan)
 
 
 def _bits(arguments: argparse.Namespace) -> Figure:
@@ -138,7 +138,7 @@ def _loss(arguments: argparse.Namespace) -> Figure:
 
 
 def _budget_of(arguments: argparse.Namespace) -> Budget:
-    found = planned_from(draft_of(arguments, EXAMPLE))
+    found = planned(arguments, EXAMPLE)
     return compose.budget_of(found.draft, found.plan.model, found.plan.machine)
 
 

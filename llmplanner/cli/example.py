@@ -12,7 +12,7 @@ from llmplanner.cli.output import paragraph, print_lines
 from llmplanner.cli.planning import Planned, planned_from
 from llmplanner.core.errors import BadInput
 from llmplanner.core.verdict import Verdict, verdict
-from llmplanner.plans import EXAMPLE, Draft
+from llmplanner.plans import EXAMPLE, FIELDS
 
 PICTURE = Path("llmplanner-memory.png")  # in the working directory
 GO_ON = (
@@ -25,7 +25,7 @@ GO_ON = (
 
 def answer(arguments: Sequence[str]) -> int:
     """Prints the plan of the file that was named, or the example's. Raises BadInput for another file."""
-    found = planned_from(_draft(Path(arguments[0])) if arguments else EXAMPLE)
+    found = _planned(Path(arguments[0])) if arguments else planned_from(EXAMPLE, frozenset(FIELDS))
     judged = verdict(found.plan, found.estimate)
     shown = "the plan" if arguments else "an example plan"
     print_lines(
@@ -42,11 +42,11 @@ def answer(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _draft(path: Path) -> Draft:
+def _planned(path: Path) -> Planned:
     """The plan in a file, or the example's with the model in it."""
     if path.name.endswith(plans.SUFFIX):
-        return plans.read(path)
-    return replace(EXAMPLE, model=str(path))
+        return planned_from(plans.read(path), frozenset(FIELDS))
+    return planned_from(replace(EXAMPLE, model=str(path)), frozenset())
 
 
 def _picture(found: Planned, judged: Verdict) -> str:

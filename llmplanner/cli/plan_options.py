@@ -99,6 +99,13 @@ def draft_of(arguments: argparse.Namespace, otherwise: Draft | None = None) -> D
     return draft
 
 
+def stated(arguments: argparse.Namespace) -> frozenset[str]:
+    """The fields that the command line or its plan file sets; a plan file sets all."""
+    return (
+        frozenset(FIELDS) if arguments.plan is not None else frozenset(name for name, _ in _pairs(arguments))
+    )
+
+
 def _pairs(arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:
     """The fields that options and --set change, with the text that was typed."""
     for _, field, _ in OPTIONS:

@@ -1,14 +1,15 @@
 """From the command line to an estimate: the plan, the model and the machine that its names stand for."""
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llmplanner import compose
 from llmplanner.cli.machines import probe_for
-from llmplanner.cli.plan_options import draft_of
+from llmplanner.cli.plan_options import draft_of, stated
 from llmplanner.core.estimate import Estimate
 from llmplanner.core.estimating import estimate
 from llmplanner.core.machine import Machine
+from llmplanner.core.model import Model
 from llmplanner.core.plan import Plan
 from llmplanner.gpus.local import Probe
 from llmplanner.plans import Draft
@@ -29,18 +30,31 @@ class Planned:
         return self.probe.machine if self.probe is not None else None
 
 
-def planned(arguments: argparse.Namespace) -> Planned:
-    """The plan that the arguments state, estimated. Raises BadInput."""
-    return planned_from(draft_of(arguments))
+def planned(arguments: argparse.Namespace, otherwise: Draft | None = None) -> Planned:
+    """The plan that the arguments state, estimated; `otherwise` where they name no model. Raises BadInput."""
+    return planned_from(draft_of(arguments, otherwise), stated(arguments))
 
 
-def planned_from(draft: Draft) -> Planned:
-    """The plan that a draft states, estimated. Raises BadInput."""
+def planned_from(draft: Draft, fields: frozenset[str]) -> Planned:
+    """The plan that a draft states, estimated. `fields` are those that somebody stated. Raises BadInput."""
     model = compose.model_named(draft.model, draft.config).model
+    draft = _within_model(draft, model, fields)
     probe = probe_for(draft)
     machine = compose.machine_named(draft, probe.machine if probe is not None else None)
     plan = compose.plan_of(draft, model, machine)
     return Planned(draft, plan, estimate(plan), probe)
+
+
+def _within_model(draft: Draft, model: Model, fields: frozenset[str]) -> Draft:
+    """The draft with lengths that nobody stated brought within what the model was built for."""
+    longest = model.context_length
+    if longest is None:
+        return draft
+    if "context" not in fields and draft.context > longest:
+        draft = replace(draft, context=longest)
+    if "sequence" not in fields and draft.sequence > longest:
+        draft = replace(draft, sequence=longest)
+    return draft
 
 
 def title(found: Planned) -> str:

@@ -9,6 +9,7 @@ from llmplanner.charts import export
 from llmplanner.core.errors import BadInput
 from llmplanner.plans import Draft, write
 from tests.cli.conftest import Answer
+from tests.reference import REFERENCE, needs_reference
 
 Run = Callable[..., Answer]
 
@@ -36,6 +37,13 @@ def test_a_plan_file_is_answered(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "mine.llmplan.json"
     write(path, Draft(model="mistral-7b-v0.1", gpu="rtx-3090", context=4096))
     assert "Mistral 7B" in run(path).out
+
+
+@needs_reference
+def test_a_model_file_is_answered(run: Run) -> None:
+    answer = run(REFERENCE / "configs" / "bert-base-uncased.json")
+    assert answer.code == 0
+    assert "512 tokens of context" in answer.out
 
 
 def test_a_file_of_neither_kind(run: Run, tmp_path: Path) -> None:

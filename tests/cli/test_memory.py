@@ -62,6 +62,13 @@ def test_set_wins_over_options_and_both_over_a_plan_file(run: Run, tmp_path: Pat
     assert terms["kv_cache"] == 8 * 2**29
 
 
+def test_lengths_that_nobody_stated_are_within_the_model(run: Run) -> None:
+    assert "512 tokens of context" in run("memory", "bert-base-uncased", "--gpu", "rtx-4090").out
+    assert "1 × 1,024 tokens" in run("memory", "gpt2", "--gpu", "rtx-4090", "--task", "finetune").out
+    answer = run("memory", "gpt2", "--gpu", "rtx-4090", "--set", "context=8192", "--json")
+    assert answer.error["field"] == "context"
+
+
 def test_a_split_lists_every_device(run: Run) -> None:
     answer = run("memory", *PLAN, "--count", "2", "--json").json
     assert len(answer["devices"]) == 2
