@@ -19,9 +19,11 @@ from PySide6.QtWidgets import (
 
 from llmplanner import plans
 from llmplanner.core.errors import BadInput
-from llmplanner.core.quantities import parse_amount, parse_count, parse_tokens
+from llmplanner.core.quantities import count_text, parse_amount, parse_count, parse_tokens
 
 ENTRY_WIDTH = 92  # px of the entry beside a slider
+BILLION = 10**9  # from here on, 15T is easier to read than its zeros
+SHORT_DIGITS = 6
 PAGE = 8  # stops that Page Up moves a slider: one power of two
 PARSERS: Mapping[str, Callable[[str], int | float]] = MappingProxyType(
     {"count": parse_count, "tokens": parse_tokens, "number": parse_amount}
@@ -127,7 +129,15 @@ class CountField(TextField):
     """
 
     def __init__(self, field: plans.Field, tip: str, hint: str = "") -> None:
-        super().__init__(field.label, tip, parser(field), lambda value: f"{value:,.12g}", hint)
+        super().__init__(field.label, tip, parser(field), _said, hint)
+
+
+def _said(value: float) -> str:
+    """A number as its field shows it: 15T where that is exact and shorter, else every digit."""
+    if not isinstance(value, int):
+        return f"{value:,.12g}"
+    short = count_text(value, SHORT_DIGITS)
+    return short if value >= BILLION and parse_count(short) == value else f"{value:,}"
 
 
 class ChoiceField(Field):

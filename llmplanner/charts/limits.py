@@ -18,7 +18,7 @@ def limits_figure(uses: Sequence[LimitUse]) -> Figure:
     return Figure(
         name="limits",
         title="Which limit binds",
-        x=Axis("share of the limit", low=0, high=min(MOST, max(1.3, highest * 1.25)), ticks="percent"),
+        x=Axis("", low=0, high=min(MOST, max(1.3, highest * 1.25)), ticks="percent"),
         y=Axis(
             "", "category", names=tuple(f"{NAMES[use.name]} {limit_text(use)}" for use in uses), grid=False
         ),

@@ -1,7 +1,9 @@
 """A published training run, as its authors report it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from llmplanner.core.duration import implied_efficiency
 from llmplanner.core.flops import training_flops
 from llmplanner.core.model import Kind
 
@@ -31,6 +33,7 @@ class TrainingRun:
     energy_mwh: float | None = None
     note: str = ""
     landmark: bool = False  # named on charts before others
+    distilled: bool = False  # learnt from larger models: 6 N D is not what it took
 
     @property
     def flops(self) -> float:
@@ -41,3 +44,16 @@ class TrainingRun:
     def tokens_per_parameter(self) -> float:
         """Tokens for each parameter that a token uses."""
         return self.tokens / (self.active or self.parameters)
+
+
+def observed_efficiencies(runs: Iterable[TrainingRun], hardware: str, peak: float) -> tuple[float, ...]:
+    """What whole runs on one kind of device reached of its dense peak, from the lowest to the highest.
+
+    By model FLOPs over device-hours, restarts and all; distilled models are left out.
+    """
+    reached = (
+        float(implied_efficiency(run.flops, run.device_hours, peak))
+        for run in runs
+        if run.hardware == hardware and run.device_hours is not None and not run.distilled
+    )
+    return tuple(sorted(reached))

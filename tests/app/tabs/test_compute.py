@@ -1,0 +1,127 @@
+"""The Compute budget page, by what a person types and reads."""
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from pytestqt.qtbot import QtBot
+
+from llmplanner.app.session import Session
+from llmplanner.app.tabs.compute import ComputeTab
+from llmplanner.charts.figure import Bar, Point
+from llmplanner.charts.palette import LIGHT
+from llmplanner.plans import Draft
+
+LLAMA_3_8B = Draft(task="pretrain", gpu="h100-sxm", count=512, zero=3, tokens=15 * 10**12)
+
+
+@pytest.fixture
+def page(qtbot: QtBot) -> ComputeTab:
+    return shown(qtbot, LLAMA_3_8B)
+
+
+def shown(qtbot: QtBot, draft: Draft) -> ComputeTab:
+    session = Session(draft)
+    tab = ComputeTab(session)
+    qtbot.addWidget(tab)
+    tab.resize(936, 584)
+    tab.show_theme(LIGHT)
+    session.changed.connect(tab.show_state)
+    tab.show_state(session.state)
+    tab.show()
+    qtbot.waitExposed(tab)
+    return tab
+
+
+def type_into(tab: ComputeTab, name: str, text: str) -> None:
+    entry = tab.fields[name].entry
+    entry.setFocus()
+    entry.selectAll()
+    QTest.keyClick(entry, Qt.Key.Key_Delete)
+    QTest.keyClicks(entry, text)
+    QTest.keyClick(entry, Qt.Key.Key_Return)
+
+
+def figures(tab: ComputeTab) -> dict[str, str]:
+    return {name: stat.figure.text() for name, stat in tab.stats.items()}
+
+
+def test_llama_3_8b_on_15_trillion_tokens(page: ComputeTab) -> None:
+    assert figures(page)["FLOPs"] == "7.23e23 FLOPs"
+    assert figures(page)["PF-days"] == "8,365 PF-days"
+    assert "2025-03" in page.stats["Cost"].detail.text()  # a price has its date
+
+
+@pytest.mark.parametrize("text", ["0,156", "15.6 %"])
+def test_published_efficiency_gives_the_published_hours(page: ComputeTab, text: str) -> None:
+    """Llama 3 8B took 1.3 million H100-hours, which is 15.6 % of the peak."""
+    type_into(page, "efficiency", text)
+    assert "1.3M GPU-hours" in page.stats["Cost"].toolTip()
+    assert figures(page)["Time"] == "106 days"
+
+
+def test_price_typed_is_the_price(page: ComputeTab) -> None:
+    type_into(page, "efficiency", "0.156")
+    type_into(page, "price_per_hour", "2")
+    assert figures(page)["Cost"] == "$2.6M"
+    assert "2025-03" not in page.stats["Cost"].detail.text()
+    type_into(page, "price_per_hour", "")
+    assert "2025-03" in page.stats["Cost"].detail.text()
+
+
+def test_tokens_move_the_dot(page: ComputeTab) -> None:
+    type_into(page, "tokens", "1.5T")
+    (plan,) = [m for m in page.figure().marks if isinstance(m, Point) and m.marker == "plan"]
+    assert plan.y == pytest.approx(836.5, rel=1e-3)
+
+
+def test_limits_say_which_binds(page: ComputeTab) -> None:
+    assert not page.limits.isVisible()
+    assert "No limit is set" in page.binding.text()
+    type_into(page, "limit_days", "21")
+    assert page.binding.text().startswith("Time binds: 47.2 days needed, 21 days at hand. 1,151 GPUs meet it")
+    type_into(page, "limit_devices", "1000")
+    assert "It would take 1,151 GPUs, 1,000 are at hand." in page.binding.text()
+    type_into(page, "limit_cost", "0.5M")
+    assert page.binding.text().startswith("Money binds: $2.29M needed, $500k at hand.")
+    assert page.limits.isVisible()
+    bars = [mark for mark in page.limits.figure().marks if isinstance(mark, Bar)]
+    assert [bar.category for bar in bars] == ["GPUs 1,000", "time 21 days", "money $500k"]
+
+
+def test_limits_that_hold_say_so(page: ComputeTab) -> None:
+    type_into(page, "limit_days", "100")
+    assert page.binding.text() == "The run keeps to all limits; time is the nearest, at 47 %."
+
+
+def test_wrong_entry_marks_its_own_field(page: ComputeTab) -> None:
+    before = figures(page)
+    type_into(page, "efficiency", "3")
+    assert page.fields["efficiency"].problem.text()
+    assert figures(page) == before
+
+
+def test_a100_are_three_and_a_fifth_not_two(page: ComputeTab) -> None:
+    heads = [page.equivalents.horizontalHeaderItem(i).text() for i in range(5)]
+    rows = [dict(zip(heads, row, strict=True)) for row in page.equivalents.texts()]
+    assert (rows[0]["V100"], rows[0]["A100"]) == ("125", "312")
+    assert (rows[1]["V100"], rows[1]["A100"]) == ("8", "3.21")
+    type_into(page, "efficiency", "40%")
+    assert page.equivalents.texts()[2][2] == "8.01"
+
+
+def test_observed_efficiency_stands_beside_the_field(page: ComputeTab) -> None:
+    assert "A100 22–51, median 34" in page.observed.text()
+    assert "H100 14–37" in page.observed.text()
+
+
+def test_no_gpu_leaves_the_operations(qtbot: QtBot) -> None:
+    tab = shown(qtbot, Draft())
+    assert figures(tab)["FLOPs"].endswith("FLOPs")
+    assert figures(tab)["Time"] == "No time yet"
+    assert "Choose a GPU" in tab.stats["Time"].detail.text()
+
+
+def test_encoder_decoder_counts_three_n_d(qtbot: QtBot) -> None:
+    tab = shown(qtbot, Draft(model="t5-11b", gpu="a100-sxm-80", tokens=10**12))
+    assert tab.stats["FLOPs"].detail.text().startswith("3 N D")
+    assert figures(tab)["FLOPs"] == "3.39e22 FLOPs"
