@@ -4,9 +4,10 @@ Activations and the optimizer's temporaries compete for the peak and never add u
 the forward pass, activations by the backward pass.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from llmplanner.core import moments
 from llmplanner.core.errors import BadInput
@@ -24,9 +25,6 @@ def devices(plan: Plan) -> tuple[DeviceEstimate, ...]:
     if isinstance(plan.workload, Serve):
         raise BadInput("Serving has no training step; choose fine-tuning or pre-training.", "task")
     train, count = plan.workload.step, plan.split.devices
-    if len(plan.machine.devices) < count:
-        have = len(plan.machine.devices)
-        raise BadInput(f"The split takes {count} devices, the machine has {have}; divide less.", "count")
     if train.attention is AttentionKernel.FLASH and train.precision is Precision.FP32:
         raise BadInput(
             "FlashAttention computes in 16 bits only; take sdpa or another precision.", "attention"
@@ -48,25 +46,32 @@ def tensors(step: Step) -> tuple[Phase, ...]:
 
 def worst(step: Step, moments: Sequence[Moment]) -> tuple[Term, ...]:
     """The terms of the moment that needs most; of maps, plan by plan."""
+    if len(moments) == 1:
+        return _terms(step, moments[0])
     totals = [sum((part.bytes for parts in moment.values() for part in parts), start=0) for moment in moments]
     if all(isinstance(total, int) for total in totals):
-        moment = moments[max(range(len(moments)), key=totals.__getitem__)]
-        return tuple(term(name, parts, step.split) for name, parts in moment.items() if parts)
-    return _worst_of_maps(step, moments, totals)
+        return _terms(step, moments[max(range(len(moments)), key=totals.__getitem__)])
+    chosen = np.argmax(np.stack(np.broadcast_arrays(*totals)), axis=0)
+    terms = ([term(name, moment[name], step.split) for moment in moments] for name in moments[0])
+    return tuple(_picked(chosen, each) for each in terms if any(term.parts for term in each))
 
 
-def _worst_of_maps(step: Step, moments: Sequence[Moment], totals: Sequence[Bytes]) -> tuple[Term, ...]:
-    shape = np.broadcast_shapes(*(np.shape(total) for total in totals))
-    chosen = np.argmax(np.stack([np.broadcast_to(total, shape) for total in totals]), axis=0)
+def _terms(step: Step, moment: Moment) -> tuple[Term, ...]:
+    return tuple(term(name, parts, step.split) for name, parts in moment.items() if parts)
 
-    def pick(amounts: Iterable[Bytes]) -> Bytes:
-        choices = [np.broadcast_to(amount, shape) for amount in amounts]
-        return np.take_along_axis(np.stack(choices), chosen[np.newaxis], axis=0)[0].astype(np.int64)
 
-    found = []
-    for name in moments[0]:
-        terms = [term(name, moment[name], step.split) for moment in moments]
-        formula = " or ".join(dict.fromkeys(each.formula for each in terms if each.formula))
-        amount, low, high = (pick(getattr(each, side) for each in terms) for side in ("bytes", "low", "high"))
-        found.append(Term(name, amount, low, high, formula, terms[0].source))
-    return tuple(found)
+def _picked(chosen: NDArray[np.intp], terms: Sequence[Term]) -> Term:
+    """One term of a map of plans, whose moments differ. Its formula tells them all."""
+
+    def pick(amounts: Sequence[Bytes]) -> Bytes:
+        if all(amount is amounts[0] for amount in amounts):
+            return amounts[0]
+        choices = [np.broadcast_to(amount, chosen.shape) for amount in amounts]
+        return np.choose(chosen, choices).astype(np.int64, copy=False)
+
+    amount = pick([each.bytes for each in terms])
+    exact = all(each.low is each.bytes and each.high is each.bytes for each in terms)
+    low = amount if exact else pick([each.low for each in terms])
+    high = amount if exact else pick([each.high for each in terms])
+    formula = " or ".join(dict.fromkeys(each.formula for each in terms if each.formula))
+    return Term(terms[0].name, amount, low, high, formula, terms[0].source)

@@ -4,22 +4,25 @@ An operation's saved tensors go when it is done; gradients of values live from t
 producer, gradients of parameters stay.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from llmplanner.core.autograd.tape import Tape, Unit, Value
+from llmplanner.core.autograd.tape import Operation, Tape, Unit, Value
 from llmplanner.core.estimate import Bytes
 from llmplanner.core.plan import Count
+
+PerUnit = dict[Unit, int]  # bytes for each of a unit
 
 
 @dataclass(frozen=True, slots=True)
 class Alive:
-    """What one layer holds at the worst moment of its backward pass, in bytes."""
+    """What one layer holds at one moment of its backward pass, in bytes."""
 
     saved: Bytes
     flowing: Bytes  # gradients of values, and scratch
-    gradients: Bytes  # of the layer's parameters
+    gradients: int  # of the layer's parameters
 
     @property
     def total(self) -> Bytes:
@@ -30,87 +33,124 @@ class Alive:
 NOTHING = Alive(0, 0, 0)
 
 
-def undo(tape: Tape, counts: dict[Unit, Count], weight: int) -> Alive:
-    """The worst moment, from the gradient of the layer's output to that of its input.
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The same, for each unit."""
+
+    saved: PerUnit
+    flowing: PerUnit
+    gradients: int
+
+    def alive(self, counts: Mapping[Unit, Count]) -> Alive:
+        """Bytes where there are so many of each unit."""
+        return Alive(_bytes(self.saved, counts), _bytes(self.flowing, counts), self.gradients)
+
+    def covers(self, other: "Moment") -> bool:
+        """Whether this moment needs no less than the other whatever the counts."""
+        units = {*other.saved, *other.flowing}
+        return self.gradients >= other.gradients and all(
+            self.saved.get(unit, 0) + self.flowing.get(unit, 0)
+            >= other.saved.get(unit, 0) + other.flowing.get(unit, 0)
+            for unit in units
+        )
+
+
+def worst(tape: Tape, counts: Mapping[Unit, Count], weight: int) -> Alive:
+    """What is alive at the worst moment between the gradients of the layer's output and of its input.
 
     `weight`: bytes of an element of a parameter's gradient.
     """
-    values = tape.saved
-    kept = sum((_bytes(value, counts) for value in values), start=0)
-    flow = _Flow(counts)
-    worst, made = NOTHING, 0
-    flow.seed(tape.operations[-1].out)
-    for index in range(len(tape.operations) - 1, -1, -1):
-        operation = tape.operations[index]
-        before = tape.operations[index - 1] if index else None
-        parameters_before = before.parameters if before else 0
-        own = weight * sum(tape.parameters[parameters_before : operation.parameters])
-        made += own
-        flowing = flow.through(operation.out, operation.inputs, passes=operation.passes)
-        for value in operation.scratch:
-            flowing = flowing + _bytes(value, counts)
-        worst = larger(worst, Alive(kept, flowing, made))
-        for value in values[before.saved if before else 0 : operation.saved]:
-            kept = kept - _bytes(value, counts)
-    return worst
-
-
-def larger(a: Alive, b: Alive) -> Alive:
-    """The one that needs more, plan by plan."""
-    more = b.total > a.total
-    if isinstance(more, bool):
-        return b if more else a
-    return Alive(
-        np.where(more, b.saved, a.saved),
-        np.where(more, b.flowing, a.flowing),
-        np.where(more, b.gradients, a.gradients),
+    moments = list(_undo(tape, weight))
+    if all(isinstance(count, int) for count in counts.values()):
+        return max((moment.alive(counts) for moment in moments), key=lambda alive: alive.total)
+    found = [moment.alive(counts) for moment in _pruned(moments)]
+    chosen = np.argmax(np.stack(np.broadcast_arrays(*(each.total for each in found))), axis=0)
+    saved, flowing = (
+        np.choose(chosen, [np.broadcast_to(amount, chosen.shape) for amount in amounts])
+        for amounts in ([each.saved for each in found], [each.flowing for each in found])
     )
+    return Alive(saved, flowing, np.asarray([each.gradients for each in found])[chosen])
 
 
-def _bytes(value: Value, counts: dict[Unit, Count]) -> Bytes:
-    return value.bytes * counts[value.unit]
+def _pruned(moments: list[Moment]) -> list[Moment]:
+    """Without those that another one covers."""
+    left: list[Moment] = []
+    for moment in moments:
+        if not any(other.covers(moment) for other in left):
+            left = [other for other in left if not moment.covers(other)]
+            left.append(moment)
+    return left
+
+
+def _undo(tape: Tape, weight: int) -> Iterator[Moment]:
+    """The moments of undoing a layer, one for each operation."""
+    values, operations = tape.saved, tape.operations
+    kept: PerUnit = {}
+    for value in values:
+        _add(kept, value)
+    flow = _Flow(operations[-1].out)
+    made = 0
+    for index in range(len(operations) - 1, -1, -1):
+        operation = operations[index]
+        saved, parameters = (
+            (operations[index - 1].saved, operations[index - 1].parameters) if index else (0, 0)
+        )
+        made += weight * sum(tape.parameters[parameters : operation.parameters])
+        yield Moment(kept.copy(), flow.through(operation), made)
+        for value in values[saved : operation.saved]:
+            _add(kept, value, sign=-1)
+
+
+def _add(amounts: PerUnit, value: Value, sign: int = 1) -> None:
+    amounts[value.unit] = amounts.get(value.unit, 0) + sign * value.bytes
+
+
+def _bytes(amounts: PerUnit, counts: Mapping[Unit, Count]) -> Bytes:
+    total: Bytes = 0
+    for unit, size in amounts.items():
+        if size:
+            total = total + size * counts[unit]
+    return total
 
 
 class _Flow:
     """Gradients of values on their way back. A sum's gradient is shared by what it adds."""
 
-    def __init__(self, counts: dict[Unit, Count]) -> None:
-        self._counts = counts
+    def __init__(self, last: Value) -> None:
         self._storage: dict[Value, Value] = {}  # whose gradient -> which tensor holds it
         self._users: dict[Value, int] = {}
-        self._alive: Bytes = 0
+        self._alive: PerUnit = {}
+        self._hold(last, last)
 
-    def seed(self, value: Value) -> None:
-        """The gradient that arrives from behind."""
-        self._hold(value, value)
-
-    def through(self, out: Value, inputs: tuple[Value, ...], *, passes: bool) -> Bytes:
-        """Undoes one operation; returns what is alive at its worst moment."""
-        gradient = self._storage.get(out)
-        if gradient is None:
-            return self._alive
-        extra: Bytes = 0
-        for each in inputs:
+    def through(self, operation: Operation) -> PerUnit:
+        """Undoes one operation; returns what is alive meanwhile."""
+        gradient = self._storage.get(operation.out)
+        if gradient is None:  # nothing behind it has a derivative
+            return self._alive.copy()
+        sums: list[Value] = []
+        for each in operation.inputs:
+            mine = gradient if operation.passes else Value(each.width, each.size, each.unit)
             if each not in self._storage:
-                self._hold(each, gradient if passes else Value(each.width, each.size, each.unit))
-            elif self._users[self._storage[each]] > 1:  # shared, so the sum is a new tensor
-                extra = extra + _bytes(each, self._counts)
+                self._hold(each, mine)
+                continue
+            sums.append(each)
+            if self._users[self._storage[each]] > 1:  # shared, so the sum is a new tensor
                 self._release(each)
                 self._hold(each, Value(each.width, each.size, each.unit))
-            else:
-                extra = extra + _bytes(each, self._counts)
-        alive = self._alive + extra
-        self._release(out)
-        return alive
+        meanwhile = self._alive.copy()
+        for value in (*sums, *operation.scratch):
+            _add(meanwhile, value)
+        self._release(operation.out)
+        return meanwhile
 
     def _hold(self, value: Value, storage: Value) -> None:
         self._storage[value] = storage
         self._users[storage] = self._users.get(storage, 0) + 1
         if self._users[storage] == 1:
-            self._alive = self._alive + _bytes(storage, self._counts)
+            _add(self._alive, storage)
 
     def _release(self, value: Value) -> None:
         storage = self._storage.pop(value)
         self._users[storage] -= 1
         if self._users[storage] == 0:
-            self._alive = self._alive - _bytes(storage, self._counts)
+            _add(self._alive, storage, sign=-1)

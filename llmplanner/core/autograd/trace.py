@@ -1,15 +1,15 @@
 """The walk of a whole model: what one layer of each group keeps, and what the ends of its stacks keep."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from llmplanner.core.autograd.backward import NOTHING, Alive, undo
+from llmplanner.core.autograd.backward import NOTHING, Alive, worst
 from llmplanner.core.autograd.layers import embed, finish, layer
 from llmplanner.core.autograd.pieces import Walk
 from llmplanner.core.autograd.tape import ARITHMETIC, Amounts, Cause, Tape, Unit, Value
 from llmplanner.core.estimate import Bytes
-from llmplanner.core.model import Kind, Model, Stack
+from llmplanner.core.model import Attention, Kind, Layer, Model, Stack
 from llmplanner.core.plan import Count, Train
 
 Counts = dict[Unit, Count]
@@ -69,13 +69,17 @@ def _stack(model: Model, place: int, step: Train) -> Iterator[Traced]:
     x = embed(front, model, stack)
     yield _end(place, Place.FRONT, front, counts)
     memory = None if model.kind is not Kind.ENCODER_DECODER else Value(x.width, x.size, Unit.SOURCE)
+    walked: dict[Layer, Traced] = {}
     for group in stack.groups:
-        inner = walk()
-        layer(inner, group.layer, Value(model.hidden_size, arithmetic.residual), memory)
-        tape = inner.tape
-        alive = undo(tape, counts, arithmetic.weight)
-        saved, elements = tape.amounts(), tuple(tape.parameters)
-        yield Traced(place, Place.LAYERS, group.indices, saved, counts, elements, alive)
+        shape = _unwindowed(group.layer)
+        if shape not in walked:
+            inner = walk()
+            layer(inner, shape, Value(model.hidden_size, arithmetic.residual), memory)
+            tape = inner.tape
+            alive = worst(tape, counts, arithmetic.weight)
+            saved, elements = tape.amounts(), tuple(tape.parameters)
+            walked[shape] = Traced(place, Place.LAYERS, group.indices, saved, counts, elements, alive)
+        yield replace(walked[shape], indices=group.indices)
     last = stack is model.stacks[-1]
     finish(back, model, stack, Value(model.hidden_size, arithmetic.residual), last=last)
     yield _end(place, Place.BACK, back, counts)
@@ -83,6 +87,14 @@ def _stack(model: Model, place: int, step: Train) -> Iterator[Traced]:
 
 def _end(stack: int, place: Place, walk: Walk, counts: Counts) -> Traced:
     return Traced(stack, place, (), walk.tape.amounts(), counts, tuple(walk.tape.parameters))
+
+
+def _unwindowed(piece: Layer) -> Layer:
+    """The layer, seeing all tokens: a window hides scores from attention but saves no memory in training."""
+    inner = piece.attention
+    if isinstance(inner, Attention) and inner.window is not None:
+        return replace(piece, attention=replace(inner, window=None))
+    return piece
 
 
 def units(model: Model, stack: Stack, step: Train) -> Counts:

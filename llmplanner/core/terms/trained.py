@@ -40,8 +40,10 @@ def weights(step: Step) -> list[Part]:
 def term(name: TermName, parts: Sequence[Part], split: Split) -> Term:
     """The sum of the parts. A formula with more than one part names each."""
     amount = _sum([part.bytes for part in parts])
-    low = _sum([part.low if isinstance(part, Estimated) else part.bytes for part in parts])
-    high = _sum([part.high if isinstance(part, Estimated) else part.bytes for part in parts])
+    low = high = amount
+    if any(isinstance(part, Estimated) for part in parts):
+        low = _sum([part.low if isinstance(part, Estimated) else part.bytes for part in parts])
+        high = _sum([part.high if isinstance(part, Estimated) else part.bytes for part in parts])
     if len(parts) == 1:
         formula = parts[0].formula
     else:
