@@ -14,15 +14,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 from types import MappingProxyType
-from typing import TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, TypeVar
 
 from llmplanner.core.errors import BadInput
 
+if TYPE_CHECKING:  # `gpus` and `bits` answer without NumPy
+    import numpy as np
+    from numpy.typing import NDArray
+
 Exact = Fraction | float  # a float only for inf, -inf, nan and -0.0
-Elements = TypeVar("Elements", int, NDArray[np.int64], int | NDArray[np.int64])
+Elements = TypeVar("Elements", int, "NDArray[np.int64]", "int | NDArray[np.int64]")
 
 
 class FormatKind(StrEnum):
