@@ -83,15 +83,14 @@ class ChartView(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: ARG002 - the whole is painted
         """Paints the figure, and a ring around it while it has the keyboard."""
-        painter = QPainter(self)
-        self._drawn = draw(painter, self.width(), self.height(), self._figure, self._theme, CARD)
-        if self.hasFocus():
-            pen = painter.pen()
-            pen.setColor(self._theme.accent)
-            painter.setPen(pen)
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRoundedRect(self.rect().adjusted(0, 0, -1, -1), 4, 4)
-        painter.end()
+        with QPainter(self) as painter:
+            self._drawn = draw(painter, self.width(), self.height(), self._figure, self._theme, CARD)
+            if self.hasFocus():
+                pen = painter.pen()
+                pen.setColor(self._theme.accent)
+                painter.setPen(pen)
+                painter.setBrush(Qt.BrushStyle.NoBrush)
+                painter.drawRoundedRect(self.rect().adjusted(0, 0, -1, -1), 4, 4)
 
     def event(self, event: QEvent) -> bool:
         """Keeps the standing tool tip from covering what the pointer is told."""

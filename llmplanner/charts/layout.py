@@ -67,7 +67,9 @@ def values(mark: Mark, on: str) -> Iterator[float]:
     if isinstance(mark, Bar):
         if on == "x":
             yield mark.start
-            yield mark.start + sum(max(0, segment.value) for segment in mark.segments)
+            yield (finite(mark.start) or 0.0) + sum(
+                max(0.0, finite(segment.value) or 0.0) for segment in mark.segments
+            )
     elif isinstance(mark, Rule):
         if mark.axis == on:
             yield mark.value
@@ -114,12 +116,11 @@ def _log_extent(axis: Axis, data: list[float]) -> tuple[float, float]:
 
 
 def _apart(low: float, high: float) -> tuple[float, float]:
-    """The two in order, and apart by more than rounding."""
-    low, high = max(min(low, high), -LARGEST / 4), min(max(low, high), LARGEST / 4)
-    least = max(abs(low), abs(high)) * 1e-9
-    if high - low > least:
-        return low, high
-    return low - least, high + (least or 1.0)
+    """The two in order, not too large, and apart by more than rounding."""
+    most = LARGEST / 4
+    low, high = sorted((max(-most, min(most, low)), max(-most, min(most, high))))
+    size = max(abs(low), abs(high))
+    return (low, high) if high - low > 1e-9 * size else (low - 0.1 * size, high + (0.1 * size or 1.0))
 
 
 def room_for_totals(figure: Figure, span: Span) -> Span:

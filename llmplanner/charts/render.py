@@ -52,9 +52,8 @@ def image(figure: Figure, look: Look) -> QImage:
     picture.fill(QColor(look.theme.panel))
     picture.setText("Title", figure.title)
     picture.setText("Source", figure.source)
-    painter = QPainter(picture)
-    draw(painter, look.width, look.height, figure, look.theme)
-    painter.end()
+    with QPainter(picture) as painter:
+        draw(painter, look.width, look.height, figure, look.theme)
     return picture
 
 
@@ -76,9 +75,8 @@ def svg(figure: Figure, look: Look) -> bytes:
     generator.setResolution(BASE_DPI)
     generator.setTitle(figure.title)
     generator.setDescription(figure.description or figure.source)
-    painter = QPainter(generator)
-    draw(painter, look.width, look.height, figure, look.theme, Options(outlines=look.outlines))
-    painter.end()
+    with QPainter(generator) as painter:
+        draw(painter, look.width, look.height, figure, look.theme, Options(outlines=look.outlines))
     return _content(buffer)
 
 
@@ -95,11 +93,10 @@ def pdf(figure: Figure, look: Look) -> bytes:
         QPageSize(size, QPageSize.Unit.Point, figure.name, QPageSize.SizeMatchPolicy.ExactMatch)
     )
     writer.setPageMargins(QMarginsF())
-    painter = QPainter(writer)
-    painter.fillRect(QRectF(0, 0, writer.width(), writer.height()), QColor(look.theme.panel))
-    painter.scale(PDF_DPI / BASE_DPI, PDF_DPI / BASE_DPI)
-    draw(painter, look.width, look.height, figure, look.theme, FILE)
-    painter.end()
+    with QPainter(writer) as painter:
+        painter.fillRect(QRectF(0, 0, writer.width(), writer.height()), QColor(look.theme.panel))
+        painter.scale(PDF_DPI / BASE_DPI, PDF_DPI / BASE_DPI)
+        draw(painter, look.width, look.height, figure, look.theme, FILE)
     return _content(buffer)
 
 

@@ -56,13 +56,14 @@ class Preview(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: ARG002 - the whole is painted
         """Paints the figure at its size, scaled into the widget."""
-        painter = QPainter(self)
         look = self._look
         scale = min(self.width() / look.width, self.height() / look.height)
-        painter.translate((self.width() - look.width * scale) / 2, (self.height() - look.height * scale) / 2)
-        painter.scale(scale, scale)
-        draw(painter, look.width, look.height, self._figure, look.theme)
-        painter.end()
+        with QPainter(self) as painter:
+            painter.translate(
+                (self.width() - look.width * scale) / 2, (self.height() - look.height * scale) / 2
+            )
+            painter.scale(scale, scale)
+            draw(painter, look.width, look.height, self._figure, look.theme)
 
 
 class ExportDialog(QDialog):
