@@ -5,6 +5,7 @@ the module of the command that was asked for is imported: `fit` answers without 
 """
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. Gives the exit code: 2 for bad input, with a sentence on standard error."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in arguments
-    _print_what_can_be_printed()
+    _open_streams()
     try:
         code = _run(arguments)
         sys.stdout.flush()
@@ -131,8 +132,10 @@ def _check_file(arguments: list[str]) -> None:
         raise BadInput(f"The window opens one file; leave out {' '.join(arguments[1:])}.")
 
 
-def _print_what_can_be_printed() -> None:
-    """A terminal that lacks a character shows a question mark, not an error."""
+def _open_streams() -> None:
+    """A terminal that lacks a character shows a question mark; closed streams take what they are given."""
+    sys.stdout = sys.stdout or io.StringIO()
+    sys.stderr = sys.stderr or io.StringIO()
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

@@ -45,7 +45,7 @@ def crashed(error: Exception, *, as_json: bool = False) -> int:
     path = log_file()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as log:
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as log:
             log.write(f"{stamp} llmplanner {' '.join(sys.argv[1:])}\n{details}\n")
         where = f"The details are in {path}; please send them with your report."
     except OSError:

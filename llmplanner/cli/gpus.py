@@ -1,6 +1,7 @@
 """`llmplanner gpus`: the GPUs of this computer."""
 
 import argparse
+import os
 
 from llmplanner.cli.output import paragraph, print_json, print_lines, table
 from llmplanner.core.machine import Device
@@ -16,6 +17,7 @@ def add_arguments(_parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Looks once and prints what is there. Having no GPU is an answer, not an error."""
     probe = local.look()
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")  # for programs that compute; NVML ignores it
     if arguments.json:
         devices = [_entry(device, probe) for device in probe.devices]
         print_json(
@@ -24,6 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
                 "message": probe.message,
                 "devices": devices,
                 "troubles": list(probe.troubles),
+                "cuda_visible_devices": visible,
             }
         )
         return 0
@@ -33,6 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
     print_lines(*paragraph(probe.message))
     if probe.driver is not None:
         print_lines(f"Driver {probe.driver}.")
+    if visible is not None:
+        print_lines(*paragraph(f"CUDA_VISIBLE_DEVICES is {visible!r}: programs started here see only these."))
     return 0
 
 

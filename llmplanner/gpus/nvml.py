@@ -57,7 +57,7 @@ def look(library: ctypes.CDLL | None = None) -> Report:
     if library is not None:
         pynvml.nvmlLib = library
     try:
-        ask(pynvml.nvmlInit)
+        _start()
     except Refused as refused:
         return Report(STATES.get(refused.code, "nvml-error"), refused.code)
     driver = _text("nvmlSystemGetDriverVersion")
@@ -69,6 +69,19 @@ def look(library: ctypes.CDLL | None = None) -> Report:
         return Report("nvml-error", detail=f"it claims {count} GPUs", driver=driver)
     cards = tuple(card for index in range(count) for card in _cards_at(index))
     return Report("ok" if cards else "no-gpu", driver=driver, cards=cards)
+
+
+def _start() -> None:
+    """Starts the library; drivers before R396 know only the older call, which pynvml leaves out."""
+    try:
+        ask(pynvml.nvmlInit)
+    except Refused as refused:
+        older = getattr(pynvml.nvmlLib, "nvmlInit_v2", None)
+        if refused.code != pynvml.NVML_ERROR_FUNCTION_NOT_FOUND or older is None:
+            raise
+        code = int(older())
+        if code != pynvml.NVML_SUCCESS:
+            raise Refused(code) from refused
 
 
 def _cards_at(index: int) -> Iterator[Card]:

@@ -164,6 +164,12 @@ def test_a_reader_that_leaves_early() -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell")
+def test_closed_streams() -> None:
+    script = f"{sys.executable} -m llmplanner gpus >&- 2>&-"
+    assert subprocess.run(["sh", "-c", script], cwd=ROOT, timeout=60, check=False).returncode == 0
+
+
 def test_a_terminal_without_the_characters(start: Run) -> None:
     answer = start("gpus", PYTHONIOENCODING="ascii")
     assert answer.code == 0
@@ -176,6 +182,12 @@ def test_numbers_that_are_not_finite_are_no_json() -> None:
 
 def test_tables_are_aligned() -> None:
     assert output.table([("a", "1"), ("long", "1,000")], "lr") == ["a         1", "long  1,000"]
+
+
+def test_gpus_says_which_cards_programs_are_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,3")
+    assert "CUDA_VISIBLE_DEVICES is '1,3'" in run("gpus").out
+    assert run("gpus", "--json").json["cuda_visible_devices"] == "1,3"
 
 
 def test_gpus_as_json(run: Run) -> None:

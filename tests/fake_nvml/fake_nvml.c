@@ -6,7 +6,8 @@
  * For card I (and for its MIG instance J, with the prefix I.mig.J.):
  *   I.name=TEXT  I.uuid=TEXT  I.total=BYTES  I.free=BYTES  I.reserved=BYTES  I.model=N  I.instances=N
  *   I.err.FUNCTION=CODE
- * Built with -DNO_INIT, -DNO_MEMORY_V2 or -DCORE_ONLY, it lacks symbols as old drivers do.
+ * Built with -DNO_INIT, -DNO_MEMORY_V2 or -DCORE_ONLY, it lacks symbols as old drivers do; with -DOLD_INIT it has
+ * the older call that starts the library.
  */
 #include <signal.h>
 #include <stdint.h>
@@ -95,6 +96,13 @@ int nvmlInitWithFlags(unsigned int flags) {
         printf("WARNING: a library may print what it likes\n");
         fflush(stdout);
     }
+    return SUCCESS;
+}
+#endif
+
+#ifdef OLD_INIT
+int nvmlInit_v2(void) {
+    ENTER(NULL);
     return SUCCESS;
 }
 #endif

@@ -80,6 +80,12 @@ class TestThroughTheChildProcess:
     def test_a_library_without_the_start(self, look: Look) -> None:
         assert look({"count": 1, **RTX4090}, "-DNO_INIT").state == "driver-too-old"
 
+    def test_a_driver_that_knows_only_the_older_start(self, look: Look) -> None:
+        lines = {"count": 1, **RTX4090}
+        assert look(lines, "-DNO_INIT", "-DOLD_INIT").state == "ok"
+        refused = look({**lines, "err.nvmlInit_v2": 9}, "-DNO_INIT", "-DOLD_INIT")
+        assert refused.state == "driver-not-loaded"
+
     def test_no_gpu(self, look: Look) -> None:
         probe = look({"count": 0})
         assert probe.state == "no-gpu"
