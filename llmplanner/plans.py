@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from llmplanner.core.errors import BadInput
-from llmplanner.core.quantities import parse_count, parse_tokens, parse_value
+from llmplanner.core.quantities import parse_amount, parse_count, parse_tokens
 
 SCHEMA = 1
 SUFFIX = ".llmplan.json"
@@ -131,7 +131,7 @@ def changed(draft: Draft, name: str, text: str) -> Draft:
 
 def _parsed(name: str, field: Field, text: str) -> str | int | float:
     """What was typed, as the field's type."""
-    parse = {"count": parse_count, "tokens": parse_tokens, "number": parse_value}.get(field.kind)
+    parse = {"count": parse_count, "tokens": parse_tokens, "number": parse_amount}.get(field.kind)
     if parse is None:
         return text.strip() if field.kind == "text" else text.strip().lower()
     try:
