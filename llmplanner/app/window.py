@@ -119,7 +119,7 @@ class Window(QMainWindow):
                 LINE,
                 Entry("&Export the chart…", ask("export"), "Ctrl+E"),
                 LINE,
-                Entry("&Quit", self.close, keys.Quit),
+                Entry("&Quit", self.close, "Ctrl+Q"),
             ),
         )
         edit = add_menu(self, "&Edit", ())
