@@ -48,6 +48,7 @@ def font(style: Style) -> QFont:
     made.setPixelSize(round(style.size))
     made.setWeight(QFont.Weight.DemiBold if style.bold else QFont.Weight.Normal)
     made.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
+    made.setFeature(QFont.Tag("calt"), 0)  # Inter's alternate brackets have no letter in a PDF's text
     if style.tabular:
         made.setFeature(QFont.Tag("tnum"), 1)
     return made

@@ -60,7 +60,7 @@ class Drawn:
         """What lies under the pointer: the topmost area, else the nearest curve."""
         place = QPointF(x, y)
         for hit in reversed(self.hits):
-            if not hit.path and hit.text and hit.area.contains(place):
+            if not hit.path and (hit.text or hit.key) and hit.area.contains(place):
                 return hit
         near = [
             ((point - place).manhattanLength(), order, words)

@@ -1,6 +1,7 @@
 """A figure as the bytes of a picture file, and as what the clipboard holds. Needs Qt, and no screen."""
 
 import os
+import re
 from dataclasses import dataclass
 from functools import cache
 
@@ -17,6 +18,7 @@ BASE_DPI = 96  # a pixel of a figure
 PDF_DPI = 1200
 POINTS = 72 / BASE_DPI  # of print in a pixel
 INCH = 0.0254  # metres
+SIZE_IN_MM = re.compile(rb'<svg width="[\d.]+mm" height="[\d.]+mm"')  # rounded: one pixel too large
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ def svg(figure: Figure, look: Look) -> bytes:
     generator.setDescription(figure.description or figure.source)
     with QPainter(generator) as painter:
         draw(painter, look.width, look.height, figure, look.theme, Options(outlines=look.outlines))
-    return _content(buffer)
+    return SIZE_IN_MM.sub(f'<svg width="{look.width}" height="{look.height}"'.encode(), _content(buffer), 1)
 
 
 def pdf(figure: Figure, look: Look) -> bytes:
