@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from llmplanner.core.budget import Budget, counted_training_flops, dense_peak
 from llmplanner.core.errors import BadInput
-from llmplanner.core.flops import training_flops
 from llmplanner.core.formats import FORMATS, Format, format_named
 from llmplanner.core.machine import Device, Machine
 from llmplanner.core.model import Kind, Model
@@ -29,6 +28,9 @@ from llmplanner.models import catalogue as model_catalogue
 from llmplanner.models import config as model_config
 from llmplanner.plans import Draft, checked
 from llmplanner.resources import user_folder
+
+if TYPE_CHECKING:
+    from llmplanner.core.budget import Budget
 
 TOKENS_PER_PARAMETER = (
     20  # Hoffmann et al. 2022 (arXiv:2203.15556), a reading of Table 3, not a law of the paper
@@ -168,8 +170,12 @@ def tokens_of(draft: Draft, model: Model) -> int:
     return TOKENS_PER_PARAMETER * (draft.parameters or parameters(model).total)
 
 
-def budget_of(draft: Draft, model: Model, machine: Machine) -> Budget:
+def budget_of(draft: Draft, model: Model, machine: Machine) -> "Budget":
     """What training the plan's parameters on its tokens takes, whatever the plan's task is."""
+    # Not before it is asked for: a tenth of the start of `fit` and of the window.
+    from llmplanner.core.budget import Budget, counted_training_flops, dense_peak  # noqa: PLC0415
+    from llmplanner.core.flops import training_flops  # noqa: PLC0415
+
     counts = parameters(model)
     tokens = tokens_of(draft, model)
     device = machine.devices[0]

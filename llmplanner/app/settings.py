@@ -2,28 +2,26 @@
 
 import logging
 from dataclasses import replace
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import get_args
 
 import msgspec
-import platformdirs
 from PySide6.QtCore import QByteArray, QSettings
 
 from llmplanner.app.theme import Choice
 from llmplanner.core.errors import BadInput
 from llmplanner.core.machine import Machine
 from llmplanner.plans import SUFFIX, Draft, read, write
+from llmplanner.resources import user_folder
 
-NAME = "llmplanner"
-LOG_BYTES = 500_000  # of each of two log files
+LOG_BYTES = 500_000  # beyond which the log begins anew; the one before is kept
 
 
 class Settings:
     """Kept in `folder`: settings.ini and the last plan. A file that cannot be used counts as absent."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.folder = folder or platformdirs.user_config_path(NAME)
+        self.folder = folder or user_folder()
         self.file = self.folder / "settings.ini"
         self.last_plan = self.folder / f"last{SUFFIX}"
         self._ini = QSettings(str(self.file), QSettings.Format.IniFormat)
@@ -97,7 +95,9 @@ class Settings:
 
 def log_file() -> Path:
     """Where the log lies."""
-    return platformdirs.user_log_path(NAME) / "llmplanner.log"
+    from llmplanner.cli.places import log_file as place  # noqa: PLC0415 - not before the first picture
+
+    return place()
 
 
 def start_log() -> None:
@@ -105,9 +105,9 @@ def start_log() -> None:
     path = log_file()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handler: logging.Handler = RotatingFileHandler(
-            path, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8"
-        )
+        if path.exists() and path.stat().st_size > LOG_BYTES:
+            path.replace(path.with_suffix(".old.log"))
+        handler: logging.Handler = logging.FileHandler(path, encoding="utf-8")
     except OSError:
         handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

@@ -22,7 +22,7 @@ MARGIN, INSET, GAP = 24, 16, 12  # px: outside, in a card, between
 
 
 class Looks(QObject):
-    """The application's theme. `changed` carries the Theme after every switch."""
+    """The application's theme, worn after `dress`. `changed` carries the Theme after every switch."""
 
     changed = Signal(object)
 
@@ -35,7 +35,6 @@ class Looks(QObject):
         app.setFont(ui_font())
         app.styleHints().colorSchemeChanged.connect(self._follow)
         self.theme = self._wanted()
-        self._dress()
 
     def choose(self, choice: Choice) -> None:
         """Takes light, dark, or what the system says."""
@@ -46,7 +45,7 @@ class Looks(QObject):
         wanted = self._wanted()
         if wanted is not self.theme:
             self.theme = wanted
-            self._dress()
+            self.dress()
             self.changed.emit(wanted)
 
     def _wanted(self) -> Theme:
@@ -57,7 +56,8 @@ class Looks(QObject):
             return DARK if self._came_dark else LIGHT
         return DARK if scheme is Qt.ColorScheme.Dark else LIGHT
 
-    def _dress(self) -> None:
+    def dress(self) -> None:
+        """Gives the widgets there are their style; done before they are made, it takes twice as long."""
         self._app.setPalette(palette(self.theme))
         self._app.setStyleSheet(style_sheet(self.theme))
 

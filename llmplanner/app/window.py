@@ -77,6 +77,7 @@ class Window(QMainWindow):
         self._make_menus()
         self._connect()
         self.show_state(session.state)
+        looks.dress()
 
     def _lay_out(self) -> None:
         self.tabs.setDocumentMode(True)
