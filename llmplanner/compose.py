@@ -51,7 +51,7 @@ def model_named(text: str, config: Mapping[str, object] | None = None) -> Chosen
     `config` is what a plan file kept of such a path: it is used as it is, the file may be gone by now.
     """
     if config is not None:
-        return Chosen(model_config.from_config(config, _name_of(Path(text)), text), config)
+        return Chosen(model_config.from_config(config, model_config.name_of(Path(text)), text), config)
     path = Path(text).expanduser()
     if path.suffix in {".safetensors", ".gguf", ".bin", ".pt"}:
         raise BadInput(
@@ -59,13 +59,8 @@ def model_named(text: str, config: Mapping[str, object] | None = None) -> Chosen
         )
     if path.exists() or path.suffix == ".json":
         table = model_config.read(path)
-        return Chosen(model_config.from_config(table, _name_of(path), str(path)), table)
+        return Chosen(model_config.from_config(table, model_config.name_of(path), str(path)), table)
     return Chosen(model_catalogue.model(text, user_folder() / "models"))
-
-
-def _name_of(path: Path) -> str:
-    """A name for the model of a path: the folder's where the file is called config.json."""
-    return path.resolve().parent.name if path.name == "config.json" else path.stem
 
 
 def machine_named(draft: Draft, local: Machine | None) -> Machine:

@@ -54,8 +54,13 @@ def _parse(content: bytes) -> dict[str, object]:
 def load(path: Path) -> Model:
     """The model that a config.json describes, named after its folder or its file. Raises BadInput."""
     file = path / "config.json" if path.is_dir() else path
-    name = file.resolve().parent.name if file.name == "config.json" else file.stem
-    return from_config(read(file), name or file.stem, str(file))
+    return from_config(read(file), name_of(file), str(file))
+
+
+def name_of(path: Path) -> str:
+    """A name for the model of a file: the folder's where the file is called config.json."""
+    folder = path.resolve() if path.is_dir() else path.resolve().parent
+    return folder.name if path.is_dir() or (path.name == "config.json" and folder.name) else path.stem
 
 
 def from_config(config: Mapping[str, object], name: str, source: str) -> Model:

@@ -101,7 +101,9 @@ def build(data: DecoderData, entries: Entries, part: Part) -> Model:
     post_norm = data.post_norm is not None and not entries.flag(data.post_norm)
     bare = post_norm or (data.unnormed is not None and entries.flag(data.unnormed))
     final_norm = None if bare else _norm(data, entries, body + data.final_norm, hidden)
-    context = entries.optional_size("max_position_embeddings", MOST_ROWS)
+    learned = data.positions is not None
+    bounded = learned or entries.stated("max_position_embeddings")  # a class's default bounds no rotary model
+    context = entries.optional_size("max_position_embeddings", MOST_ROWS) if bounded else None
     positions: tuple[Embedding, ...] = ()
     if data.positions is not None:
         rows = entries.size("max_position_embeddings", MOST_ROWS) + data.position_offset
