@@ -57,6 +57,8 @@ class ModelDialog(QDialog):
         self._lay_out()
         self.search.textChanged.connect(self._rows.search)
         self.kind.currentTextChanged.connect(self._rows.keep_kind)
+        self.search.textChanged.connect(self._select_a_match)
+        self.kind.currentTextChanged.connect(self._select_a_match)
         self.table.selectionModel().currentRowChanged.connect(lambda *_: self._show_card())
         self.table.doubleClicked.connect(lambda _index: self.accept())
         self.buttons.accepted.connect(self.accept)
@@ -107,6 +109,12 @@ class ModelDialog(QDialog):
         """The selected model's name."""
         index = self.table.currentIndex()
         return str(index.siblingAtColumn(0).data(NAME)) if index.isValid() else None
+
+    def _select_a_match(self) -> None:
+        """Goes to the first row where the selected model is no longer among them."""
+        if not self.table.selectionModel().hasSelection():
+            self.table.selectRow(0)
+        self._show_card()
 
     def _show_card(self) -> None:
         self.use.setEnabled(self.name is not None)
