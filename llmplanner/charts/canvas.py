@@ -173,14 +173,16 @@ class Canvas:
         colour: QColor | str = "text",
         anchor: tuple[float, float] = (0.0, 0.0),
         *,
-        ground: bool = False,
+        grounded: bool = False,
     ) -> bool:
         """Writes words, unless they would touch others or leave the picture. Whether they were written."""
         rect = self.box(words, x, y, style, anchor)
         if not words or not self.is_free(rect, marks_too=False):
             return False
-        if ground:
-            self.fill(rect.adjusted(-GROUND, 0, GROUND, 0), "panel")
+        if grounded:
+            ground = self.colour("panel")
+            ground.setAlphaF(0.86)
+            self.fill(rect.adjusted(-GROUND, 0, GROUND, 0), ground, radius=2)
         self.texts.append(TextBox(words, rect))
         ink = QColor(self.theme.ink(colour)) if isinstance(colour, str) else colour
         baseline = QPointF(rect.left(), rect.top() + _metrics(style).ascent())

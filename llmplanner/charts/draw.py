@@ -24,7 +24,7 @@ from llmplanner.charts.canvas import (
 )
 from llmplanner.charts.figure import Band, Bar, Cell, Figure, Line, Point, Rule, Text, legend_entries
 from llmplanner.charts.labels import Name, Trail, name_curve, name_points, rule_names, rule_rows
-from llmplanner.charts.layout import Plot, plot
+from llmplanner.charts.layout import CLOSEST_ROWS, Plot, plot
 from llmplanner.charts.palette import Theme
 
 REACH = 12.0  # pixels between pointer and curve
@@ -126,15 +126,15 @@ def _below(canvas: Canvas, area: QRectF, words: str) -> float:
 def _legend(canvas: Canvas, figure: Figure, area: QRectF) -> float:
     """Swatches with names in rows at the bottom; where they begin."""
     entries = legend_entries(figure)
-    rows: list[list[tuple[str, str]]] = [[]]
+    rows: list[list[tuple[str, str, type]]] = [[]]
     x = area.left()
-    for series, colour in entries:
+    for series, colour, kind in entries:
         name = elide(series, LABEL, area.width() - 20)
         wide = 16 + text_width(name, LABEL) + 18
         if rows[-1] and x + wide - 18 > area.right():
             rows.append([])
             x = area.left()
-        rows[-1].append((name, colour))
+        rows[-1].append((name, colour, kind))
         x += wide
     step = text_height(LABEL) + 4
     if len(entries) < 2 or len(rows) * step > area.height() / 3:
@@ -142,8 +142,8 @@ def _legend(canvas: Canvas, figure: Figure, area: QRectF) -> float:
     top = area.bottom() - len(rows) * step
     for place, row in enumerate(rows):
         x, y = area.left(), top + place * step
-        for name, colour in row:
-            canvas.fill(QRectF(x, y + step / 2 - 7, 10, 10), colour, radius=2)
+        for name, colour, kind in row:
+            marks.swatch(canvas, QRectF(x, y + step / 2 - 7, 10, 10), colour, kind)
             canvas.text(name, x + 16, y, LABEL, "text")
             x += 16 + text_width(name, LABEL) + 18
     return top - 6
@@ -192,7 +192,7 @@ def _panel(canvas: Canvas, figure: Figure, area: QRectF) -> Plot:
     first = max(1, sum(isinstance(mark, Point) and mark.priority >= FIRST for mark in figure.marks))
     name_points(canvas, laid.rect, names[:first], trail)
     for line, pixels in curves:
-        name_curve(canvas, laid.rect, line.label, pixels, line.colour, trail)
+        name_curve(canvas, laid.rect, line, pixels, trail)
     name_points(canvas, laid.rect, names[first:], trail)
     return laid
 
@@ -210,7 +210,7 @@ def _axes(canvas: Canvas, laid: Plot, area: QRectF) -> None:
         label = elide(figure.x.label, LABEL, rect.width())
         canvas.text(label, rect.center().x(), rect.bottom() + row + 10, LABEL, "mute", (0.5, 0.0))
     if figure.y.visible:
-        for tick in laid.y.ticks(lambda _: row):
+        for tick in laid.y.ticks(lambda _: row, CLOSEST_ROWS):
             y = laid.y.at(tick.value) or rect.top()
             category = figure.y.scale == "category"
             if figure.y.grid and not category:
@@ -249,7 +249,7 @@ def _levels(canvas: Canvas, laid: Plot) -> None:
                     LABEL,
                     rule.colour,
                     (1.0, anchor),
-                    ground=True,
+                    grounded=True,
                 ):
                     break
 

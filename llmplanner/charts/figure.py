@@ -180,12 +180,12 @@ class Figure:
     ] = ()  # what CSV holds, header first, where marks would not do
 
 
-def legend_entries(figure: Figure) -> tuple[tuple[str, str], ...]:
-    """(series, colour key) of the figure and those beside it, each once, in the order of the marks."""
-    entries: dict[str, str] = {}
+def legend_entries(figure: Figure) -> tuple[tuple[str, str, type], ...]:
+    """(series, colour key, kind of mark) of the figure and those beside it, each series once, in order."""
+    entries: dict[str, tuple[str, type]] = {}
     for part in (figure, *figure.beside):
         for mark in part.marks:
             for item in mark.segments if isinstance(mark, Bar) else (mark,):
                 if not isinstance(item, Rule | Text) and item.series:
-                    entries.setdefault(item.series, item.colour)
-    return tuple(entries.items())
+                    entries.setdefault(item.series, (item.colour, type(item)))
+    return tuple((series, *look) for series, look in entries.items())

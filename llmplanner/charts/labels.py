@@ -8,7 +8,7 @@ from PySide6.QtCore import QPointF, QRectF
 from PySide6.QtGui import QColor
 
 from llmplanner.charts.canvas import GROUND, LABEL, SMALL, STRONG, Canvas, Style, text_height, text_width
-from llmplanner.charts.figure import Rule
+from llmplanner.charts.figure import Line, Rule
 from llmplanner.charts.layout import Span
 
 MOST_RULES = 4  # limits named above one plot
@@ -128,27 +128,26 @@ def name_points(canvas: Canvas, within: QRectF, names: Iterable[Name], trail: Tr
                 places.append((trail.crossings(rect), order, x, y, anchor))
         if places:
             crossings, _, x, y, anchor = min(places)
-            canvas.text(name.text, x, y, name.style, name.colour, anchor, ground=crossings > 0)
+            canvas.text(name.text, x, y, name.style, name.colour, anchor, grounded=crossings > 0)
 
 
-def name_curve(
-    canvas: Canvas, within: QRectF, text: str, curve: Sequence[QPointF], colour: QColor | str, trail: Trail
-) -> None:
+def name_curve(canvas: Canvas, within: QRectF, line: Line, curve: Sequence[QPointF], trail: Trail) -> None:
     """Writes a curve's name beside it, near its right end if there is room."""
     inside = [point for point in curve if within.contains(point)]
     if not inside:
         return
-    height = text_height(STRONG)
+    style = SMALL if line.dash == "dotted" else STRONG  # dotted lines are for orientation
+    height = text_height(style)
     places = []
     for order, share in enumerate((1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0)):
         point = inside[round(share * (len(inside) - 1))]
         for anchor in ((0.0, 1.0), (1.0, 1.0), (0.0, 0.0), (1.0, 0.0), (0.5, 1.0), (0.5, 0.0)):
             x = point.x() + (6 if anchor[0] == 0 else -6 if anchor[0] == 1 else 0)
             y = point.y() + (0.3 * height if anchor[1] == 0 else -0.3 * height)
-            rect = canvas.box(text, x, y, STRONG, anchor)
+            rect = canvas.box(line.label, x, y, style, anchor)
             if within.contains(rect) and canvas.is_free(rect.adjusted(-GROUND, -1, GROUND, 1)):
                 crossings = trail.crossings(rect)
                 places.append((crossings + 0.5 * order, crossings, x, y, anchor))
     if places:
         _, crossings, x, y, anchor = min(places)
-        canvas.text(text, x, y, STRONG, colour, anchor, ground=crossings > 0)
+        canvas.text(line.label, x, y, style, line.colour, anchor, grounded=crossings > 0)

@@ -8,9 +8,10 @@ from PySide6.QtCore import QRectF
 
 from llmplanner.charts.canvas import LABEL, STRONG, TICK, text_height, text_width
 from llmplanner.charts.figure import Axis, Band, Bar, Cell, Figure, Line, Mark, Rule
-from llmplanner.charts.ticks import LARGEST, Tick, finite, fraction, ticks
+from llmplanner.charts.ticks import CLOSEST, LARGEST, Tick, finite, fraction, ticks
 
 FAR = 1e5  # pixels: what lies further outside is drawn there; Qt cannot do with more
+CLOSEST_ROWS = 34.0  # pixels from tick to tick on a y axis
 SMALLEST = 24.0  # pixels: a plot is never narrower or lower
 
 
@@ -40,11 +41,11 @@ class Span:
             return math.exp(low + share * (high - low))
         return self.low + share * (self.high - self.low)
 
-    def ticks(self, size_of: Callable[[str], float]) -> tuple[Tick, ...]:
-        """The ticks that fit."""
+    def ticks(self, size_of: Callable[[str], float], closest: float = CLOSEST) -> tuple[Tick, ...]:
+        """The ticks that fit, at least `closest` pixels apart."""
         if self.axis.scale == "category":
             return tuple(Tick(float(place), name) for place, name in enumerate(self.axis.names))
-        return ticks(self.axis, self.low, self.high, abs(self.end - self.start), size_of)
+        return ticks(self.axis, self.low, self.high, abs(self.end - self.start), size_of, closest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ def room_for_totals(figure: Figure, span: Span) -> Span:
 
 def tick_widths(span: Span, most: float) -> float:
     """Pixels that the widest tick label takes, at most `most`."""
-    widths = [text_width(tick.text, TICK) for tick in span.ticks(lambda _: text_height(TICK))]
+    widths = [text_width(tick.text, TICK) for tick in span.ticks(lambda _: text_height(TICK), CLOSEST_ROWS)]
     return min(max(widths, default=0.0), most)
 
 

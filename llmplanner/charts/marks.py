@@ -15,7 +15,7 @@ from llmplanner.charts.ticks import finite
 
 SEAM = 1.5  # pixels of panel between two segments
 THINNEST = 2.5  # pixels: a segment that is there is seen
-THICKEST = 40.0
+THICK = 40.0
 CALLOUT = 14.0  # pixels between names under a bar
 FARTHEST = 110.0  # pixels from such a name to its segment
 RADIUS = {"dot": 4.0, "ring": 4.5, "square": 4.0, "diamond": 5.0, "plan": 6.5}
@@ -106,7 +106,9 @@ def name_bar(canvas: Canvas, plot: Plot, mark: Bar, boxes: list[tuple[Segment, Q
     """A bar's total behind it, and its segments' names: inside where they fit, else below the topmost bar."""
     place = plot.y.axis.names.index(mark.category)
     outside = [
-        (segment, box) for segment, box in boxes if segment.label and not _name_inside(canvas, segment, box)
+        (segment, box)
+        for segment, box in boxes
+        if segment.label and not _name_inside(canvas, plot, segment, box)
     ]
     start = plot.x.at(mark.start) or plot.rect.left()
     end = boxes[-1][1].right() if boxes else start
@@ -118,7 +120,8 @@ def name_bar(canvas: Canvas, plot: Plot, mark: Bar, boxes: list[tuple[Segment, Q
 
 
 def _thickness(plot: Plot) -> float:
-    return max(2.0, min(0.56 * plot.rect.height() / max(1, len(plot.y.axis.names)), THICKEST))
+    row = plot.rect.height() / max(1, len(plot.y.axis.names))
+    return max(2.0, min(0.56 * row, max(THICK, 0.28 * row)))
 
 
 def _boxes(plot: Plot, mark: Bar) -> list[tuple[Segment, QRectF]]:
@@ -147,28 +150,40 @@ def _boxes(plot: Plot, mark: Bar) -> list[tuple[Segment, QRectF]]:
     ]
 
 
-def _name_inside(canvas: Canvas, segment: Segment, box: QRectF) -> bool:
-    """Writes the segment's label into it, or its series alone, if one fits."""
+def _name_inside(canvas: Canvas, plot: Plot, segment: Segment, box: QRectF) -> bool:
+    """Writes the segment's label into it, or its series alone, if one fits beside the lines of limits."""
     if box.height() < text_height(LABEL):
         return False
+    edges = [box.left(), *sorted(x for x in _limits(plot) if box.left() < x < box.right()), box.right()]
+    left, right = max(itertools.pairwise(edges), key=lambda ends: ends[1] - ends[0])
+    ink = QColor(ink_on(canvas.theme.colour(segment.colour)))
     for words in (segment.label, segment.series):
-        if text_width(words, LABEL) + 12 <= box.width():
-            return canvas.text(
-                words, *_middle(box), LABEL, QColor(ink_on(canvas.theme.colour(segment.colour))), (0.5, 0.5)
-            )
+        if text_width(words, LABEL) + 12 <= right - left:
+            return canvas.text(words, (left + right) / 2, box.center().y(), LABEL, ink, (0.5, 0.5))
     return False
 
 
 def _total(canvas: Canvas, plot: Plot, mark: Bar, end: float, middle: float) -> None:
-    room = canvas.bounds.right() - end - 8
-    if mark.label and text_width(mark.label, STRONG) <= room:
-        canvas.text(mark.label, end + 8, middle, STRONG, mark.label_colour, (0.0, 0.5), ground=True)
-        if mark.hover:
-            canvas.hits.append(Hit(canvas.texts[-1].rect, mark.hover))
-    elif mark.label:  # the bar runs to the edge: its total stands in its end, on panel
-        canvas.text(
-            mark.label, plot.rect.right() - 6, middle, STRONG, mark.label_colour, (1.0, 0.5), ground=True
-        )
+    """The bar's label behind its end; above it where a limit's line would run through; else in the end."""
+    width = text_width(mark.label, STRONG)
+    x, y, anchor = end + 8, middle, (0.0, 0.5)
+    alone = len(plot.y.axis.names) == 1
+    if alone and _limit_between(plot, end, x + width + 4) and not _limit_between(plot, end - width - 4, end):
+        x, y, anchor = max(end, plot.rect.left() + width), middle - _thickness(plot) / 2 - 5, (1.0, 1.0)
+    elif x + width > canvas.bounds.right():
+        x, anchor = plot.rect.right() - 6, (1.0, 0.5)
+    if canvas.text(mark.label, x, y, STRONG, mark.label_colour, anchor, grounded=True) and mark.hover:
+        canvas.hits.append(Hit(canvas.texts[-1].rect, mark.hover))
+
+
+def _limits(plot: Plot) -> list[float]:
+    """Where the lines of vertical limits run."""
+    rules = (mark for mark in plot.figure.marks if isinstance(mark, Rule) and mark.axis == "x")
+    return [place for mark in rules if (place := plot.x.at(mark.value)) is not None]
+
+
+def _limit_between(plot: Plot, left: float, right: float) -> bool:
+    return any(left <= place <= right for place in _limits(plot))
 
 
 def _names_below(canvas: Canvas, plot: Plot, outside: Sequence[tuple[Segment, QRectF]]) -> None:
@@ -180,18 +195,22 @@ def _names_below(canvas: Canvas, plot: Plot, outside: Sequence[tuple[Segment, QR
     names = [segment.label for segment, _ in outside]
     if sum(text_width(name, SMALL) + CALLOUT for name in names) > room:
         names = [segment.series for segment, _ in outside]
+    end = max((box.right() for _, box in outside), default=0.0)
+    edge = min((place - 6 for place in _limits(plot) if place > end), default=plot.rect.right() + 6)
     wanted = [(name, box) for name, (_, box) in zip(names, outside, strict=True)]
     while True:
         widths = [text_width(name, SMALL) for name, _ in wanted]
         centres = [box.center().x() for _, box in wanted]
-        lefts = spread(centres, widths, plot.rect.left(), plot.rect.right() + 6)
+        taken = sum(widths) + CALLOUT * len(widths)
+        high = edge if edge - plot.rect.left() > taken else plot.rect.right() + 6
+        lefts = spread(centres, widths, plot.rect.left(), high)
         off = [abs(x + width / 2 - at) for x, width, at in zip(lefts, widths, centres, strict=True)]
         if max(off, default=0.0) <= FARTHEST:
             break
         wanted.remove(min(wanted, key=lambda pair: pair[1].width()))
     for (name, box), x, width in zip(wanted, lefts, widths, strict=True):
         top = box.bottom() + 7
-        if canvas.text(name, x, top, SMALL, "mute", ground=True):
+        if canvas.text(name, x, top, SMALL, "mute", grounded=True):
             foot = min(max(box.center().x(), x + 3), x + width - 3)
             canvas.line(box.center().x(), box.bottom() + 1, foot, top + 1, canvas.pen("mute", 0.8))
 
@@ -209,6 +228,20 @@ def spread(centres: Sequence[float], widths: Sequence[float], low: float, high: 
         for place, left in enumerate(lefts):
             lefts[place] = max(left, low if not place else lefts[place - 1] + widths[place - 1] + CALLOUT)
     return lefts
+
+
+def swatch(canvas: Canvas, box: QRectF, colour: str, kind: type) -> None:
+    """A series in the legend, as its marks look: a line, a dot, a tint or a box."""
+    if kind is Line:
+        canvas.line(
+            box.left() - 1, box.center().y(), box.right() + 1, box.center().y(), canvas.pen(colour, 2.5)
+        )
+    elif kind is Point:
+        canvas.fill(box.adjusted(1, 1, -1, -1), colour, radius=4)
+    else:
+        theme = canvas.theme
+        tint = QColor(mixed(theme.colour(colour), theme.panel, 0.3))
+        canvas.fill(box, tint if kind is Band else colour, radius=2)
 
 
 def rule(canvas: Canvas, plot: Plot, mark: Rule) -> None:

@@ -9,7 +9,7 @@ from llmplanner.charts.figure import Axis
 SUFFIXES = ("", "k", "M", "B", "T")  # as the field writes counts: 70B parameters, 1.4T tokens
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 GAP = 14.0  # pixels between two tick labels
-CLOSEST = 52.0  # pixels from tick to tick; closer ones are more than one can read
+CLOSEST = 52.0  # pixels from tick to tick on an x axis; more are more than one can read
 LARGEST = 1e300  # beyond it, pixels can no longer be computed
 
 
@@ -75,7 +75,12 @@ def write(axis: Axis, value: float, decimals: int = 0) -> str:
 
 
 def ticks(
-    axis: Axis, low: float, high: float, room: float, size_of: Callable[[str], float]
+    axis: Axis,
+    low: float,
+    high: float,
+    room: float,
+    size_of: Callable[[str], float],
+    closest: float = CLOSEST,
 ) -> tuple[Tick, ...]:
     """As many ticks between low and high as `room` pixels take without their labels touching.
 
@@ -85,7 +90,7 @@ def ticks(
     for candidate in _candidates(axis, low, high):
         finest = candidate
         places = [fraction(axis, tick.value, low, high) * room for tick in candidate]
-        if len(candidate) <= max(3, room / CLOSEST) and _fit(
+        if len(candidate) <= max(3, room / closest) and _fit(
             places, [size_of(tick.text) for tick in candidate]
         ):
             return candidate
