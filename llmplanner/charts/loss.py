@@ -1,7 +1,7 @@
 """Predicted loss against compute, parameters and data, one curve for each law that predicts one."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,9 @@ from llmplanner.core.quantities import count_text, significant
 from llmplanner.core.scaling import KaplanLaw, Law, ParametricLaw, Prediction, optimum, prediction
 
 UNLIMITED = 1e60  # tokens or parameters: what is left of their term is below any printed digit
-COMPUTE = (1e17, 1e27)
-SIZES = (1e6, 1e13)
-DATA = (1e8, 1e15)
+COMPUTE = (1e18, 1e27)
+SIZES = (1e7, 1e13)
+DATA = (1e9, 1e15)
 STEPS = 81
 SHOWN = ("besiroglu", "hoffmann3", "kaplan")
 LossLaw = KaplanLaw | ParametricLaw
@@ -72,6 +72,20 @@ def loss_figure(laws: Sequence[Law], default: Law, parameters: float, tokens: fl
     )
 
 
+def one_panel(figure: Figure, place: int) -> Figure:
+    """One of the three panels as a figure of its own."""
+    part = (figure, *figure.beside)[place]
+    return replace(
+        part,
+        title=f"Loss: {part.heading.lower()}",
+        heading="",
+        beside=(),
+        source=figure.source,
+        description=figure.description,
+        note="",
+    )
+
+
 def _axis(label: str, ends: Ends, shown: float) -> Axis:
     low, high = min(ends[0], shown / 10), max(ends[1], shown * 10)
     return Axis(label, "log10", low=low, high=high, ticks="si", unit=label)
@@ -97,7 +111,7 @@ def _panel(
         title=heading,
         heading=heading,
         x=x,
-        y=Axis("loss (nats per token)", low=1.5, high=4.5, unit="nats per token"),
+        y=Axis("loss (nats per token)", low=1.6, high=3.6, unit="nats per token"),
         marks=tuple(marks),
     )
 
@@ -128,7 +142,7 @@ def _curve(predicted: Prediction, fitted: Ends | None) -> Curve:
 
 def _line(law: LossLaw, xs: Values, curve: Curve) -> Line:
     return Line(
-        law.title,
+        law.short,
         tuple(xs.tolist()),
         tuple(curve.losses.tolist()),
         law.name,
@@ -143,4 +157,4 @@ def _band(law: LossLaw, xs: Values, curve: Curve) -> Iterator[Band]:
     if curve.band is not None:
         lows, highs = (tuple(side.tolist()) for side in curve.band)
         hover = f"{law.title}\n{law.note}"
-        yield Band(f"{law.title}, 80 % band", tuple(xs.tolist()), lows, highs, law.name, hover, law.source)
+        yield Band("", tuple(xs.tolist()), lows, highs, law.name, hover, law.source)

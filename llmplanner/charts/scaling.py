@@ -44,7 +44,7 @@ def scaling_figure(
             f"Your plan trains {count_text(parameters)} parameters on {count_text(tokens)} tokens, "
             f"{significant(tokens / parameters)} per parameter, among {len(runs)} published runs."
         ),
-        note="Dashed: beyond the runs a law was fitted on. Kaplan et al. leave embeddings out of parameters.",
+        note="Dashed: beyond the fitted runs. Kaplan's parameters leave embeddings out.",
     )
 
 
@@ -76,7 +76,7 @@ def _line(law: Law) -> Line:
         _plain(sizes),
         _plain(np.asarray(best.tokens)),
         law.name,
-        label=law.short,
+        label=f"{law.short}, a rule" if rule else law.short,
         dash="dotted" if rule else "dashed" if fitted is None else "solid",
         fitted=fitted,
         hover=hover,
@@ -94,7 +94,7 @@ def _band(law: Law) -> Iterator[Band]:
     upper = _along(sizes, small, BUDGETS / 6 / small)
     lower = _along(sizes, large, BUDGETS / 6 / large)
     yield Band(
-        f"{law.title}, 80 % band",
+        f"{law.short}, 80 % band",
         _plain(sizes),
         _plain(lower),
         _plain(upper),

@@ -4,6 +4,11 @@ from dataclasses import dataclass
 
 from llmplanner.core.flops import Number
 
+KEPT_LOW, KEPT_HIGH = (
+    0.01,
+    0.03,
+)  # of raw web text after filtering: often quoted; GPT-3's lies in it
+
 
 def raw_needed(wanted: Number, keep: Number) -> Number:
     """What must be collected so that `wanted` survives a filter that keeps the share `keep`.
