@@ -101,36 +101,47 @@ def _fused(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> 
 
 def _math(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> Value:
     """FP32 with grouped heads, which no fused kernel takes: PyTorch repeats them and keeps the softmax."""
-    for width in (query.width, query.width, heads.heads * heads.value_dim):
-        walk.tape.keep(Cause.ATTENTION, width, FP32, query.unit)
-    return _scores(walk, heads, query, key, value)
+    for _ in (query, key):
+        walk.tape.keep(Cause.ATTENTION, query.width, FP32, query.unit)
+    weights = _weights(walk, heads, query, key)
+    out = Value(heads.heads * heads.value_dim, FP32, query.unit)
+    walk.tape.keep(Cause.ATTENTION, out.width, FP32, query.unit)
+    return walk.tape.op(out, (weights, value))
 
 
 def _eager(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> Value:
     """Two matrix products and a softmax, with key and value repeated for each query head."""
-    size = walk.arithmetic.operand
     views = {id(each.base): each.base for each in (query, key, value) if each.base is not None}
     for base in views.values():
         walk.tape.keep(Cause.ATTENTION, base.width, base.size, Unit.SINGLE)
     repeated = heads.heads // heads.kv_heads
-    for each, copies in ((query, 1), (key, repeated), (value, repeated)):
-        single = each.width * (1 if heads.kv_heads == 1 else copies)  # one head is expanded, not copied
-        if each.base is None or single != each.width:
-            walk.tape.keep(Cause.ATTENTION, single, size, Unit.SINGLE)
-        walk.tape.keep(Cause.ATTENTION, each.width * copies, size, Unit.BATCHED)
-    return _scores(walk, heads, query, key, value)
+    _operand(walk, query, 1, 1)
+    _operand(walk, key, repeated, heads.kv_heads)
+    weights = _weights(walk, heads, query, key)
+    _operand(walk, value, repeated, heads.kv_heads)
+    out = Value(heads.heads * heads.value_dim, walk.arithmetic.operand, query.unit)
+    return walk.tape.op(out, (weights, value))
 
 
-def _scores(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> Value:
-    """Scores, their softmax, its cast and its dropout, and the sum of values that they weight."""
+def _operand(walk: Walk, value: Value, copies: int, heads: int) -> None:
+    """What a batched product saves of query, key or value: in a single sequence, views are not copied."""
+    size = walk.arithmetic.operand
+    single = value.width * (1 if heads == 1 else copies)  # one head is expanded, not copied
+    if value.base is None or single != value.width:
+        walk.tape.keep(Cause.ATTENTION, single, size, Unit.SINGLE)
+    walk.tape.keep(Cause.ATTENTION, value.width * copies, size, Unit.BATCHED)
+
+
+def _weights(walk: Walk, heads: Heads, query: Value, key: Value) -> Value:
+    """Scores, their softmax, its cast and its dropout: what weights the values."""
     size, count, tape = walk.arithmetic.operand, heads.heads, walk.tape
     scores = tape.op(Value(count, size, Unit.SCORE), (query, key))
     if heads.softcap:
         scores = tape.op(tape.keep(Cause.ATTENTION, count, size, Unit.SCORE), (scores,))
     wide = FP32 if heads.softmax_fp32 or walk.arithmetic.autocast else size
-    weights = tape.keep(Cause.ATTENTION, count, wide, Unit.SCORE)
-    scratch = (Value(count, wide, Unit.SCORE),) if wide != size else ()
-    tape.op(weights, (scores,), *scratch)
+    if wide != size:
+        scores = tape.op(Value(count, wide, Unit.SCORE), (scores,))
+    weights = tape.op(tape.keep(Cause.ATTENTION, count, wide, Unit.SCORE), (scores,))
     weights = drop(walk, walk.dropout.attention, cast(walk, weights))
     tape.save(Cause.ATTENTION, weights)
-    return tape.op(Value(count * heads.value_dim, size, query.unit), (weights, value))
+    return weights

@@ -1,6 +1,6 @@
 """Feed-forward blocks: dense, gated and mixtures of experts."""
 
-from llmplanner.core.autograd.pieces import Walk, activate, add, linear, multiply
+from llmplanner.core.autograd.pieces import Walk, activate, add, linear, matrix, multiply
 from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit, Value
 from llmplanner.core.model import Experts, FeedForward
 
@@ -30,27 +30,19 @@ def _experts(walk: Walk, piece: Experts, x: Value) -> Value:
     width, hidden = piece.expert.width, piece.expert.output.outputs
     gathered = tape.op(tape.keep(Cause.EXPERTS, chosen * hidden, size), (x,))
     tape.keep(Cause.EXPERTS, piece.count, FP32, Unit.ONCE)  # where each expert's tokens end
-    both = _grouped(walk, piece.count * sum(each.inputs * each.outputs for each in piece.expert.inputs))
-    whole = tape.op(tape.keep(Cause.EXPERTS, chosen * 2 * width, size), (gathered,), *both)
+    elements = piece.count * sum(each.inputs * each.outputs for each in piece.expert.inputs)
+    both = matrix(walk, elements, Cause.EXPERTS)  # all experts' matrices lie in two tensors
+    whole = tape.op(tape.keep(Cause.EXPERTS, chosen * 2 * width, size), (gathered, *both))
     active = tape.op(tape.keep(Cause.EXPERTS, chosen * width, size), (whole,))
     product = tape.op(tape.keep(Cause.EXPERTS, chosen * width, size), (active, whole))
-    down = _grouped(walk, piece.count * piece.expert.output.inputs * hidden)
-    out = tape.op(tape.keep(Cause.EXPERTS, chosen * hidden, size), (product,), *down)
+    down = matrix(walk, piece.count * width * hidden, Cause.EXPERTS)
+    out = tape.op(tape.keep(Cause.EXPERTS, chosen * hidden, size), (product, *down))
     out = tape.op(Value(hidden, x.size), (out,))
     if piece.shared is not None:
         out = add(walk, out, _dense(walk, piece.shared, x))
     if piece.shared_gate is not None:
         linear(walk, piece.shared_gate, x, Cause.EXPERTS)
     return out
-
-
-def _grouped(walk: Walk, elements: int) -> tuple[Value, ...]:
-    """One tensor of all experts' matrices, and the scratch that its gradient takes under autocast."""
-    walk.tape.parameters.append(elements)
-    if not walk.arithmetic.autocast:
-        return ()
-    walk.tape.keep(Cause.CASTS, elements, walk.arithmetic.operand, Unit.ONCE)
-    return (Value(elements, walk.arithmetic.operand, Unit.ONCE),)
 
 
 def _router(walk: Walk, piece: Experts, x: Value) -> None:

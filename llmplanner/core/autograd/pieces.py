@@ -1,4 +1,4 @@
-"""Norms, linears, activations and dropout: what each saves. Bytes of a worked layer: docs/formulas.md.
+"""Norms, linears, activations and dropout: what each saves.
 
 Source: lists of the tensors that autograd saves, PyTorch 2.13 with Transformers 5.23.
 """
@@ -63,14 +63,21 @@ def cast(walk: Walk, x: Value) -> Value:
 def linear(walk: Walk, piece: Linear, x: Value, cause: Cause) -> Value:
     """A matrix product. It saves its input; under autocast the cast weight too."""
     x = cast(walk, x)
+    weight = matrix(walk, piece.inputs * piece.outputs, Cause.CASTS)
     walk.tape.save(cause, x)
-    elements = piece.inputs * piece.outputs
-    scratch = []
-    if walk.arithmetic.autocast:
-        walk.tape.keep(Cause.CASTS, elements, walk.arithmetic.operand, Unit.ONCE)
-        scratch.append(Value(elements, walk.arithmetic.operand, Unit.ONCE))  # its gradient, before the cast
-    walk.tape.parameters.extend([elements, piece.outputs] if piece.bias else [elements])
-    return walk.tape.op(Value(piece.outputs, walk.arithmetic.operand, x.unit), (x,), *scratch)
+    if piece.bias:
+        walk.tape.parameters.append(piece.outputs)
+    return walk.tape.op(Value(piece.outputs, walk.arithmetic.operand, x.unit), (x, *weight))
+
+
+def matrix(walk: Walk, elements: int, cause: Cause) -> tuple[Value, ...]:
+    """A parameter that a product reads: under autocast a copy, whose gradient is cast back afterwards."""
+    walk.tape.parameters.append(elements)
+    if not walk.arithmetic.autocast:
+        return ()
+    copy = walk.tape.op(Value(elements, walk.arithmetic.operand, Unit.ONCE), ())
+    walk.tape.save(cause, copy)
+    return (copy,)
 
 
 def drop(walk: Walk, probability: float, x: Value) -> Value:
