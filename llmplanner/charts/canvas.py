@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
+from threading import get_ident
 
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QBrush, QColor, QFont, QFontDatabase, QFontMetricsF, QPainter, QPainterPath, QPen
@@ -40,9 +41,14 @@ def load_fonts() -> None:
         QFontDatabase.addApplicationFont(str(path))
 
 
-@lru_cache(maxsize=64)
 def font(style: Style) -> QFont:
     """The font of a style. Without hinting a text is as wide on paper as on screen."""
+    return _font(style, get_ident())
+
+
+@lru_cache(maxsize=64)
+def _font(style: Style, _thread: int) -> QFont:
+    """A font for one thread: Qt keeps its engine for the thread that used it; exports run in another."""
     made = QFont()
     made.setFamilies(list(FAMILIES))
     made.setPixelSize(round(style.size))
@@ -54,8 +60,12 @@ def font(style: Style) -> QFont:
     return made
 
 
-@lru_cache(maxsize=64)
 def _metrics(style: Style) -> QFontMetricsF:
+    return _font_metrics(style, get_ident())
+
+
+@lru_cache(maxsize=64)
+def _font_metrics(style: Style, _thread: int) -> QFontMetricsF:
     return QFontMetricsF(font(style))
 
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from PySide6.QtCore import QSize, Qt
@@ -14,11 +15,11 @@ from PySide6.QtGui import QColor, QImage
 
 from llmplanner.charts import export
 from llmplanner.charts.export import save
-from llmplanner.charts.palette import DARK, LIGHT
-from llmplanner.charts.render import Look, clipboard, image
+from llmplanner.charts.palette import DARK, LIGHT, Theme
+from llmplanner.charts.render import Look, clipboard, image, png
 from llmplanner.charts.table import HEADER
 from llmplanner.core.errors import BadInput
-from tests.charts.figures import ALL, memory
+from tests.charts.figures import ALL, memory, scaling
 
 pytestmark = pytest.mark.usefixtures("qapp")
 
@@ -95,12 +96,22 @@ def test_png_has_the_size_and_density_that_were_asked(tmp_path: Path) -> None:
     assert seen.text("Title") == memory().title
 
 
+def test_files_can_be_made_while_the_window_paints() -> None:
+    alone = png(scaling(), LOOK)
+    made: list[bytes] = []
+    threads = [Thread(target=lambda: made.append(png(scaling(), LOOK))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    here = [png(scaling(), LOOK) for _ in range(3)]
+    for thread in threads:
+        thread.join()
+    assert [alone] * 6 == [*made, *here]
+
+
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
-def test_png_takes_the_theme(theme: object, tmp_path: Path) -> None:
-    assert theme in {LIGHT, DARK}
-    chosen = LIGHT if theme is LIGHT else DARK
-    save(memory(), tmp_path / "chart.png", Look(theme=chosen))
-    assert QColor(QImage(str(tmp_path / "chart.png")).pixel(1, 1)).name() == chosen.panel
+def test_png_takes_the_theme(theme: Theme, tmp_path: Path) -> None:
+    save(memory(), tmp_path / "chart.png", Look(theme=theme))
+    assert QColor(QImage(str(tmp_path / "chart.png")).pixel(1, 1)).name() == theme.panel
 
 
 def test_csv_gives_exact_values_with_units_and_formulas(tmp_path: Path) -> None:
