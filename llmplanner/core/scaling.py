@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from llmplanner.core.flops import PF_DAY, Number
 
 FLOPS_PER_PARAMETER_AND_TOKEN = 6.0  # C = 6 N D
-TOKENS_PER_PARAMETER = 20  # a reading of Hoffmann et al. 2022 (arXiv:2203.15556) Table 3, not a law of it
 BAND_80 = 1.2815515594600038  # standard errors to either side of an 80 % band: the normal 90th percentile
 
 

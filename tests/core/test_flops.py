@@ -25,7 +25,9 @@ from llmplanner.core.model import (
     Model,
     Stack,
 )
-from tests.reference import needs_reference, rows
+from llmplanner.core.tensors import parameters
+from llmplanner.models.config import from_config, read
+from tests.reference import REFERENCE, needs_reference, rows
 
 
 def llama(width: int, depth: int, kv: int, feed_forward: int, vocabulary: int) -> Model:
@@ -140,3 +142,36 @@ def test_mfu_of_palm() -> None:
 def test_full_recomputation_makes_mfu_three_quarters_of_hfu() -> None:
     flops = sequence_flops(LLAMA_8B, 4096)
     assert flops.training / flops.training_recomputed == pytest.approx(0.75)
+
+
+COUNTED = [  # config, context, whole square, causal: over 6 N D of the active parameters, counted elsewhere
+    ("gpt2", 1024, 1.145, 1.070),
+    ("pythia-70m", 2048, 0.813, 0.724),
+    ("pythia-12b", 2048, 1.042, 1.010),
+    ("gemma-2b", 8192, 1.241, 1.120),
+    ("llama-3.2-1b", 8192, 1.434, 1.217),
+    ("qwen3-0.6b", 4096, 1.79, 1.39),
+    ("mixtral-8x7b", 4096, 1.073, 1.032),
+]
+
+
+@needs_reference
+@pytest.mark.parametrize(("name", "context", "square", "causal"), COUNTED)
+def test_matmul_count_of_released_models(name: str, context: int, square: float, causal: float) -> None:
+    path = REFERENCE / "configs" / f"{name}.json"
+    if not path.is_file():
+        pytest.skip(f"{name}.json is not among the reference configs")
+    model = from_config(read(path), name, str(path))
+    rule = float(training_flops(parameters(model).active, context))
+    assert sequence_flops(model, context, causal=False).training / rule == pytest.approx(square, abs=0.006)
+    assert sequence_flops(model, context).training / rule == pytest.approx(causal, abs=0.006)
+
+
+@needs_reference
+def test_encoder_decoder_passes_each_token_through_one_half() -> None:
+    """T5: 3 N D stands for the matrices of both stacks over the tokens of both (GPT-3's Table D.1)."""
+    path = REFERENCE / "configs" / "flan-t5-xxl.json"
+    model = from_config(read(path), "flan-t5-xxl", str(path))
+    flops = sequence_flops(model, 512)
+    rule = float(training_flops(parameters(model).total, 1024, Kind.ENCODER_DECODER))
+    assert 3 * flops.linear / rule == pytest.approx(1.0, abs=0.02)
