@@ -12,7 +12,7 @@ from functools import cache
 from threading import Thread
 from typing import Any
 
-from PySide6.QtCore import QEvent, QObject, QRect, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, QRect, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QKeyEvent, QMouseEvent, QPaintEvent, QShowEvent
 from PySide6.QtWidgets import QWidget
 
@@ -60,8 +60,8 @@ def loader() -> Loader:
 class ZoomView(ChartView):
     """Drag to pan, wheel to zoom, double-click for the whole range; +, − and 0 on the keyboard."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, parent: QWidget | None = None, *, least: QSize | None = None) -> None:
+        super().__init__(parent, least=least)
         self._whole = self._figure  # with the ranges that its builder gave it
         self._mouse: Any = None  # pyqtgraph's view, which is seen through
         self._box: Any = None  # its ViewBox
