@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -53,8 +54,8 @@ def rows() -> list[Row]:
     for name, draft in (("serve", SERVE), ("train", TRAIN)):
         one = plan(draft)
         many = million(one)
-        (single,) = in_turn(lambda one=one: seconds(one))
-        (broadcast,) = in_turn(lambda many=many: once(many), rounds=5)
+        (single,) = in_turn(partial(seconds, one))
+        (broadcast,) = in_turn(partial(once, many), rounds=5)
         found.append(Row(f"one estimate, {name}, 126 layers", single, "1 ms", 1e-3, 1.0))
         found.append(Row(f"10^6 plans, {name}", broadcast, "2 s", 2.0, 1.0))
     return found

@@ -1,4 +1,4 @@
-"""Finds the folder of measured reference data, which stands beside the checkout for developers and CI only."""
+"""Finds the folder of measured reference data, which stands beside the checkout of developers and CI."""
 
 import csv
 import os

@@ -121,7 +121,7 @@ def _more(row: Row) -> dict[str, object]:
     return found
 
 
-def _dropout(row: Row) -> dict[str, object]:
+def _dropout(row: Row) -> dict[str, float]:
     hidden, attention = float(row["dropout_hidden"]), float(row["dropout_attention"])
     return {
         "gpt2": {"resid_pdrop": hidden, "embd_pdrop": hidden, "attn_pdrop": attention},

@@ -49,7 +49,7 @@ class Optimizer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Serve:
-    """Answering requests. For an encoder-decoder, `context` is the decoder's and `prompt` the encoder's tokens."""
+    """Answering. In an encoder-decoder, `context` is the decoder's tokens, `prompt` the encoder's."""
 
     context: Count  # tokens per sequence, prompt and answer together
     batch: Count = 1  # sequences at once

@@ -120,7 +120,9 @@ def test_no_bars_are_illegible(rows: list[tuple[list[Segment], str]], width: int
 def test_a_bar_ends_where_its_total_lies() -> None:
     image, drawn = painted(memory(), 800, 300)
     x = drawn.plots[0].x
-    total = x.at(sum(size for _, size, _ in (("", s.value, "") for s in memory().marks[0].segments)))  # type: ignore[union-attr]
+    bar = memory().marks[0]
+    assert isinstance(bar, Bar)
+    total = x.at(sum(part.value for part in bar.segments))
     y = round(drawn.plots[0].rect.center().y())
     assert total is not None
     inside = QColor(image.pixel(round(total) - 4, y))

@@ -4,6 +4,7 @@ import itertools
 import math
 import struct
 from fractions import Fraction
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -86,7 +87,7 @@ def test_midpoints_round_as_the_reference_does(form: Format, dtype: type, word: 
     ]
     middles = [(a + b) / 2 for a, b in itertools.pairwise(values)]  # exact: neighbours differ by one bit
     middles = [sign * each for each in middles for sign in (1, -1)]
-    theirs = np.array(middles, np.float32).astype(dtype).view(word)
+    theirs: NDArray[Any] = np.array(middles, np.float32).astype(dtype).view(word)
     assert [form.encode(Fraction(each)) for each in middles] == [int(code) for code in theirs]
 
 
@@ -244,7 +245,7 @@ def test_neighbours_are_numpys_nextafter(form: Format, dtype: type, word: type, 
     value = form.decode(code)
     if isinstance(value, float) and not math.isfinite(value):
         return
-    here = np.array([code]).astype(word).view(dtype)
+    here: NDArray[Any] = np.array([code]).astype(word).view(dtype)
     there = np.nextafter(here, np.array([np.inf]).astype(dtype)).astype(np.float64)[0]
     if math.isfinite(there):
         assert float(form.decode(form.neighbour(code, 1))) == there

@@ -73,7 +73,7 @@ def answer(number: int) -> Answer:
     one = one_step(model(row), step(row), Split())
     kept = [*activations.activations(one), *loss.saved(one)]
     inputs = activations.inputs(one).bytes
-    return Answer(sum(part.bytes for part in kept) - inputs, training.tensors(one))
+    return Answer(int(sum(part.bytes for part in kept) - inputs), training.tensors(one))
 
 
 def answers(given_rows: Iterable[Row]) -> list[tuple[Row, Answer]]:
@@ -113,7 +113,9 @@ def test_what_checkpointing_keeps_is_near_exact() -> None:
 @pytest.mark.parametrize("checkpointing", ["none", "full"])
 def test_the_peak_is_within_two_percent_for_nineteen_in_twenty(checkpointing: str) -> None:
     found = answers(row for row in WITH_OPTIMIZER if row["checkpointing"] == checkpointing)
-    off = errors([said.peak.bytes for _, said in found], [int(row["total_peak_bytes"]) for row, _ in found])
+    off = errors(
+        [int(said.peak.bytes) for _, said in found], [int(row["total_peak_bytes"]) for row, _ in found]
+    )
     assert len(off) >= 50
     assert at(off, 0.95) < 0.02
     assert at(off, 0.9) < 0.01
@@ -130,7 +132,7 @@ def test_the_peak_is_in_the_phase_where_it_was_measured() -> None:
 @pytest.mark.parametrize(("place", "column"), list(enumerate(STEADY)), ids=STEADY)
 def test_each_phase_has_its_measured_peak(place: int, column: str) -> None:
     found = answers(WITH_OPTIMIZER)
-    off = errors([said.phases[place].bytes for _, said in found], [int(row[column]) for row, _ in found])
+    off = errors([int(said.phases[place].bytes) for _, said in found], [int(row[column]) for row, _ in found])
     assert at(off, 0.95) < 0.01
     assert at(off, 0.5) < 0.0001
 
@@ -140,7 +142,9 @@ def test_the_first_step_of_small_models_has_its_measured_peaks() -> None:
     found = [(row, said) for row, said in answers(WITHOUT) if row["checkpointing"] == "none"]
     for place, column in ((0, "forward_peak_extra_bytes"), (1, "backward_peak_extra_bytes")):
         beside = [int(row["weights_bytes"]) + int(row["inputs_bytes"]) for row, _ in found]
-        predicted = [said.phases[place].bytes - more for (_, said), more in zip(found, beside, strict=True)]
+        predicted = [
+            int(said.phases[place].bytes) - more for (_, said), more in zip(found, beside, strict=True)
+        ]
         assert at(errors(predicted, [int(row[column]) for row, _ in found]), 0.95) < 0.02
 
 
@@ -168,7 +172,7 @@ def device(train: Train, built: Model | None = None, split: Split = ALONE) -> De
 
 def tensors_of(phase: Phase) -> int:
     """What the table counts: tensors, without the CUDA context."""
-    return sum(term.bytes for term in phase.terms if term.name != "runtime")
+    return sum(int(term.bytes) for term in phase.terms if term.name != "runtime")
 
 
 @pytest.mark.parametrize(

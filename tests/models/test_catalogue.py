@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from llmplanner import resources
 from llmplanner.core.errors import BadInput
 from llmplanner.core.model import Kind
 from llmplanner.core.tensors import parameters
@@ -51,14 +52,14 @@ def test_an_entry_has_a_whole_card(entry: catalogue.Entry) -> None:
 
 
 def test_the_users_own_entries_stand_beside_ours(tmp_path: Path) -> None:
-    text = (catalogue.resources.folder() / "models" / "gpt2.toml").read_text()
+    text = (resources.folder() / "models" / "gpt2.toml").read_text()
     (tmp_path / "mine.toml").write_text(text.replace('title = "GPT-2"', 'title = "Mine"'))
     assert "mine" in catalogue.names(tmp_path)
     assert catalogue.entry("mine", tmp_path).title == "Mine"
 
 
 def test_a_broken_entry_names_its_file_and_key(tmp_path: Path) -> None:
-    text = (catalogue.resources.folder() / "models" / "gpt2.toml").read_text()
+    text = (resources.folder() / "models" / "gpt2.toml").read_text()
     (tmp_path / "mine.toml").write_text(text.replace('objective = "causal"', 'objective = "magic"'))
     with pytest.raises(BadInput, match=r"mine\.toml.*objective"):
         catalogue.entry("mine", tmp_path)
