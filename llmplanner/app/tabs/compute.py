@@ -14,6 +14,7 @@ from llmplanner.app.fields import CountField
 from llmplanner.app.session import Session, State
 from llmplanner.app.stat import Stat
 from llmplanner.app.theme import GAP
+from llmplanner.app.zoom_view import ZoomView
 from llmplanner.charts.budget import budget_figure
 from llmplanner.charts.figure import Figure
 from llmplanner.charts.limits import binding_sentence, limits_figure
@@ -67,7 +68,7 @@ class ComputeTab(QWidget):
         super().__init__()
         self._session = session
         self.stats = {name: Stat(name) for name in ("FLOPs", "PF-days", "Time", "Cost")}
-        self.chart = ChartView(least=QSize(320, 300))
+        self.chart = ZoomView(least=QSize(320, 300))
         self.limits = ChartView(least=QSize(200, LIMITS))
         self.limits.setFixedHeight(LIMITS)
         self.fields = {name: CountField(FIELDS[name], tip, _HINTS[name]) for name, tip in TIPS.items()}
@@ -244,9 +245,9 @@ def _energy_text(kilowatt_hours: float) -> str:
 
 def _observed() -> str:
     """What published runs reached, beside the field where the user says what theirs will."""
-    return "Seen, in %: " + " · ".join(
-        f"{hardware} {low}–{high}, median {middle}" for hardware, low, middle, high, _ in _reached()
-    )
+    (first, *others) = _reached()
+    said = "".join(f", {hardware} {low}–{high} % ({middle})" for hardware, low, middle, high, _ in others)
+    return f"Seen: {first[0]} {first[1]}–{first[3]} % (median {first[2]}){said}"
 
 
 def _reached() -> list[tuple[str, int, int, int, int]]:

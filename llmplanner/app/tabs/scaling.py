@@ -12,6 +12,7 @@ from llmplanner.app.fact_table import FactTable
 from llmplanner.app.fields import CountField
 from llmplanner.app.session import Session, State
 from llmplanner.app.theme import GAP
+from llmplanner.app.zoom_view import ZoomView
 from llmplanner.charts.figure import Figure
 from llmplanner.charts.loss import loss_figure, one_panel
 from llmplanner.charts.palette import Theme
@@ -43,7 +44,7 @@ class ScalingTab(QWidget):
         self._session = session
         self._place = 0  # which loss panel is shown
         self._losses: Figure | None = None
-        self.chart = ChartView(least=QSize(320, 260))
+        self.chart = ZoomView(least=QSize(320, 260))
         self.loss = ChartView(least=QSize(240, 140))
         self.against = QButtonGroup(self)
         self.fields = {name: CountField(FIELDS[name], tip) for name, tip in TIPS.items()}
@@ -137,7 +138,7 @@ class ScalingTab(QWidget):
             self.loss.show_figure(one_panel(self._losses, self._place))
 
     def _show_laws(self, budget: Budget, every: tuple[Law, ...]) -> None:
-        compute = 6 * budget.active * budget.tokens
+        compute = 6.0 * budget.active * budget.tokens
         self._table.title.setText(f"What each law would train for {flops_text(compute)}")
         own = prediction(every[0], budget.active, budget.tokens)
         rows = [("Your plan", *_figures(own), "")]
