@@ -33,8 +33,24 @@ def load_toml(name: str, schema: type[Schema]) -> Schema:
     return read_toml(folder() / name, schema)
 
 
+def load_entry(name: str, kind: str, entry: str, schema: type[Schema]) -> Schema | None:
+    """A data file with the one [[kind]] that has this id, and what stands before the first; None without it.
+
+    Reads the text of that entry alone, which is much quicker than the file. Raises BadInput.
+    """
+    head, *entries = _text(folder() / name).split(f"\n[[{kind}]]\n")
+    found = [text for text in entries if text.startswith(f'id = "{entry}"\n')]
+    if not found:
+        return None
+    return _checked(folder() / name, f"{head}\n[[{kind}]]\n{found[0]}", schema)
+
+
 def read_toml(path: Path, schema: type[Schema]) -> Schema:
     """A data file checked against `schema`, a dataclass or Struct. Raises BadInput: file, entry and key."""
+    return _checked(path, _text(path), schema)
+
+
+def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -43,8 +59,15 @@ def read_toml(path: Path, schema: type[Schema]) -> Schema:
     if len(data) > MAX_BYTES:
         raise BadInput(f"The data file {path} is larger than {MAX_BYTES:,} bytes; it is not one of ours.")
     try:
-        table = tomllib.loads(data.decode())
-    except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, nested without end
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise BadInput(f"The data file {path} is not valid TOML: {error}.") from error
+
+
+def _checked(path: Path, text: str, schema: type[Schema]) -> Schema:
+    try:
+        table = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # not TOML, nested without end
         raise BadInput(f"The data file {path} is not valid TOML: {error}.") from error
     try:
         return msgspec.convert(table, schema)

@@ -3,16 +3,19 @@
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
+from typing import TYPE_CHECKING, cast
 
 from PySide6.QtCore import QObject, QTimer
 
-from llmplanner.app.jobs import Job, ProbeJob, ThreadJob
+from llmplanner.app.jobs import Job, ThreadJob
 from llmplanner.app.settings import Settings
 from llmplanner.app.window import PAGES, Window
 from llmplanner.core.machine import Device
 from llmplanner.gpus import catalogue as gpu_catalogue
-from llmplanner.gpus.local import Probe
 from llmplanner.models import catalogue as model_catalogue
+
+if TYPE_CHECKING:
+    from llmplanner.gpus.local import Probe
 
 PAUSE = 30  # ms between pages made ahead, so that the window answers meanwhile
 SAVE_DELAY = 800  # ms from the last change to the saved plan
@@ -50,6 +53,8 @@ class Starter(QObject):
 
     def probe(self) -> None:
         """Looks at this computer's GPUs."""
+        from llmplanner.app.probe_job import ProbeJob  # noqa: PLC0415 - not before the first picture
+
         self._window.plan.machine.show_looking()
         self._run(ProbeJob(self), self._meet)
 
@@ -69,9 +74,8 @@ class Starter(QObject):
         local = self._window.session.local
         return local.devices if local is not None else ()
 
-    def _meet(self, probe: object) -> None:
-        if not isinstance(probe, Probe):
-            return
+    def _meet(self, result: object) -> None:
+        probe = cast("Probe", result)
         window, session = self._window, self._window.session
         machine = probe.machine if probe.devices else None
         moves = self._untouched and machine is not None and not session.steps.count()

@@ -1,6 +1,7 @@
 """The line at the bottom: the hardware that was seen and when, and the jobs that run."""
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QDateTime, QLocale
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QStatusBar, QWidget
@@ -8,7 +9,9 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QS
 from llmplanner.app.jobs import Job
 from llmplanner.core.machine import Device
 from llmplanner.core.quantities import GIB
-from llmplanner.gpus.local import Probe
+
+if TYPE_CHECKING:
+    from llmplanner.gpus.local import Probe
 
 BUSY_WIDTH, BUSY_HEIGHT = 96, 8  # px
 
@@ -53,14 +56,14 @@ class Status(QStatusBar):
             self.removeWidget(row)
             row.deleteLater()
 
-    def show_probe(self, probe: Probe) -> None:
+    def show_probe(self, probe: "Probe") -> None:
         """Says what was seen of this computer's GPUs, and when."""
         time = QLocale.system().toString(QDateTime.currentDateTime().time(), QLocale.FormatType.ShortFormat)
         self.hardware.setText(f"{_seen(probe)} · seen at {time}")
         self.hardware.setToolTip(probe.message)
 
 
-def _seen(probe: Probe) -> str:
+def _seen(probe: "Probe") -> str:
     if not probe.devices:
         return f"No GPU to plan with here ({REASONS.get(probe.state, 'see the tool tip')})"
     driver = f"NVIDIA driver {probe.driver} · " if probe.driver else ""

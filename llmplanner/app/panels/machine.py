@@ -1,5 +1,7 @@
 """Which GPUs: this computer's or the catalogue's, how many, and how the work is split over them."""
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QPushButton
 
@@ -11,7 +13,9 @@ from llmplanner.app.session import Session, State
 from llmplanner.compose import split_of
 from llmplanner.core.machine import Device
 from llmplanner.core.quantities import GIB
-from llmplanner.gpus.local import Probe
+
+if TYPE_CHECKING:
+    from llmplanner.gpus.local import Probe
 
 ZERO = (
     (0, "0: nothing is split"),
@@ -79,7 +83,7 @@ class MachinePanel(Panel):
         """Says that this computer's cards are being looked at."""
         self._say("Looking at this computer's GPUs…")
 
-    def show_probe(self, probe: Probe) -> None:
+    def show_probe(self, probe: "Probe") -> None:
         """Says what was seen, where it is not simply one card that works."""
         without = {"no-library": "no NVIDIA driver", "no-gpu": "no GPU"}.get(probe.state)
         if without is not None:
