@@ -6,6 +6,7 @@ from PySide6.QtCore import QEvent, QPoint, QPointF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QAction,
     QContextMenuEvent,
+    QFocusEvent,
     QGuiApplication,
     QKeyEvent,
     QMouseEvent,
@@ -36,6 +37,7 @@ class ChartView(QWidget):
         self._figure, self._theme = EMPTY, LIGHT
         self._drawn = Drawn((), (), ())
         self._place = -1  # of the keyboard among the hits
+        self._by_keyboard = False
         self.pin = QLabel(self)
         self.pin.setTextFormat(Qt.TextFormat.PlainText)
         self.pin.setWordWrap(True)
@@ -85,12 +87,20 @@ class ChartView(QWidget):
         """Paints the figure, and a ring around it while it has the keyboard."""
         with QPainter(self) as painter:
             self._drawn = draw(painter, self.width(), self.height(), self._figure, self._theme, CARD)
-            if self.hasFocus():
+            if self.hasFocus() and self._by_keyboard:
                 pen = painter.pen()
                 pen.setColor(self._theme.accent)
                 painter.setPen(pen)
                 painter.setBrush(Qt.BrushStyle.NoBrush)
                 painter.drawRoundedRect(self.rect().adjusted(0, 0, -1, -1), 4, 4)
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        """Remembers whether the keyboard came here: then a ring shows it."""
+        self._by_keyboard = event.reason() in {
+            Qt.FocusReason.TabFocusReason,
+            Qt.FocusReason.BacktabFocusReason,
+        }
+        super().focusInEvent(event)
 
     def event(self, event: QEvent) -> bool:
         """Keeps the standing tool tip from covering what the pointer is told."""

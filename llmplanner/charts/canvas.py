@@ -50,6 +50,7 @@ def font(style: Style) -> QFont:
 def _font(style: Style, _thread: int) -> QFont:
     """A font for one thread: Qt keeps its engine for the thread that used it; exports run in another."""
     made = QFont()
+    made.clearFeatures()  # those of the application's own font
     made.setFamilies(list(FAMILIES))
     made.setPixelSize(round(style.size))
     made.setWeight(QFont.Weight.DemiBold if style.bold else QFont.Weight.Normal)

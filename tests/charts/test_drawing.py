@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PySide6.QtCore import QRectF
-from PySide6.QtGui import QColor, QFontDatabase, QFontInfo, QImage, QPainter
+from PySide6.QtGui import QColor, QFont, QFontDatabase, QFontInfo, QGuiApplication, QImage, QPainter
 
-from llmplanner.charts.canvas import LABEL, font, load_fonts
+from llmplanner.charts.canvas import LABEL, Style, font, load_fonts, text_width
 from llmplanner.charts.draw import CARD, FILE, Drawn, Options, draw
 from llmplanner.charts.figure import Axis, Bar, Figure, Line, Mark, Point, Rule, Segment
 from llmplanner.charts.palette import DARK, LIGHT, SERIES, Theme
@@ -51,6 +51,17 @@ def test_the_shipped_font_is_there() -> None:
     load_fonts()
     assert "Inter" in QFontDatabase.families()
     assert QFontInfo(font(LABEL)).family() == "Inter"
+
+
+def test_the_application_font_changes_nothing() -> None:
+    before = text_width("T5-3B", LABEL)
+    loud = QFont("DejaVu Serif", 30)
+    loud.setFeature(QFont.Tag("tnum"), 1)
+    usual = QGuiApplication.font()
+    QGuiApplication.setFont(loud)
+    fresh = Style(LABEL.size + 0.25)  # not yet among the fonts that are kept
+    assert text_width("T5-3B", fresh) == pytest.approx(before)
+    QGuiApplication.setFont(usual)
 
 
 @pytest.mark.parametrize("options", [FILE, CARD], ids=["file", "card"])
