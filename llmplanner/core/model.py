@@ -116,6 +116,7 @@ class FeedForward:
     width: int
     activation: Activation
     gated: bool
+    output_cast: bool = False  # T5: what enters `output` is cast to that matrix's own format first
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +203,8 @@ class Dropout:
     hidden: float = 0.0
     attention: float = 0.0
     embedding: float = 0.0
+    inner: float = 0.0  # inside the feed-forward, before its output matrix (T5, BART)
+    final: float = 0.0  # after the last norm of a stack (T5)
 
 
 @dataclass(frozen=True, slots=True)

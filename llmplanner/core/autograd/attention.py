@@ -18,6 +18,8 @@ class Heads:
     softcap: bool = False
     softmax_fp32: bool = True
     position_bias: bool = False
+    crossed: bool = False  # keys and values of the encoder's tokens
+    causal: bool = True
     head_first: bool = False  # the query is concatenated head by head; a fused kernel's output follows
 
 
@@ -27,6 +29,8 @@ def attention(walk: Walk, piece: Attention | LatentAttention, x: Value, memory: 
         query, key, value = _latent(walk, piece, x)
         heads = Heads(piece.heads, piece.heads, piece.value_dim, head_first=True)
     else:
+        if piece.relative_bias is not None:
+            walk.tape.parameters.append(piece.relative_bias.rows * piece.relative_bias.width)
         query, key, value = _projected(walk, piece, x, x if memory is None else memory)
         heads = Heads(
             piece.heads,
@@ -35,6 +39,8 @@ def attention(walk: Walk, piece: Attention | LatentAttention, x: Value, memory: 
             piece.softcap,
             piece.softmax_fp32,
             piece.position_bias,
+            crossed=memory is not None,
+            causal=walk.causal,
             head_first=0 < piece.rotary_dim < piece.key_dim,
         )
     if walk.kernel is AttentionKernel.EAGER:
@@ -91,12 +97,20 @@ def _fused(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> 
         tape.keep(Cause.ATTENTION, heads.heads, FP32, Unit.PADDED)  # the memory-efficient kernel
         tape.keep(Cause.ATTENTION, 2, INT64, Unit.ONCE)  # random state
         if heads.position_bias:
-            tape.keep(Cause.ATTENTION, heads.heads, size, Unit.PAIR)
+            _bias(walk, heads, size)
         return tape.op(out, (query, key, value))
     tape.keep(Cause.ATTENTION, heads.heads, FP32, query.unit)
     tape.keep(Cause.ATTENTION, 3, INT64, Unit.ONCE)
     tape.op(out, (query, key, value))
     return tape.op(Value(out.width, size, query.unit), (out,)) if heads.head_first else out
+
+
+def _bias(walk: Walk, heads: Heads, size: int) -> None:
+    """A bias of positions as the kernel's mask; that of cross-attention is made once, by the stack."""
+    if not heads.crossed:
+        walk.tape.keep(Cause.ATTENTION, heads.heads, size, Unit.PAIR)
+        if heads.causal:
+            walk.tape.keep(Cause.ATTENTION, 1, 1, Unit.PAIR)  # where it is masked
 
 
 def _math(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> Value:
@@ -127,6 +141,9 @@ def _operand(walk: Walk, value: Value, copies: int, heads: int) -> None:
     """What a batched product saves of query, key or value: in a single sequence, views are not copied."""
     size = walk.arithmetic.operand
     single = value.width * (1 if heads == 1 else copies)  # one head is expanded, not copied
+    if value.base is None and copies == 1:
+        walk.tape.keep(Cause.ATTENTION, value.width, size, value.unit)
+        return
     if value.base is None or single != value.width:
         walk.tape.keep(Cause.ATTENTION, single, size, Unit.SINGLE)
     walk.tape.keep(Cause.ATTENTION, value.width * copies, size, Unit.BATCHED)
@@ -135,13 +152,14 @@ def _operand(walk: Walk, value: Value, copies: int, heads: int) -> None:
 def _weights(walk: Walk, heads: Heads, query: Value, key: Value) -> Value:
     """Scores, their softmax, its cast and its dropout: what weights the values."""
     size, count, tape = walk.arithmetic.operand, heads.heads, walk.tape
-    scores = tape.op(Value(count, size, Unit.SCORE), (query, key))
+    unit = Unit.CROSS if heads.crossed else Unit.SCORE
+    scores = tape.op(Value(count, size, unit), (query, key))
     if heads.softcap:
-        scores = tape.op(tape.keep(Cause.ATTENTION, count, size, Unit.SCORE), (scores,))
+        scores = tape.op(tape.keep(Cause.ATTENTION, count, size, unit), (scores,))
     wide = FP32 if heads.softmax_fp32 or walk.arithmetic.autocast else size
     if wide != size:
-        scores = tape.op(Value(count, wide, Unit.SCORE), (scores,))
-    weights = tape.op(tape.keep(Cause.ATTENTION, count, wide, Unit.SCORE), (scores,))
+        scores = tape.op(Value(count, wide, unit), (scores,))
+    weights = tape.op(tape.keep(Cause.ATTENTION, count, wide, unit), (scores,))
     weights = drop(walk, walk.dropout.attention, cast(walk, weights))
     tape.save(Cause.ATTENTION, weights)
     return weights

@@ -1,6 +1,6 @@
 """Feed-forward blocks: dense, gated and mixtures of experts."""
 
-from llmplanner.core.autograd.pieces import Walk, activate, add, linear, matrix, multiply
+from llmplanner.core.autograd.pieces import Walk, activate, add, drop, linear, matrix, multiply
 from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit, Value
 from llmplanner.core.model import Experts, FeedForward
 
@@ -20,6 +20,9 @@ def _dense(walk: Walk, piece: FeedForward, x: Value) -> Value:
     active = activate(walk, piece.activation, hidden[0], Cause.FEED_FORWARD)
     if piece.gated:
         active = multiply(walk, active, hidden[1], Cause.FEED_FORWARD)
+    active = drop(walk, walk.dropout.inner, active)
+    if piece.output_cast and active.size != walk.arithmetic.weight:
+        active = walk.tape.op(Value(active.width, walk.arithmetic.weight, active.unit), (active,))
     return linear(walk, piece.output, active, Cause.FEED_FORWARD)
 
 

@@ -4,7 +4,8 @@ from llmplanner.core.autograd.attention import attention
 from llmplanner.core.autograd.feed_forward import feed_forward
 from llmplanner.core.autograd.pieces import Walk, activate, add, drop, linear, norm
 from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit, Value
-from llmplanner.core.model import Attention, Head, Layer, Linear, Model, Norm, Stack
+from llmplanner.core.model import Attention, Head, LatentAttention, Layer, Linear, Model, Norm
+from llmplanner.core.plan import AttentionKernel
 
 
 def layer(walk: Walk, piece: Layer, x: Value, memory: Value | None = None) -> Value:
@@ -31,35 +32,55 @@ def _sum(walk: Walk, piece: Layer, after: Norm | None, x: Value, branch: Value) 
     return norm(walk, after, total) if piece.post_norm else total
 
 
-def embed(walk: Walk, model: Model, stack: Stack) -> Value:
-    """Embeddings, what follows them, and what all layers share: positions and their sines."""
-    size = walk.arithmetic.residual
-    rotary = max((_rotary(group.layer) for group in stack.groups), default=0)
-    if rotary:
-        walk.tape.keep(Cause.POSITIONS, 2 * rotary, size, Unit.POSITION)  # cosines and sines
-    tables = (model.token_embedding, *model.embeddings) if stack is model.stacks[0] else ()
-    walk.tape.parameters.extend(table.rows * table.width for table in tables)
+def embed(walk: Walk, model: Model, place: int) -> Value:
+    """Embeddings of a stack, what follows them, and what its layers share: positions and their sines."""
+    _positions(walk, model, place)
+    if place == 0:
+        tables = (model.token_embedding, *model.embeddings)
+        walk.tape.parameters.extend(table.rows * table.width for table in tables)
+    x = Value(model.token_embedding.width, walk.arithmetic.residual)
+    for each in model.projections[:1]:
+        x = linear(walk, each, x, Cause.HEAD)
+    norms = model.embedding_norms_by_stack
+    x = norm(walk, norms[place] if norms else model.embedding_norm, x)
+    return drop(walk, walk.dropout.embedding, x)
+
+
+def _positions(walk: Walk, model: Model, place: int) -> None:
+    layers = [group.layer.attention for group in model.stacks[place].groups]
+    rotary = max((_rotary(each) for each in layers), default=0)
+    if rotary:  # cosines and sines
+        walk.tape.keep(Cause.POSITIONS, 2 * rotary, walk.arithmetic.residual, Unit.POSITION)
+    if any(isinstance(each, Attention) and each.relative_bias is not None for each in layers):
+        walk.tape.keep(Cause.POSITIONS, 1, INT64, Unit.PAIR)  # buckets
+    if place > 0:
+        walk.tape.keep(Cause.POSITIONS, 2, INT64)  # the decoder's token ids, the labels shifted
+        _cross_bias(walk, model.stacks[place].groups[0].layer.cross_attention)
     for table in model.embeddings[:1]:
         offset = model.context_length is not None and table.rows > model.context_length
         walk.tape.keep(Cause.POSITIONS, 1, INT64, Unit.TOKEN if offset else Unit.POSITION)
-    x = Value(model.token_embedding.width, size)
-    for each in model.projections[:1]:
-        x = linear(walk, each, x, Cause.HEAD)
-    return drop(walk, walk.dropout.embedding, norm(walk, model.embedding_norm, x))
 
 
-def _rotary(piece: Layer) -> int:
-    inner = piece.attention
-    return inner.rotary_dim if isinstance(inner, Attention) else inner.rope_dim
+def _cross_bias(walk: Walk, piece: Attention | None) -> None:
+    """The positions' bias of cross-attention, all zeros: the fused kernels keep one for all layers."""
+    if piece is not None and piece.position_bias and walk.kernel is not AttentionKernel.EAGER:
+        walk.tape.keep(Cause.POSITIONS, piece.heads, walk.arithmetic.operand, Unit.CROSS_PAIR)
 
 
-def finish(walk: Walk, model: Model, stack: Stack, x: Value, *, last: bool) -> None:
-    """The final norm of a stack and, after the last one, the logits and their loss."""
-    x = norm(walk, stack.final_norm, x)
+def _rotary(piece: Attention | LatentAttention) -> int:
+    return piece.rotary_dim if isinstance(piece, Attention) else piece.rope_dim
+
+
+def finish(walk: Walk, model: Model, place: int, x: Value) -> Value:
+    """The final norm of a stack and, after the last, the logits and their loss. Returns the hidden state."""
+    x = drop(walk, walk.dropout.final, norm(walk, model.stacks[place].final_norm, x))
+    if place < len(model.stacks) - 1:
+        return x
     for each in model.projections[1:]:
         x = linear(walk, each, x, Cause.HEAD)
-    if last and model.head.linear is not None:
+    if model.head.linear is not None:
         _logits(walk, model.head, model.head.linear, x)
+    return x
 
 
 def _logits(walk: Walk, head: Head, matrix: Linear, x: Value) -> None:

@@ -18,6 +18,7 @@ class Walk:
     arithmetic: Arithmetic
     kernel: AttentionKernel
     dropout: Dropout
+    causal: bool = True  # a decoder's
 
 
 def norm(walk: Walk, piece: Norm | None, x: Value) -> Value:

@@ -24,6 +24,7 @@ class Unit(StrEnum):
     ONCE = "model"  # once, whatever the batch
     SOURCE = "encoder token"  # what cross-attention reads
     CROSS = "pair of decoder and encoder tokens"
+    CROSS_PAIR = "pair of decoder and encoder positions"
 
 
 class Cause(StrEnum):
@@ -100,15 +101,18 @@ class Operation:
 class Tape:
     """The values saved so far, each once, with what saved it first, and the parameters met on the way."""
 
-    def __init__(self) -> None:
+    def __init__(self, elsewhere: Value | None = None) -> None:
+        """`elsewhere`: a value that is counted on another tape, as the encoder's output is."""
         self._saved: dict[Value, Cause] = {}
+        self._elsewhere = elsewhere
         self.parameters: list[int] = []  # elements of each tensor
         self.operations: list[Operation] = []
 
     def save(self, cause: Cause, *values: Value) -> None:
         """Keeps values for the backward pass."""
         for value in values:
-            self._saved.setdefault(value.base or value, cause)
+            if value is not self._elsewhere:
+                self._saved.setdefault(value.base or value, cause)
 
     def keep(self, cause: Cause, width: int, size: int, unit: Unit = Unit.TOKEN) -> Value:
         """Keeps a new value and returns it."""

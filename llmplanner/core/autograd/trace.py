@@ -1,6 +1,6 @@
 """The walk of a whole model: what one layer of each group keeps, and what the ends of its stacks keep."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -54,21 +54,27 @@ class Traced:
 
 def trace(model: Model, step: Train) -> tuple[Traced, ...]:
     """What stays alive from the forward pass, group by group, as if nothing were computed again."""
-    return tuple(each for index in range(len(model.stacks)) for each in _stack(model, index, step))
+    traced: list[Traced] = []
+    memory: Value | None = None
+    for place in range(len(model.stacks)):
+        found, out = _stack(model, place, step, memory)
+        traced.extend(found)
+        memory = Value(out.width, out.size, Unit.SOURCE)
+    return tuple(traced)
 
 
-def _stack(model: Model, place: int, step: Train) -> Iterator[Traced]:
-    stack = model.stacks[place]
-    arithmetic = ARITHMETIC[step.precision]
+def _stack(model: Model, place: int, step: Train, memory: Value | None) -> tuple[list[Traced], Value]:
+    """The pieces of a stack and its output; `memory` is the encoder's, for a decoder."""
+    stack, arithmetic = model.stacks[place], ARITHMETIC[step.precision]
     counts = units(model, stack, step)
 
     def walk() -> Walk:
-        return Walk(Tape(), arithmetic, step.attention, model.dropout)
+        causal = stack.role is Kind.DECODER
+        return Walk(Tape(memory), arithmetic, step.attention, model.dropout, causal)
 
     front, back = walk(), walk()
-    x = embed(front, model, stack)
-    yield _end(place, Place.FRONT, front, counts)
-    memory = None if model.kind is not Kind.ENCODER_DECODER else Value(x.width, x.size, Unit.SOURCE)
+    embed(front, model, place)
+    traced = [_end(place, Place.FRONT, front, counts)]
     walked: dict[Layer, Traced] = {}
     for group in stack.groups:
         shape = _unwindowed(group.layer)
@@ -79,10 +85,12 @@ def _stack(model: Model, place: int, step: Train) -> Iterator[Traced]:
             alive = worst(tape, counts, arithmetic.weight)
             saved, elements = tape.amounts(), tuple(tape.parameters)
             walked[shape] = Traced(place, Place.LAYERS, group.indices, saved, counts, elements, alive)
-        yield replace(walked[shape], indices=group.indices)
-    last = stack is model.stacks[-1]
-    finish(back, model, stack, Value(model.hidden_size, arithmetic.residual), last=last)
-    yield _end(place, Place.BACK, back, counts)
+        traced.append(replace(walked[shape], indices=group.indices))
+    out = finish(back, model, place, Value(model.hidden_size, arithmetic.residual))
+    if place < len(model.stacks) - 1 and not arithmetic.autocast:
+        back.tape.save(Cause.ATTENTION, out)  # read by every layer of the decoder, stored once
+    traced.append(_end(place, Place.BACK, back, counts))
+    return traced, out
 
 
 def _end(stack: int, place: Place, walk: Walk, counts: Counts) -> Traced:
@@ -116,4 +124,5 @@ def units(model: Model, stack: Stack, step: Train) -> Counts:
         Unit.ONCE: 1,
         Unit.SOURCE: source * batch,
         Unit.CROSS: tokens * source,
+        Unit.CROSS_PAIR: sequence * source,
     }

@@ -21,6 +21,7 @@ UNIT_NAMES = {
     Unit.POSITION: "positions",
     Unit.SOURCE: "encoder tokens",
     Unit.CROSS: "pairs of decoder and encoder tokens",
+    Unit.CROSS_PAIR: "pairs of decoder and encoder positions",
 }
 
 

@@ -3,6 +3,8 @@
 Defaults: Transformers 5.23.0 class defaults. Tensor names: the published checkpoints.
 """
 
+from dataclasses import replace
+
 from llmplanner.core.model import (
     Activation,
     Attention,
@@ -46,7 +48,11 @@ def build(entries: Entries, part: Part) -> Model:
         stacks=tuple(stacks),
         # Version 1.1 unties the head, and its files hold one, whatever tie_word_embeddings says.
         head=Head(head, tied=head is not None and not gated, loss_fp32=False),
-        dropout=dropout(entries, "dropout_rate", "dropout_rate", "dropout_rate"),
+        dropout=replace(
+            dropout(entries, "dropout_rate", "dropout_rate", "dropout_rate"),
+            inner=entries.fraction("dropout_rate"),
+            final=entries.fraction("dropout_rate"),
+        ),
     )
 
 
@@ -70,10 +76,12 @@ def _layer(entries: Entries, role: Kind, *, table: bool) -> Layer:
     cross = role is Kind.DECODER
     return Layer(
         attention=_attention(entries, "layer.0.SelfAttention", table=table, positions=True),
-        feed_forward=feed_forward(inputs, f"{block}.wo", _widths(entries), function),
+        feed_forward=replace(
+            feed_forward(inputs, f"{block}.wo", _widths(entries), function), output_cast=True
+        ),
         attention_norm=_norm("layer.0.layer_norm", entries),
         feed_forward_norm=_norm(f"layer.{last}.layer_norm", entries),
-        cross_attention=_attention(entries, "layer.1.EncDecAttention") if cross else None,
+        cross_attention=_attention(entries, "layer.1.EncDecAttention", positions=True) if cross else None,
         cross_norm=_norm("layer.1.layer_norm", entries) if cross else None,
     )
 
