@@ -33,6 +33,8 @@ def binding_sentence(run: Run, limits: Limits, tokens: float) -> str:
     """Which limit binds, and what would keep to it. `tokens` are those of the run."""
     uses = limit_uses(run, limits)
     binding = binding_limit(uses)
+    if limits.cost is not None and run.price is None:
+        return "The money at hand needs a price: type one per GPU-hour."
     if binding is None:
         return "No limit is set: type the GPUs, the days or the money at hand."
     if binding.share <= 1:

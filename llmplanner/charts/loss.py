@@ -36,7 +36,7 @@ def loss_figure(laws: Sequence[Law], default: Law, parameters: float, tokens: fl
     The plan's dot is its loss by `default`: it lies above each curve, for it is best in none of the three.
     """
     shown = [law for law in laws if law.name in SHOWN and isinstance(law, KaplanLaw | ParametricLaw)]
-    compute = 6 * parameters * tokens
+    compute = 6.0 * parameters * tokens
     plan = prediction(default, parameters, tokens).loss
     loss = None if plan is None else float(plan)
     by_data = _panel("Data, size unlimited", _axis("tokens", DATA, tokens), shown, _by_data, (tokens, loss))

@@ -27,7 +27,7 @@ def scaling_figure(
     marks: list[Mark] = [*_iso_compute(), *(band for law in drawn for band in _band(law))]
     marks += [_line(law) for law in drawn]
     marks += [_point(run) for run in runs]
-    compute = 6 * parameters * tokens
+    compute = 6.0 * parameters * tokens
     hover = (
         f"your plan\n{count_text(parameters)} parameters, {count_text(tokens)} tokens\n"
         f"{significant(tokens / parameters)} tokens per parameter, {significant(compute)} FLOPs"

@@ -129,12 +129,12 @@ def _budget(arguments: argparse.Namespace) -> Figure:
 
 def _scaling(arguments: argparse.Namespace) -> Figure:
     budget = _budget_of(arguments)
-    return scaling_figure(tuple(laws().values()), training_runs(), budget.parameters, budget.tokens)
+    return scaling_figure(tuple(laws().values()), training_runs(), budget.size, budget.tokens)
 
 
 def _loss(arguments: argparse.Namespace) -> Figure:
     budget, known = _budget_of(arguments), tuple(laws().values())
-    return loss_figure(known, known[0], budget.parameters, budget.tokens)
+    return loss_figure(known, known[0], budget.size, budget.tokens)
 
 
 def _budget_of(arguments: argparse.Namespace) -> Budget:

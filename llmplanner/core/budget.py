@@ -37,6 +37,11 @@ class Budget:
     pue: float
 
     @property
+    def size(self) -> float:
+        """Parameters that a token uses: FLOPs / (6 D), which is half of an encoder-decoder's."""
+        return self.flops / (6.0 * self.tokens)
+
+    @property
     def run(self) -> Run | None:
         """The run on its devices; None where their peak is not known."""
         if self.peak is None:

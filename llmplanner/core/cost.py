@@ -68,14 +68,14 @@ class LimitUse:
     name: LimitName
     needed: float
     limit: float
-    flops: (
-        float | None
-    )  # the largest run that this limit allows; None: any, given time (hardware without a time)
+    flops: float | None  # the largest run that this limit allows; None: it sets none by itself
 
     @property
     def share(self) -> float:
-        """Needed over limit; over 1 the limit is broken. A limit of nothing is broken by anything."""
-        return self.needed / self.limit if self.limit else float("inf")
+        """Needed over limit; over 1 the limit is broken. A limit of nothing is broken by anything needed."""
+        if not self.limit:
+            return float("inf") if self.needed else 0.0
+        return self.needed / self.limit
 
 
 def limit_uses(run: Run, limits: Limits) -> tuple[LimitUse, ...]:
@@ -91,10 +91,9 @@ def limit_uses(run: Run, limits: Limits) -> tuple[LimitUse, ...]:
         uses.append(LimitUse("hardware", run.devices, limits.devices, room))
     if limits.days is not None:
         uses.append(LimitUse("time", run.days, limits.days, run.flops_in(run.devices * limits.days * day)))
-    if limits.cost is not None and run.price:
-        uses.append(
-            LimitUse("money", run.hours * run.price, limits.cost, run.flops_in(limits.cost / run.price))
-        )
+    if limits.cost is not None and run.price is not None:
+        room = run.flops_in(limits.cost / run.price) if run.price else None
+        uses.append(LimitUse("money", run.hours * run.price, limits.cost, room))
     return tuple(uses)
 
 

@@ -82,3 +82,10 @@ def test_money_of_nothing_is_broken_and_without_a_price_unknown() -> None:
 def test_domain_data() -> None:
     assert BLOOMBERG_GPT.share == pytest.approx(0.512, abs=5e-4)
     assert float(raw_needed(570e9, 0.0127)) == pytest.approx(45e12, rel=5e-3)
+
+
+def test_nothing_is_paid_at_a_price_of_nothing() -> None:
+    gift = Run(1e20, 1, 312e12, 0.4, 0.0)
+    (use,) = limit_uses(gift, Limits(cost=0))
+    assert use.share == 0
+    assert use.flops is None

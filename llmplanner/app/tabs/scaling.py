@@ -118,8 +118,8 @@ class ScalingTab(QWidget):
         self.fields["parameters"].entry.setPlaceholderText(count_text(parameters(state.plan.model).active))
         self.fields["tokens"].entry.setPlaceholderText(count_text(budget.tokens))
         every = tuple(laws().values())
-        self.chart.show_figure(scaling_figure(every, training_runs(), budget.active, budget.tokens))
-        self._losses = loss_figure(every, every[0], budget.active, budget.tokens)
+        self.chart.show_figure(scaling_figure(every, training_runs(), budget.size, budget.tokens))
+        self._losses = loss_figure(every, every[0], budget.size, budget.tokens)
         self._show_loss()
         self._show_laws(budget, every)
         self.domain.show_wanted(budget.tokens)
@@ -138,9 +138,9 @@ class ScalingTab(QWidget):
             self.loss.show_figure(one_panel(self._losses, self._place))
 
     def _show_laws(self, budget: Budget, every: tuple[Law, ...]) -> None:
-        compute = 6.0 * budget.active * budget.tokens
+        compute = budget.flops
         self._table.title.setText(f"What each law would train for {flops_text(compute)}")
-        own = prediction(every[0], budget.active, budget.tokens)
+        own = prediction(every[0], budget.size, budget.tokens)
         rows = [("Your plan", *_figures(own), "")]
         tips = [f"Its loss is by {every[0].title}{_band(own)}"]
         for law in every:

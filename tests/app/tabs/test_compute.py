@@ -111,8 +111,17 @@ def test_a100_are_three_and_a_fifth_not_two(page: ComputeTab) -> None:
 
 
 def test_observed_efficiency_stands_beside_the_field(page: ComputeTab) -> None:
-    assert "A100 22–51, median 34" in page.observed.text()
-    assert "H100 14–37" in page.observed.text()
+    assert "A100 22–51 % (median 34)" in page.observed.text()
+    assert "H100 14–37 %" in page.observed.text()
+
+
+@pytest.mark.parametrize(("parameters", "tokens"), [(1, 1), (10**15, 10**18), (10**15, 1)])
+def test_the_ends_of_what_can_be_typed(qtbot: QtBot, parameters: int, tokens: int) -> None:
+    tab = shown(
+        qtbot, Draft(gpu="h100-sxm", parameters=parameters, tokens=tokens, limit_cost=0, limit_days=1)
+    )
+    assert not tab.grab().isNull()
+    assert figures(tab)["FLOPs"].endswith("FLOPs")
 
 
 def test_no_gpu_leaves_the_operations(qtbot: QtBot) -> None:

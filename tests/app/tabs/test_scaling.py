@@ -15,7 +15,11 @@ from llmplanner.plans import Draft
 
 @pytest.fixture
 def page(qtbot: QtBot) -> ScalingTab:
-    session = Session(Draft(gpu="h100-sxm"))
+    return shown(qtbot, Draft(gpu="h100-sxm"))
+
+
+def shown(qtbot: QtBot, draft: Draft) -> ScalingTab:
+    session = Session(draft)
     tab = ScalingTab(session)
     qtbot.addWidget(tab)
     tab.resize(936, 584)
@@ -96,6 +100,13 @@ def test_wrong_share_marks_its_field_and_keeps_the_rest(page: ScalingTab) -> Non
     type_into(page.domain.kept, "0")
     assert page.domain.kept.problem.text()
     assert page.domain.told.text() == before
+
+
+@pytest.mark.parametrize(("parameters", "tokens"), [(1, 1), (10**15, 10**18), (10**15, 1)])
+def test_the_ends_of_what_can_be_typed(qtbot: QtBot, parameters: int, tokens: int) -> None:
+    tab = shown(qtbot, Draft(gpu="h100-sxm", parameters=parameters, tokens=tokens))
+    assert not tab.grab().isNull()
+    assert len(said(tab)) == 8
 
 
 def test_page_goes_into_the_smallest_window(page: ScalingTab) -> None:
