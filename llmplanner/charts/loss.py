@@ -100,8 +100,10 @@ def _panel(
 ) -> Figure:
     xs = np.geomspace(x.low or 1, x.high or 1, STEPS)
     curves = [(law, curve(law, xs)) for law in laws]
-    marks: list[Mark] = [band for law, one in curves for band in _band(law, xs, one)]
-    marks += [_line(law, xs, one) for law, one in curves]
+    marks: list[Mark] = [
+        _line(law, xs, one) for law, one in curves
+    ]  # first: the legend shows them, not the band
+    marks += [band for law, one in curves for band in _band(law, xs, one)]
     place, loss = plan
     if loss is not None:
         hover = f"your plan: {loss:.4f}\nat {significant(place)} {x.unit}"
@@ -157,4 +159,4 @@ def _band(law: LossLaw, xs: Values, curve: Curve) -> Iterator[Band]:
     if curve.band is not None:
         lows, highs = (tuple(side.tolist()) for side in curve.band)
         hover = f"{law.title}\n{law.note}"
-        yield Band("", tuple(xs.tolist()), lows, highs, law.name, hover, law.source)
+        yield Band(law.short, tuple(xs.tolist()), lows, highs, law.name, hover, law.source)

@@ -68,7 +68,7 @@ def _of_mark(mark: Mark, figure: Figure) -> Iterator[dict[str, Value]]:
         for x, y in zip(mark.xs, mark.ys, strict=True):
             note = "" if is_fitted(mark, x) else "extrapolated"
             yield units | {
-                "mark": "line", "series": mark.series, "x": x, "y": y,
+                "mark": "line", "series": mark.series, "name": mark.label, "x": x, "y": y,
                 "note": note, "formula": mark.formula, "source": mark.source,
             }  # fmt: skip
     elif isinstance(mark, Band):
