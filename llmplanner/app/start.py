@@ -56,7 +56,7 @@ class Starter(QObject):
         from llmplanner.app.probe_job import ProbeJob  # noqa: PLC0415 - not before the first picture
 
         self._window.plan.machine.show_looking()
-        self._run(ProbeJob(self), self._meet)
+        self._run(ProbeJob(self), self.meet)
 
     def _run(self, job: Job, done: Callable[[object], None]) -> None:
         job.done.connect(done)
@@ -74,7 +74,8 @@ class Starter(QObject):
         local = self._window.session.local
         return local.devices if local is not None else ()
 
-    def _meet(self, result: object) -> None:
+    def meet(self, result: object) -> None:
+        """Takes what a look at the GPUs has found."""
         probe = cast("Probe", result)
         window, session = self._window, self._window.session
         machine = probe.machine if probe.devices else None

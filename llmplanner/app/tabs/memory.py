@@ -188,6 +188,10 @@ class _FormatTable(QWidget):
         self._grid.addWidget(label, row, column)
         return label
 
+    def texts(self) -> list[list[str]]:
+        """What the rows say."""
+        return [[cell.text() for cell in cells] for cells in self._cells]
+
     def show_rows(self, rows: tuple[Stored, ...]) -> None:
         """Shows the needs of each format in GiB."""
         for cells, row in zip(self._cells, rows, strict=True):
