@@ -10,6 +10,7 @@ from llmplanner.core.estimating import estimate
 from llmplanner.core.formats import format_named
 from llmplanner.core.machine import Machine
 from llmplanner.core.model import Kind, Model
+from llmplanner.core.plan import at_weights
 from llmplanner.core.quantities import GIB
 from llmplanner.core.tensors import parameters
 from llmplanner.core.verdict import Judgement, verdict
@@ -20,7 +21,6 @@ RANK = {"fits": 0, "tight": 1, "no": 2, "unknown": 3}
 SHORTEST = 512  # tokens of a context or sequence; shorter ones are no use to anybody
 MOST_GPUS = 64
 WORTHWHILE = 0.98  # of what was needed before; what saves less is not worth a line
-COMPUTED = {"fp32": "fp32"}  # the KV cache of other formats is kept in BF16
 NARROW = (("int8", "INT8"), ("int4", "INT4"))
 
 Step = tuple[str, Draft]
@@ -76,27 +76,26 @@ def by_format(draft: Draft, model: Model, local: Machine | None) -> tuple[Stored
         ("INT8", "int8", ""),
         ("INT4", "int4", ""),
     )
+    serve, train = replace(draft, task="serve"), replace(draft, task="finetune")
     return tuple(
         Stored(
             title,
             format_named(key).bytes_for(parameters(model).total),
-            _needed(
-                replace(draft, task="serve", weights=key, kv=draft.kv or COMPUTED.get(key, "bf16")),
-                model,
-                local,
-            ),
-            _needed(replace(draft, task="finetune", precision=precision), model, local)
-            if precision
-            else None,
+            _needed(serve, model, local, key),
+            _needed(replace(train, precision=precision), model, local) if precision else None,
         )
         for title, key, precision in rows
     )
 
 
-def _needed(draft: Draft, model: Model, local: Machine | None) -> int | None:
-    """Bytes on the fullest device; None where the draft cannot be answered."""
-    change = _tried(("", draft), model, local)
-    return None if change is None else change.judged.needed_bytes
+def _needed(draft: Draft, model: Model, local: Machine | None, weights: str | None = None) -> int | None:
+    """Bytes on the fullest device, served with other weights where those are named; None: no such plan."""
+    try:
+        plan = plan_of(draft, model, machine_named(draft, local))
+        answer = estimate(plan if weights is None else at_weights(plan, format_named(weights)))
+    except BadInput:
+        return None
+    return max(int(device.bytes) for device in answer.devices)
 
 
 def _helps(change: Change, before: Change) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmplanner.core.errors import BadInput
-from llmplanner.core.formats import FORMATS, Format, format_named
+from llmplanner.core.formats import Format, format_named
 from llmplanner.core.machine import Device, Machine
 from llmplanner.core.model import Kind, Model
 from llmplanner.core.plan import (
@@ -21,6 +21,7 @@ from llmplanner.core.plan import (
     Serve,
     Split,
     Train,
+    computed_in,
 )
 from llmplanner.core.tensors import parameters
 from llmplanner.gpus import catalogue as gpu_catalogue
@@ -132,8 +133,7 @@ def _serve(draft: Draft, model: Model, weights: Format) -> Serve:
             "lower one or raise the other.",
             "prompt",
         )
-    computes_in = weights if weights.key in {"fp32", "fp16", "bf16"} else FORMATS["bf16"]
-    kv_format = format_named(draft.kv) if draft.kv else computes_in
+    kv_format = format_named(draft.kv) if draft.kv else computed_in(weights)
     return Serve(draft.context, draft.batch, draft.prompt, kv_format)
 
 

@@ -9,7 +9,7 @@ from llmplanner.core.estimate import DeviceEstimate, Term
 from llmplanner.core.estimating import estimate
 from llmplanner.core.formats import BF16, FP8_E4M3, FP16, FP32, INT4, INT8
 from llmplanner.core.machine import Device
-from llmplanner.core.plan import FineTune, Plan, Precision, Pretrain, Serve
+from llmplanner.core.plan import FineTune, Plan, Precision, Pretrain, Serve, at_weights
 from llmplanner.core.quantities import GIB, gb_text, gib_text
 
 WEIGHTS = (FP32, BF16, FP16, FP8_E4M3, INT8, INT4)
@@ -21,7 +21,7 @@ PRECISIONS = {
 }
 SERVE_NOTE = (
     "INT8 and INT4 without their scales: one of 16 bits for every 32 weights adds 6.25 and 12.5 %. "
-    "The KV cache and the activations keep their own format."
+    "What is stored in 8 or 4 bits computes in BF16, and keeps its KV cache so."
 )
 TRAIN_NOTE = (
     "Mixed precision does not halve training: weights and optimizer state stay in FP32. "
@@ -32,7 +32,7 @@ TRAIN_NOTE = (
 def formats_figure(plan: Plan) -> Figure:
     """The figure: of serving at each format of the weights, of training at each precision."""
     if isinstance(plan.workload, Serve):
-        needs = {form.name: _needed(replace(plan, weights=form)) for form in WEIGHTS}
+        needs = {form.name: _needed(at_weights(plan, form)) for form in WEIGHTS}
         bits = {form.name: f" · {form.bits} bits" for form in WEIGHTS}
         title = f"{plan.model.name} at each format, with {plan.workload.context:,} tokens of context"
         chosen = plan.weights.name

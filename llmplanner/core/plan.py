@@ -1,12 +1,12 @@
 """A plan: a model, a workload, a machine and how the work is split over it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llmplanner.core.formats import Format
+from llmplanner.core.formats import BF16, FP16, FP32, Format
 from llmplanner.core.machine import Machine
 from llmplanner.core.model import Model
 
@@ -108,3 +108,21 @@ class Plan:
     machine: Machine
     split: Split
     weights: Format
+
+
+def computed_in(weights: Format) -> Format:
+    """The format in which a model with such weights computes, and keeps its KV cache unless told otherwise.
+
+    Weights of 8 and 4 bits are stored so and unpacked to BF16 for each matrix product.
+    """
+    return weights if weights in {FP32, FP16, BF16} else BF16
+
+
+def at_weights(plan: Plan, weights: Format) -> Plan:
+    """The same serving plan with other weights. A KV cache in the format computed in moves with it."""
+    workload = plan.workload
+    if not isinstance(workload, Serve):
+        return replace(plan, weights=weights)
+    follows = workload.kv_format in {None, computed_in(plan.weights)}
+    kv_format = computed_in(weights) if follows else workload.kv_format
+    return replace(plan, weights=weights, workload=replace(workload, kv_format=kv_format))

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from llmplanner.core.engine import TRANSFORMERS, Engine
 from llmplanner.core.errors import BadInput
 from llmplanner.core.estimate import DeviceEstimate, Phase, Term
-from llmplanner.core.formats import FORMATS, Format
 from llmplanner.core.model import Kind, Model
-from llmplanner.core.plan import Count, Plan, Serve
+from llmplanner.core.plan import Count, Plan, Serve, computed_in
 from llmplanner.core.sharding import device_model
 from llmplanner.core.terms.activations_serving import Pass, activations
 from llmplanner.core.terms.kv_cache import Kept, kept, kv_cache
@@ -15,7 +14,6 @@ from llmplanner.core.terms.logits import next_token_logits, token_logits
 from llmplanner.core.terms.runtime import runtime
 from llmplanner.core.terms.weights import weights
 
-COMPUTED = ("fp32", "fp16", "bf16")  # formats in which a matrix product is computed as it is stored
 SIXTEEN = 16
 
 
@@ -24,11 +22,6 @@ def devices(plan: Plan) -> tuple[DeviceEstimate, ...]:
     phases = tuple(_phases(plan, TRANSFORMERS))
     used = plan.machine.devices[: plan.split.devices]
     return tuple(DeviceEstimate(device.name, phases) for device in used)
-
-
-def operand_format(plan: Plan) -> Format:
-    """The format in which a served model computes: that of its weights, or BF16 where they are smaller."""
-    return plan.weights if plan.weights.key in COMPUTED else FORMATS["bf16"]
 
 
 def _phases(plan: Plan, engine: Engine) -> Iterator[Phase]:
@@ -48,7 +41,7 @@ def _phases(plan: Plan, engine: Engine) -> Iterator[Phase]:
 
 def _encoded(plan: Plan, model: Model, engine: Engine, batch: Count) -> Iterator[Term]:
     """One forward pass of an encoder over the whole context."""
-    tokens, operand = _workload(plan).context, operand_format(plan).bits // 8
+    tokens, operand = _workload(plan).context, computed_in(plan.weights).bits // 8
     yield activations(model, model.stacks[0], engine, Pass(tokens, tokens, batch, operand))
     if model.head.linear is not None:
         yield token_logits(plan.model.vocab_size, operand, batch * tokens)
@@ -56,7 +49,7 @@ def _encoded(plan: Plan, model: Model, engine: Engine, batch: Count) -> Iterator
 
 def _read(plan: Plan, model: Model, engine: Engine, prompt: Count, batch: Count) -> Iterator[Term]:
     """The prompt in one pass: of a decoder, or of an encoder-decoder's encoder."""
-    operand = operand_format(plan).bits // 8
+    operand = computed_in(plan.weights).bits // 8
     groups = kept(model, engine)
     if model.kind is Kind.ENCODER_DECODER:
         groups = tuple(group for group in groups if group.of_encoder)
@@ -68,7 +61,7 @@ def _read(plan: Plan, model: Model, engine: Engine, prompt: Count, batch: Count)
 
 def _answered(plan: Plan, model: Model, engine: Engine, prompt: Count, batch: Count) -> Iterator[Term]:
     """The last token of the longest answers: the cache holds the whole context."""
-    operand, context = operand_format(plan).bits // 8, _workload(plan).context
+    operand, context = computed_in(plan.weights).bits // 8, _workload(plan).context
     yield _cache(plan, kept(model, engine), context, prompt, batch)
     yield activations(model, model.stacks[-1], engine, Pass(1, context, batch, operand))
     if model.head.linear is not None:
@@ -76,7 +69,7 @@ def _answered(plan: Plan, model: Model, engine: Engine, prompt: Count, batch: Co
 
 
 def _cache(plan: Plan, groups: tuple[Kept, ...], context: Count, encoder: Count, batch: Count) -> Term:
-    form = _workload(plan).kv_format or operand_format(plan)
+    form = _workload(plan).kv_format or computed_in(plan.weights)
     return kv_cache(groups, form, context, encoder, batch)
 
 

@@ -36,7 +36,9 @@ def test_weights_at_each_format() -> None:
         "INT8": PARAMETERS,
         "INT4": PARAMETERS // 2,
     }
-    assert len({share(bar, "KV cache") for bar in by_name.values()}) == 1
+    cache = {name: share(bar, "KV cache") for name, bar in by_name.items()}
+    assert cache.pop("FP32") == 2 * cache["FP16"]  # what computes in FP32 keeps its cache so
+    assert len(set(cache.values())) == 1
 
 
 def test_what_does_not_fit_is_marked_against_the_free_memory() -> None:
