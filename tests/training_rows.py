@@ -38,17 +38,18 @@ NAMES = {  # the family's own names where they are not Llama's
 
 
 def answered(row: Row) -> bool:
-    """Full training without a padding mask, the logits let go, by an optimizer that the planner knows."""
+    """Full training, the logits let go before the backward pass, by an optimizer that the planner knows."""
     return (
         row["family"] in model_types()
         and not row["lora_r"]
-        and row["padding_mask"] == "0"
         and row["keep_logits"] == "0"
         and row["optimizer"] in OPTIMIZERS
     )
 
 
-ROWS = [row for row in rows("training.csv") if answered(row)]
+ANSWERED = [row for row in rows("training.csv") if answered(row)]
+ROWS = [row for row in ANSWERED if row["padding_mask"] == "0"]
+MASKED = [row for row in ANSWERED if row["padding_mask"] == "1"]
 DECODERS = [row for row in ROWS if row["family"] not in {"bert", "t5"}]
 
 

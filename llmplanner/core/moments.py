@@ -41,7 +41,9 @@ def backward(step: Step) -> list[Moment]:
         for layer in sorted({group.indices[0], group.indices[-1]}, reverse=True)
     )
     inside = [_in_layer(step, group, layer) for group, layer in places]
-    return [_at_the_loss(step), *inside, _at_the_end(step)]
+    always = _always(step)
+    moments = (_at_the_loss(step), *inside, *_at_the_turn(step), _at_the_end(step))
+    return [always | moment for moment in moments]
 
 
 def update(step: Step) -> list[Moment]:
@@ -63,7 +65,7 @@ def _always(step: Step) -> Moment:
 
 def _at_the_loss(step: Step) -> Moment:
     """Everything is kept, and the logits have their gradients."""
-    return _always(step) | {
+    return {
         "activations": activations.activations(step),
         "logits": [*loss.saved(step), *loss.backward(step)],
         "temporaries": (),
@@ -76,7 +78,7 @@ def _in_layer(step: Step, group: Traced, layer: int) -> Moment:
     alive = group.backward
     here = Part("of the layer", alive.saved, f"layer {layer}, at its worst operation")
     own = Part("of the layer", alive.gradients, f"{step.arithmetic.weight} B per parameter done")
-    return _always(step) | {
+    return {
         "gradients": [*gradients.behind(step, group, layer), own],
         "activations": [*activations.before(step, group, layer), here, activations.inputs(step)],
         "logits": (),
@@ -85,9 +87,27 @@ def _in_layer(step: Step, group: Traced, layer: int) -> Moment:
     }
 
 
+def _at_the_turn(step: Step) -> list[Moment]:
+    """Between decoder and encoder: the decoder's gradients, and a tied embedding's before they are added."""
+    encoder = step.traced[-1].stack - 1
+    if encoder < 0 or not step.model.head.tied:
+        return []
+    last = [group for group in step.layers if group.stack == encoder][-1]
+    end = max(last.indices) + 1
+    return [
+        {
+            "gradients": gradients.behind(step, last, end),
+            "activations": [*activations.before(step, last, end), activations.inputs(step)],
+            "logits": (),
+            "temporaries": [gradients.embedding(step)],
+            "communication": _shared(step),
+        }
+    ]
+
+
 def _at_the_end(step: Step) -> Moment:
     """All gradients are there, and the embedding's before they are added."""
-    return _always(step) | {
+    return {
         "gradients": gradients.gradients(step),
         "activations": [activations.inputs(step)],
         "logits": (),

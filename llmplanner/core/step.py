@@ -17,21 +17,9 @@ class Step:
     split: Split
     arithmetic: Arithmetic
     traced: tuple[Traced, ...]
-
-    @property
-    def parameters(self) -> int:
-        """Elements of the trainable tensors, before ZeRO divides them."""
-        return sum(each.count * sum(each.parameters) for each in self.traced)
-
-    @property
-    def tensors(self) -> int:
-        """How many trainable tensors there are."""
-        return sum(each.count * len(each.parameters) for each in self.traced)
-
-    @property
-    def largest(self) -> int:
-        """Elements of the largest trainable tensor."""
-        return max(max(each.parameters, default=0) for each in self.traced)
+    parameters: int  # elements of the trainable tensors, before ZeRO divides them
+    tensors: int  # how many trainable tensors there are
+    largest: int  # elements of the largest
 
     @property
     def layers(self) -> tuple[Traced, ...]:
@@ -56,7 +44,17 @@ class Step:
 
 def one_step(model: Model, train: Train, split: Split) -> Step:
     """The step of a device that holds `model`."""
-    return Step(model, train, split, ARITHMETIC[train.precision], trace(model, train))
+    traced = trace(model, train)
+    return Step(
+        model,
+        train,
+        split,
+        ARITHMETIC[train.precision],
+        traced,
+        parameters=sum(each.count * sum(each.parameters) for each in traced),
+        tensors=sum(each.count * len(each.parameters) for each in traced),
+        largest=max(max(each.parameters, default=0) for each in traced),
+    )
 
 
 def shown(count: Count) -> str:

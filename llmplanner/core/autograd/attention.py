@@ -20,6 +20,7 @@ class Heads:
     position_bias: bool = False
     crossed: bool = False  # keys and values of the encoder's tokens
     causal: bool = True
+    windowed: bool = False
     head_first: bool = False  # the query is concatenated head by head; a fused kernel's output follows
 
 
@@ -29,8 +30,6 @@ def attention(walk: Walk, piece: Attention | LatentAttention, x: Value, memory: 
         query, key, value = _latent(walk, piece, x)
         heads = Heads(piece.heads, piece.heads, piece.value_dim, head_first=True)
     else:
-        if piece.relative_bias is not None:
-            walk.tape.parameters.append(piece.relative_bias.rows * piece.relative_bias.width)
         query, key, value = _projected(walk, piece, x, x if memory is None else memory)
         heads = Heads(
             piece.heads,
@@ -41,6 +40,7 @@ def attention(walk: Walk, piece: Attention | LatentAttention, x: Value, memory: 
             piece.position_bias,
             crossed=memory is not None,
             causal=walk.causal,
+            windowed=piece.window is not None and walk.kernel is AttentionKernel.SDPA,
             head_first=0 < piece.rotary_dim < piece.key_dim,
         )
     if walk.kernel is AttentionKernel.EAGER:
@@ -90,7 +90,9 @@ def _fused(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> 
     """One kernel: query, key, value, output and the log-sum-exp of each row."""
     tape, size = walk.tape, walk.arithmetic.operand
     query, key = cast(walk, query), cast(walk, key)
-    tape.save(Cause.ATTENTION, query, key, value)
+    tape.save(Cause.ATTENTION, query)
+    for each in (key, value):
+        _read(walk, heads, each)
     out = tape.keep(Cause.ATTENTION, heads.heads * heads.value_dim, size, query.unit)
     same_dims = heads.heads * heads.value_dim == query.width
     if size == FP32 or heads.position_bias or (walk.kernel is AttentionKernel.SDPA and not same_dims):
@@ -99,10 +101,24 @@ def _fused(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> 
         if heads.position_bias:
             _bias(walk, heads, size)
         return tape.op(out, (query, key, value))
-    tape.keep(Cause.ATTENTION, heads.heads, FP32, query.unit)
+    tape.keep(Cause.ATTENTION, heads.heads, FP32, Unit.OPEN if heads.windowed else query.unit)
     tape.keep(Cause.ATTENTION, 3, INT64, Unit.ONCE)
+    if heads.windowed:  # the memory-efficient kernel again, with the window as a mask
+        tape.keep(Cause.ATTENTION, heads.heads, FP32, Unit.MASKED_PADDED)
+        tape.keep(Cause.ATTENTION, 1, size, Unit.MASK)
     tape.op(out, (query, key, value))
     return tape.op(Value(out.width, size, query.unit), (out,)) if heads.head_first else out
+
+
+def _read(walk: Walk, heads: Heads, value: Value) -> None:
+    """Key or value as a fused kernel saves it: under a mask, grouped heads are repeated first."""
+    if not heads.windowed or heads.kv_heads in {1, heads.heads}:
+        walk.tape.save(Cause.ATTENTION, value)
+        return
+    storage = value.base or value
+    repeated = value.width * heads.heads // heads.kv_heads
+    walk.tape.keep(Cause.ATTENTION, storage.width, storage.size, Unit.OPEN)
+    walk.tape.keep(Cause.ATTENTION, repeated, value.size, Unit.MASKED)
 
 
 def _bias(walk: Walk, heads: Heads, size: int) -> None:

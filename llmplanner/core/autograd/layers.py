@@ -11,6 +11,7 @@ from llmplanner.core.plan import AttentionKernel
 def layer(walk: Walk, piece: Layer, x: Value, memory: Value | None = None) -> Value:
     """One layer over the residual stream x; `memory` is the encoder's output, for cross-attention."""
     probability = walk.dropout.hidden
+    _biases(walk, piece)
     attended = attention(walk, piece.attention, x if piece.post_norm else norm(walk, piece.attention_norm, x))
     attended = drop(walk, probability, norm(walk, piece.attention_output_norm, attended))
     before = x
@@ -24,6 +25,17 @@ def layer(walk: Walk, piece: Layer, x: Value, memory: Value | None = None) -> Va
     fed = feed_forward(walk, piece.feed_forward, fed)
     fed = drop(walk, probability, norm(walk, piece.feed_forward_output_norm, fed))
     return _sum(walk, piece, piece.feed_forward_norm, x, fed)
+
+
+def _biases(walk: Walk, piece: Layer) -> None:
+    """A stack's first layer makes the positions' biases: a bucket a pair; zeros for cross-attention."""
+    first, crossed = piece.attention, piece.cross_attention
+    if isinstance(first, LatentAttention) or first.relative_bias is None:
+        return
+    walk.tape.parameters.append(first.relative_bias.rows * first.relative_bias.width)
+    walk.tape.keep(Cause.POSITIONS, 1, INT64, Unit.PAIR)
+    if crossed is not None and walk.kernel is not AttentionKernel.EAGER:
+        walk.tape.keep(Cause.POSITIONS, crossed.heads, walk.arithmetic.operand, Unit.CROSS_PAIR)
 
 
 def _sum(walk: Walk, piece: Layer, after: Norm | None, x: Value, branch: Value) -> Value:
@@ -51,20 +63,11 @@ def _positions(walk: Walk, model: Model, place: int) -> None:
     rotary = max((_rotary(each) for each in layers), default=0)
     if rotary:  # cosines and sines
         walk.tape.keep(Cause.POSITIONS, 2 * rotary, walk.arithmetic.residual, Unit.POSITION)
-    if any(isinstance(each, Attention) and each.relative_bias is not None for each in layers):
-        walk.tape.keep(Cause.POSITIONS, 1, INT64, Unit.PAIR)  # buckets
     if place > 0:
         walk.tape.keep(Cause.POSITIONS, 2, INT64)  # the decoder's token ids, the labels shifted
-        _cross_bias(walk, model.stacks[place].groups[0].layer.cross_attention)
     for table in model.embeddings[:1]:
         offset = model.context_length is not None and table.rows > model.context_length
         walk.tape.keep(Cause.POSITIONS, 1, INT64, Unit.TOKEN if offset else Unit.POSITION)
-
-
-def _cross_bias(walk: Walk, piece: Attention | None) -> None:
-    """The positions' bias of cross-attention, all zeros: the fused kernels keep one for all layers."""
-    if piece is not None and piece.position_bias and walk.kernel is not AttentionKernel.EAGER:
-        walk.tape.keep(Cause.POSITIONS, piece.heads, walk.arithmetic.operand, Unit.CROSS_PAIR)
 
 
 def _rotary(piece: Attention | LatentAttention) -> int:

@@ -6,6 +6,7 @@ Nothing is multiplied by tokens here: a value says what it is counted per.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from llmplanner.core.plan import Precision
 
@@ -19,6 +20,10 @@ class Unit(StrEnum):
     SCORE = "pair of tokens"  # batch x sequence x keys
     PAIR = "pair of positions"  # sequence x keys, the same for the whole batch
     PADDED = "token, sequences padded to 32"  # rows of the memory-efficient kernel's log-sum-exp
+    OPEN = "token without a mask"  # a window is a mask where the sequence is longer
+    MASKED = "token under a mask"
+    MASKED_PADDED = "token under a mask, sequences padded to 32"
+    MASK = "pair of tokens under a mask"
     POSITION = "position"
     SEQUENCE = "sequence"
     ONCE = "model"  # once, whatever the batch
@@ -42,22 +47,21 @@ class Cause(StrEnum):
     LOSS = "loss"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Value:
     """A tensor of `width` elements of `size` bytes for each `unit`. Known by identity, as storages are.
 
-    A view has a `base`, the whole of which stays alive with it.
+    A view has a `base`, the whole of which stays alive with it. Never changed; a plain class, as a walk makes
+    some hundred of them and a frozen dataclass takes three times as long.
     """
 
-    width: int
-    size: int
-    unit: Unit = Unit.TOKEN
-    base: "Value | None" = None
+    __slots__ = ("base", "bytes", "size", "unit", "width")
 
-    @property
-    def bytes(self) -> int:
-        """Bytes per unit."""
-        return self.width * self.size
+    def __init__(self, width: int, size: int, unit: Unit = Unit.TOKEN, base: "Value | None" = None) -> None:
+        self.width = width
+        self.size = size
+        self.unit = unit
+        self.base = base
+        self.bytes = width * size  # per unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +86,7 @@ INT64 = 8
 Amounts = dict[tuple[Cause, Unit], int]
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(NamedTuple):
     """One step of the walk: what its backward step finds, and what it makes.
 
     `saved` and `parameters` are how many values and parameters the tape held after it.

@@ -9,8 +9,8 @@ from llmplanner.core.autograd.layers import embed, finish, layer
 from llmplanner.core.autograd.pieces import Walk
 from llmplanner.core.autograd.tape import ARITHMETIC, Amounts, Cause, Tape, Unit, Value
 from llmplanner.core.estimate import Bytes
-from llmplanner.core.model import Attention, Kind, Layer, Model, Stack
-from llmplanner.core.plan import Count, Train
+from llmplanner.core.model import Attention, Kind, LatentAttention, Layer, Model, Stack
+from llmplanner.core.plan import AttentionKernel, Count, Train
 
 Counts = dict[Unit, Count]
 
@@ -77,14 +77,15 @@ def _stack(model: Model, place: int, step: Train, memory: Value | None) -> tuple
     traced = [_end(place, Place.FRONT, front, counts)]
     walked: dict[Layer, Traced] = {}
     for group in stack.groups:
-        shape = _unwindowed(group.layer)
+        shape = _shape(group.layer, step)
         if shape not in walked:
             inner = walk()
             layer(inner, shape, Value(model.hidden_size, arithmetic.residual), memory)
             tape = inner.tape
-            alive = worst(tape, counts, arithmetic.weight)
+            inside = counts | _masked(counts, _window(shape))
+            alive = worst(tape, inside, arithmetic.weight)
             saved, elements = tape.amounts(), tuple(tape.parameters)
-            walked[shape] = Traced(place, Place.LAYERS, group.indices, saved, counts, elements, alive)
+            walked[shape] = Traced(place, Place.LAYERS, group.indices, saved, inside, elements, alive)
         traced.append(replace(walked[shape], indices=group.indices))
     out = finish(back, model, place, Value(model.hidden_size, arithmetic.residual))
     if place < len(model.stacks) - 1 and not arithmetic.autocast:
@@ -97,12 +98,29 @@ def _end(stack: int, place: Place, walk: Walk, counts: Counts) -> Traced:
     return Traced(stack, place, (), walk.tape.amounts(), counts, tuple(walk.tape.parameters))
 
 
-def _unwindowed(piece: Layer) -> Layer:
-    """The layer, seeing all tokens: a window hides scores from attention but saves no memory in training."""
+def _shape(piece: Layer, step: Train) -> Layer:
+    """What the walk needs to know of a layer: a window makes a difference to PyTorch's own kernels only."""
     inner = piece.attention
-    if isinstance(inner, Attention) and inner.window is not None:
-        return replace(piece, attention=replace(inner, window=None))
-    return piece
+    if step.attention is AttentionKernel.SDPA or _window(piece) is None or isinstance(inner, LatentAttention):
+        return piece
+    return replace(piece, attention=replace(inner, window=None))
+
+
+def _window(piece: Layer) -> int | None:
+    return piece.attention.window if isinstance(piece.attention, Attention) else None
+
+
+def _masked(counts: Counts, window: int | None) -> Counts:
+    """Tokens with and without a mask: a window is one where the sequence is longer."""
+    if window is None:
+        return {}
+    masked = (counts[Unit.POSITION] > window) * 1
+    return {
+        Unit.OPEN: counts[Unit.TOKEN] * (1 - masked),
+        Unit.MASKED: counts[Unit.TOKEN] * masked,
+        Unit.MASKED_PADDED: counts[Unit.PADDED] * masked,
+        Unit.MASK: counts[Unit.SCORE] * masked,
+    }
 
 
 def units(model: Model, stack: Stack, step: Train) -> Counts:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from llmplanner.core.autograd.tape import FP32, Cause, Unit
 from llmplanner.core.autograd.trace import Place, Traced
 from llmplanner.core.estimate import Bytes, Part
-from llmplanner.core.model import Attention, Kind
+from llmplanner.core.model import Attention, Kind, LatentAttention
 from llmplanner.core.plan import AttentionKernel, Checkpointing
 from llmplanner.core.step import Step, shown
 
@@ -18,6 +18,10 @@ UNIT_NAMES = {
     Unit.SCORE: "pairs of tokens",
     Unit.PAIR: "pairs of positions",
     Unit.PADDED: "tokens, padded",
+    Unit.OPEN: "tokens",
+    Unit.MASKED: "tokens",
+    Unit.MASKED_PADDED: "tokens, padded",
+    Unit.MASK: "pairs of tokens",
     Unit.POSITION: "positions",
     Unit.SOURCE: "encoder tokens",
     Unit.CROSS: "pairs of decoder and encoder tokens",
@@ -100,17 +104,32 @@ def cast_weights(step: Step) -> Part:
 
 
 def masks(step: Step) -> list[Part]:
-    """Eager attention's additive masks, which checkpointed layers hold as arguments: one for each window."""
-    if step.train.attention is not AttentionKernel.EAGER:
-        return []
-    stack = step.model.stacks[-1]
-    layers = [group.layer.attention for group in stack.groups]
-    kinds = {each.window for each in layers if isinstance(each, Attention)} or {None}
-    if stack.role is Kind.ENCODER:
-        return []
-    size, pairs = step.arithmetic.residual, step.ends[-1].counts[Unit.SCORE]
-    text = f"{len(kinds)} × {size} B × {shown(pairs)} pairs of tokens"
-    return [Part("attention masks", len(kinds) * size * pairs, text)]
+    """What checkpointed layers hold as arguments: eager attention's masks, one a window, and biases."""
+    stack, size = step.model.stacks[-1], step.arithmetic.residual
+    parts = _position_biases(step)
+    if step.train.attention is AttentionKernel.EAGER and stack.role is Kind.DECODER:
+        layers = [group.layer.attention for group in stack.groups]
+        kinds = len({each.window for each in layers if isinstance(each, Attention)} or {None})
+        pairs = step.ends[-1].counts[Unit.SCORE]
+        text = f"{kinds} × {size} B × {shown(pairs)} pairs of tokens"
+        parts.append(Part("attention masks", kinds * size * pairs, text))
+    return parts
+
+
+def _position_biases(step: Step) -> list[Part]:
+    """T5's biases, handed from the first layer of a stack to the others."""
+    total: Bytes = 0
+    for place, stack in enumerate(step.model.stacks):
+        first = stack.groups[0].layer
+        if isinstance(first.attention, LatentAttention) or first.attention.relative_bias is None:
+            return []
+        counts = next(each.counts for each in step.layers if each.stack == place)
+        if stack.depth > 1:
+            total = total + first.attention.heads * counts[Unit.PAIR]
+        if first.cross_attention is not None:
+            total = total + first.cross_attention.heads * counts[Unit.CROSS_PAIR]
+    size = step.arithmetic.residual
+    return [Part("position biases", size * total, f"{size} B × {shown(total)} pairs of positions and heads")]
 
 
 def inputs(step: Step) -> Part:
