@@ -5,6 +5,7 @@ import html
 from PySide6.QtCore import QEvent, QPoint, QPointF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QAction,
+    QColor,
     QContextMenuEvent,
     QFocusEvent,
     QGuiApplication,
@@ -46,6 +47,7 @@ class ChartView(QWidget):
         self.setMinimumSize(least or QSize(200, 140))
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMouseTracking(True)
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)  # what lies beneath is not painted first
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setToolTip(
             "Point at a mark for its exact value; click to keep it; right-click to copy or export."
@@ -86,6 +88,7 @@ class ChartView(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: ARG002 - the whole is painted
         """Paints the figure, and a ring around it while it has the keyboard."""
         with QPainter(self) as painter:
+            painter.fillRect(self.rect(), QColor(self._theme.panel))
             self._drawn = draw(painter, self.width(), self.height(), self._figure, self._theme, CARD)
             if self.hasFocus() and self._by_keyboard:
                 pen = painter.pen()

@@ -221,6 +221,8 @@ class SearchField(Field):
     def show_value(self, value: object) -> None:
         """Shows the name of a value that came from elsewhere."""
         self.show_problem("")
+        if str(value) == self._shown == self.entry.text():
+            return
         self._shown = str(value)
         with QSignalBlocker(self.box):
             self._show()
@@ -245,6 +247,7 @@ class SliderField(Field):
         self._title, self._unit, self._low = field.label, unit, int(field.low)
         self._value = self._low
         self._parse = parser(field)
+        self._stops: list[int] = []
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setPageStep(PAGE)
         self.reach(high)
@@ -266,6 +269,8 @@ class SliderField(Field):
 
     def reach(self, high: int) -> None:
         """Sets the slider's upper end; typing still takes more."""
+        if self._stops and self._stops[-1] == high:
+            return
         self._stops = _stops(self._low, max(high, self._low + 1))
         with QSignalBlocker(self.slider):
             self.slider.setRange(0, len(self._stops) - 1)

@@ -148,7 +148,7 @@ QSlider::sub-page:horizontal {{ background: {theme.accent}; border-radius: 2px; 
 QSlider::handle:horizontal {{ width: 14px; height: 14px; margin: -6px 0; border-radius: 8px;
     background: {theme.panel}; border: 1px solid {theme.mute}; }}
 QSlider::handle:horizontal:focus {{ border: 2px solid {theme.accent}; width: 12px; height: 12px; }}
-QTableView {{ border: 0; background: transparent; gridline-color: {theme.grid}; outline: 0;
+QTableView {{ border: 0; background: {theme.panel}; gridline-color: {theme.grid}; outline: 0;
     selection-background-color: {theme.grid}; selection-color: {theme.text}; }}
 QTableView:focus {{ selection-background-color: {theme.line}; }}
 QTableView::item {{ padding: 2px 4px; border: 0; }}

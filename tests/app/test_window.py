@@ -330,14 +330,10 @@ def test_a_fault_is_told_and_the_window_goes_on(window: Window, qtbot: QtBot) ->
 
 
 def test_every_control_can_be_reached_by_tab_in_reading_order(window: Window) -> None:
-    def tabbable(widget: QWidget) -> bool:
-        return (
-            bool(widget.focusPolicy() & Qt.FocusPolicy.TabFocus) and widget.isVisible() and widget.isEnabled()
-        )
-
-    chain, widget = [], window.nextInFocusChain()
-    while widget is not window and len(chain) < 1000:
-        if tabbable(widget):
+    chain: list[QWidget] = []
+    widget = window.nextInFocusChain()
+    while widget is not None and widget is not window and len(chain) < 1000:
+        if widget.focusPolicy() & Qt.FocusPolicy.TabFocus and widget.isVisible() and widget.isEnabled():
             chain.append(widget)
         widget = widget.nextInFocusChain()
     plan = [w for w in chain if window.plan.isAncestorOf(w)]
