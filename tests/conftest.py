@@ -1,4 +1,4 @@
-"""Keeps the tests off the user's screen, files and language. Set before anything imports Qt."""
+"""Keeps the tests off the user's screen, files and language. Set before anything starts Qt."""
 
 import json
 import os
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PySide6.QtGui import QGuiApplication
 
 HOME = Path(tempfile.mkdtemp(prefix="llmplanner-tests-"))
 SCREEN = {"name": "tests", "x": 0, "y": 0, "width": 1920, "height": 1080, "logicalDpi": 96, "dpr": 1}
@@ -41,6 +42,14 @@ def forget_settings() -> Iterator[None]:
     yield
     for left in (HOME / ".config").iterdir():
         shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def empty_clipboard() -> Iterator[None]:
+    """Offscreen, Qt would delete what is left on the clipboard after Python has gone, and crash."""
+    yield
+    if QGuiApplication.instance() is not None:
+        QGuiApplication.clipboard().clear()
 
 
 def pytest_unconfigure() -> None:
