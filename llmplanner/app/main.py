@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from tempfile import mkdtemp
 
+from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QApplication
 
 from llmplanner.app.actions import Actions
@@ -15,6 +16,7 @@ from llmplanner.app.theme import Looks
 from llmplanner.app.window import Window
 from llmplanner.core.errors import BadInput
 from llmplanner.plans import Draft
+from llmplanner.resources import folder
 
 EXAMPLE = Draft(model="llama-3.1-8b", gpu="rtx-4090", context=32_768)
 TITLE = "LLM Planner"
@@ -28,6 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     app.setApplicationName("llmplanner")
     app.setApplicationDisplayName(TITLE)
     app.setDesktopFileName("llmplanner")
+    app.setWindowIcon(QIcon(str(folder() / "icons" / "llmplanner-128.png")))
     window = restored_window(app, Settings(), arguments[0] if arguments else None)
     watch(window)
     window.show()
