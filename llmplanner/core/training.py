@@ -74,4 +74,4 @@ def _picked(chosen: NDArray[np.intp], terms: Sequence[Term]) -> Term:
     low = amount if exact else pick([each.low for each in terms])
     high = amount if exact else pick([each.high for each in terms])
     formula = " or ".join(dict.fromkeys(each.formula for each in terms if each.formula))
-    return Term(terms[0].name, amount, low, high, formula, terms[0].source)
+    return Term(terms[0].name, amount, low, high, formula, terms[0].source, terms[0].note)

@@ -141,20 +141,19 @@ def test_what_checkpointing_keeps_is_near_exact() -> None:
     found = answers(row for row in DECODERS if row["checkpointing"] == "full")
     off = errors([said.kept for _, said in found], [int(row["activations_live_bytes"]) for row, _ in found])
     assert len(off) > 100
-    assert off[-1] < 0.002
+    assert off[-1] < 0.0001
 
 
 @needs_reference
 @pytest.mark.parametrize("checkpointing", ["none", "full"])
-def test_the_peak_is_within_two_percent_for_nineteen_in_twenty(checkpointing: str) -> None:
+def test_the_peak_is_within_two_in_a_thousand_for_nineteen_in_twenty(checkpointing: str) -> None:
     found = answers(row for row in WITH_OPTIMIZER if row["checkpointing"] == checkpointing)
     off = errors(
         [int(said.peak.bytes) for _, said in found], [int(row["total_peak_bytes"]) for row, _ in found]
     )
     assert len(off) >= 50
-    assert at(off, 0.95) < 0.02
-    assert at(off, 0.9) < 0.01
-    assert at(off, 0.5) < 0.0001
+    assert at(off, 0.95) < 0.002
+    assert off[-1] < 0.02
 
 
 @needs_reference

@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Iterable
 
-from llmplanner.core.autograd.tape import FP32, Cause, Unit
+from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit
 from llmplanner.core.autograd.trace import Place, Traced
 from llmplanner.core.estimate import Bytes, Part
 from llmplanner.core.model import Attention, Kind, LatentAttention
@@ -35,7 +35,7 @@ def activations(step: Step) -> list[Part]:
     parts = by_cause(step.traced if whole else step.ends)
     if not whole:
         parts.append(checkpoints(step))
-        parts.extend(masks(step))
+        parts.extend(arguments(step))
     return [*parts, inputs(step)]
 
 
@@ -86,7 +86,7 @@ def before(step: Step, group: Traced, layer: int) -> list[Part]:
         elif count:
             amount = amount + count * each.saved()
     parts = [Part("of the layers before", amount, f"what {layer} layers keep")]
-    return parts if whole else [*parts, *masks(step)]
+    return parts if whole else [*parts, *arguments(step)]
 
 
 def held_output(step: Step) -> Part:
@@ -103,12 +103,15 @@ def cast_weights(step: Step) -> Part:
     return Part("weights cast by autocast", copies, f"{size} B × {copies // size:,} elements of matrices")
 
 
-def masks(step: Step) -> list[Part]:
-    """What checkpointed layers hold as arguments: eager attention's masks, one a window, and biases."""
+def arguments(step: Step) -> list[Part]:
+    """What checkpointed layers hold as arguments: position ids, eager attention's masks, biases."""
     stack, size = step.model.stacks[-1], step.arithmetic.residual
+    layers = [group.layer.attention for group in stack.groups]
     parts = _position_biases(step)
+    if any(isinstance(each, LatentAttention) or each.rotary_dim for each in layers):
+        positions = step.ends[-1].counts[Unit.POSITION]
+        parts.append(Part("position ids", INT64 * positions, f"{INT64} B × {shown(positions)} positions"))
     if step.train.attention is AttentionKernel.EAGER and stack.role is Kind.DECODER:
-        layers = [group.layer.attention for group in stack.groups]
         kinds = len({each.window for each in layers if isinstance(each, Attention)} or {None})
         pairs = step.ends[-1].counts[Unit.SCORE]
         text = f"{kinds} × {size} B × {shown(pairs)} pairs of tokens"
