@@ -95,6 +95,7 @@ class ScalingTab(QWidget):
             button.setCheckable(True)
             button.setChecked(place == self._place)
             button.setAccessibleName(f"Loss against {words.lower()}")
+            button.setToolTip(f"Draws the predicted loss over {words.lower()}.")
             self.against.addButton(button, place)
             head.addWidget(button)
         card.rows.addLayout(head)
