@@ -51,9 +51,11 @@ def changes(draft: Draft, model: Model, local: Machine | None, *, cards: bool = 
     return tuple(sorted((change for change in found if _helps(change, before)), key=_order))
 
 
-def told(change: Change) -> str:
-    """A change and its effect in one sentence: "KV cache in FP8 would need 20.40 GiB, which fits."."""
+def told(change: Change, before: str) -> str:
+    """A change and its effect, after the state `before`: "Weights in INT8 would need 8 GiB, which fits."."""
     judged = change.judged
+    if before == "fits":
+        return f"{change.text} would need {judged.needed_bytes / GIB:,.2f} GiB."
     ends = {"fits": ", which fits", "tight": ", which is tight", "no": ", still too much", "unknown": ""}
     return f"{change.text} would need {judged.needed_bytes / GIB:,.2f} GiB{ends[judged.state]}."
 

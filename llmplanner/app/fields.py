@@ -4,8 +4,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
-from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QWheelEvent
+from PySide6.QtCore import QEvent, QKeyCombination, QObject, QSignalBlocker, Qt, Signal
+from PySide6.QtGui import QKeyEvent, QKeySequence, QWheelEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QCompleter,
@@ -25,9 +25,26 @@ ENTRY_WIDTH = 92  # px of the entry beside a slider
 BILLION = 10**9  # from here on, 15T is easier to read than its zeros
 SHORT_DIGITS = 6
 PAGE = 8  # stops that Page Up moves a slider: one power of two
+CONTROL = Qt.KeyboardModifier.ControlModifier
 PARSERS: Mapping[str, Callable[[str], int | float]] = MappingProxyType(
     {"count": parse_count, "tokens": parse_tokens, "number": parse_amount}
 )
+
+
+class Entry(QLineEdit):
+    """A line of text that leaves the window its shortcuts: Export, and undo unless it was just typed in."""
+
+    def event(self, event: QEvent) -> bool:
+        """Lets the window have what Qt would take for the end of the line, and undo of an untouched text."""
+        if event.type() is QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
+            export = event.keyCombination() == QKeyCombination(CONTROL, Qt.Key.Key_E)
+            undo = any(
+                event.matches(key) for key in (QKeySequence.StandardKey.Undo, QKeySequence.StandardKey.Redo)
+            )
+            if export or (undo and not self.isModified()):
+                event.ignore()
+                return False
+        return super().event(event)
 
 
 class Field(QWidget):
@@ -85,7 +102,7 @@ class TextField(Field):
     def __init__(
         self, label: str, tip: str, parse: Callable[[str], object], say: Callable[..., str], hint: str = ""
     ) -> None:
-        self.entry = QLineEdit()
+        self.entry = Entry()
         super().__init__(label, tip, self.entry)
         self._parse = parse
         self._say = say
@@ -104,6 +121,7 @@ class TextField(Field):
             self.show_problem(str(error))
             return
         self.show_problem("")
+        self.entry.setModified(False)
         if value == self._value:
             self.entry.setText(self._text(value))
             return
@@ -187,7 +205,7 @@ class SearchField(Field):
         finder.setCompletionMode(QCompleter.CompletionMode.PopupCompletion)
         finder.setFilterMode(Qt.MatchFlag.MatchContains)
         finder.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
-        self.entry = QLineEdit()
+        self.entry = Entry()
         self.box.setLineEdit(self.entry)
         self.box.setCompleter(finder)
         self._shown = ""
@@ -253,7 +271,7 @@ class SliderField(Field):
         self.reach(high)
         self.slider.installEventFilter(_NO_WHEEL)
         self._name(self.slider, field.label, tip)
-        self.entry = QLineEdit()
+        self.entry = Entry()
         self.entry.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.entry.setFixedWidth(ENTRY_WIDTH)
         example = "32k" if field.kind == "tokens" else "12"
@@ -297,6 +315,7 @@ class SliderField(Field):
             self.show_problem(str(error))
             return
         self.show_problem("")
+        self.entry.setModified(False)
         if value == self._value:
             self._show_text()
         else:

@@ -14,6 +14,9 @@ from llmplanner.core.plan import Plan
 from llmplanner.core.verdict import Verdict, verdict
 from llmplanner.plans import FIELDS, Draft, checked
 
+RELATIVE_CONTEXT = (
+    512  # tokens, for positions without a limit: T5's training (arXiv:1910.10683, section 3.1.2)
+)
 SLIDE = 1  # QUndoCommand's id of steps that may merge; others have -1
 
 
@@ -84,7 +87,7 @@ class Session(QObject):
             self.refused.emit("model", str(error))
             return
         draft = self._state.draft
-        longest = chosen.model.context_length or max(draft.context, draft.sequence)
+        longest = chosen.model.context_length or RELATIVE_CONTEXT
         context = min(draft.context, longest)
         self.replace(
             replace(

@@ -134,10 +134,12 @@ QComboBox QLineEdit {{ background: transparent; border: 0; padding: 0; }}
 QComboBox::drop-down {{ border: 0; width: 24px; subcontrol-origin: padding;
     subcontrol-position: center right; }}
 QComboBox::down-arrow {{ image: url("{chevron}"); width: 12px; height: 12px; }}
-QComboBox QAbstractItemView {{ background: {theme.panel}; border: 1px solid {theme.line};
-    selection-background-color: {theme.accent}; selection-color: {theme.accent_text}; outline: 0; }}
 QPushButton {{ background: {theme.panel}; border: 1px solid {theme.line}; border-radius: 6px;
     padding: 5px 12px; min-height: 18px; }}
+QListView {{ background: {theme.panel}; border: 1px solid {theme.line}; outline: 0;
+    selection-background-color: {theme.accent}; selection-color: {theme.accent_text}; }}
+QListView::item {{ padding: 3px 6px; }}
+QDialogButtonBox {{ dialogbuttonbox-buttons-have-icons: 0; }}
 QPushButton[small="true"] {{ padding: 1px 8px; min-height: 16px; }}
 QPushButton:hover {{ background: {theme.field}; }}
 QPushButton:pressed, QPushButton:checked {{ background: {theme.line}; }}

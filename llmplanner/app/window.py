@@ -191,7 +191,7 @@ class Window(QMainWindow):
         """Says which change helps most; tried once the edits pause, for it takes some twenty estimates."""
         state = self.session.state
         best = next(iter(changes(state.draft, state.plan.model, self.session.local, cards=False)), None)
-        self.verdict.show_hint("" if best is None else told(best))
+        self.verdict.show_hint("" if best is None else told(best, state.verdict.decisive.state))
 
     def show_page(self) -> None:
         """Brings the visible page up to date."""

@@ -76,8 +76,18 @@ def test_a_typed_context_changes_verdict_table_and_chart_and_undo_takes_it_back(
     assert slider(window, "context").label.text() == "Context · 65,536 tokens"
     assert window.verdict.sentence.text().startswith("Does not fit: ")
     assert memory(window).chart.figure() != chart
-    QTest.keyClick(window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    QTest.keyClick(slider(window, "context").entry, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert window.verdict.sentence.text() == sentence
+
+
+def test_export_is_reached_from_within_a_field(window: Window, qtbot: QtBot) -> None:
+    from llmplanner.app.dialogs.export import ExportDialog  # noqa: PLC0415 - as the window does it
+
+    QTest.keyClick(slider(window, "context").entry, Qt.Key.Key_E, Qt.KeyboardModifier.ControlModifier)
+    dialog = window.findChild(ExportDialog)
+    assert isinstance(dialog, ExportDialog)
+    assert dialog.isVisible()
+    assert qtbot
 
 
 def test_a_context_beyond_the_model_marks_its_field_and_the_rest_goes_on(window: Window) -> None:

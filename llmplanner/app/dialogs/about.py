@@ -10,6 +10,7 @@ from llmplanner.app.faults import versions
 LIBRARIES = (  # distribution, licence
     ("PySide6-Essentials", "Qt for Python, LGPL-3.0"),
     ("numpy", "BSD-3-Clause"),
+    ("pyqtgraph", "MIT"),
     ("nvidia-ml-py", "BSD-3-Clause"),
     ("msgspec", "BSD-3-Clause"),
     ("platformdirs", "MIT"),

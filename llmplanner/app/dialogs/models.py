@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from PySide6.QtCore import QSortFilterProxyModel, Qt, Signal
+from PySide6.QtCore import QSortFilterProxyModel, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -79,13 +79,19 @@ class ModelDialog(QDialog):
         table.sortByColumn(0, Qt.SortOrder.AscendingOrder)
         table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         header = table.horizontalHeader()
+        header.setHighlightSections(False)
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         for row in range(self._rows.rowCount()):
             if self._rows.index(row, 0).data(NAME) == name:
                 table.selectRow(row)
+                QTimer.singleShot(0, table, self._centre)
         if not table.selectionModel().hasSelection():
             table.selectRow(0)
+
+    def _centre(self) -> None:
+        self.table.scrollTo(self.table.currentIndex(), QAbstractItemView.ScrollHint.PositionAtCenter)
 
     def _lay_out(self) -> None:
         finder = QHBoxLayout()
@@ -207,6 +213,9 @@ class ModelCard(Card):
         scroll = QScrollArea()
         scroll.setWidget(self.text)
         scroll.setWidgetResizable(True)
+        self.text.setAutoFillBackground(False)
+        scroll.viewport().setAutoFillBackground(False)
+        scroll.setAccessibleName("Model card")
         self.rows.addWidget(scroll, 1)
 
     def show_entry(self, entry: Entry) -> None:
@@ -228,4 +237,6 @@ class ModelCard(Card):
             ("Source", f"{entry.source.card}; <a href='{entry.link}'>{entry.link}</a>"),
         )
         self.title.setText(entry.title)
-        self.text.setText("".join(f"<p><b>{head}</b><br>{body}</p>" for head, body in rows))
+        self.text.setText(
+            "".join(f"<p><span style='font-weight:600'>{head}</span><br>{body}</p>" for head, body in rows)
+        )

@@ -1,5 +1,6 @@
 """What the GPUs are to do: serving, fine-tuning or pre-training, and what each of them needs to know."""
 
+from dataclasses import replace
 from functools import partial
 
 from llmplanner.app.fields import ChoiceField, CountField, Field, SliderField
@@ -107,7 +108,11 @@ def _serving_fields() -> dict[str, Field]:
             "tokens",
             SLIDER_CONTEXT,
         ),
-        "prompt": CountField(FIELDS["prompt"], "Tokens that the encoder reads.", hint="the context"),
+        "prompt": CountField(
+            replace(FIELDS["prompt"], label="Encoder tokens"),
+            "Tokens that the encoder reads.",
+            hint="the context",
+        ),
         "batch": SliderField(
             FIELDS["batch"],
             "Sequences that are served together. Each has its own KV cache.",
