@@ -31,7 +31,7 @@ from llmplanner.core.step import one_step
 from llmplanner.core.tensors import parameters
 from llmplanner.core.terms import activations, loss
 from llmplanner.core.zero import shares
-from llmplanner.models.config import from_config
+from llmplanner.models.config import from_config, model_types
 from tests.reference import needs_reference
 from tests.training_rows import DECODERS, MASKED, ROWS, Row, model, step
 
@@ -189,6 +189,16 @@ def test_gradients_and_optimizer_state_are_exact() -> None:
         assert terms["gradients"].bytes == int(row["gradients_bytes"])
         state = terms["optimizer"].bytes if "optimizer" in terms else 0
         assert state == int(row["optimizer_bytes"])
+
+
+@pytest.mark.parametrize("model_type", model_types())
+def test_every_family_trains_all_of_its_parameters(model_type: str) -> None:
+    built = from_config({"model_type": model_type}, model_type, "config.json")
+    assert one_step(built, Train(512), ALONE).parameters == parameters(built).total
+    for kernel in AttentionKernel:
+        for kept_layers in Checkpointing:
+            peak = device(Train(512, 2, attention=kernel, checkpointing=kept_layers), built)
+            assert 16 * parameters(built).total <= tensors_of(peak.phases[2])
 
 
 # One row of each kind for those who have no table: SmolLM2-135M (training.csv, real-smollm2-135m-*).

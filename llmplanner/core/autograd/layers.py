@@ -83,6 +83,8 @@ def finish(walk: Walk, model: Model, place: int, x: Value) -> Value:
         x = linear(walk, each, x, Cause.HEAD)
     if model.head.linear is not None:
         _logits(walk, model.head, model.head.linear, x)
+    if model.pooler is not None:  # reads one token of each sequence, which is next to nothing
+        walk.tape.parameters.extend((model.pooler.inputs * model.pooler.outputs, model.pooler.outputs))
     return x
 
 
