@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLineEdit, QScrollAre
 from llmplanner.app.bit_grid import BitGrid
 from llmplanner.app.cards import Card, note
 from llmplanner.app.chart_view import ChartView
+from llmplanner.app.fields import Entry
 from llmplanner.app.format_notes import facts, told, why
 from llmplanner.app.session import Session, State
 from llmplanner.app.theme import GAP
@@ -206,7 +207,7 @@ class QuantizationTab(QWidget):
 
 
 def _entry(width: int, name: str, tip: str) -> QLineEdit:
-    entry = QLineEdit()
+    entry = Entry()
     entry.setFixedWidth(width)
     entry.setAccessibleName(name)
     entry.setAccessibleDescription(tip)
