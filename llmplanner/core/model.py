@@ -194,6 +194,7 @@ class Head:
     norm: Norm | None = None
     loss_fp32: bool = True  # causal models take the loss in FP32; T5 and BERT in the logits' own format
     softcap: bool = False
+    spare_bias: str = ""  # BERT untied: a second bias that the class builds and no computation uses
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +227,7 @@ class Model:
     embedding_norms_by_stack: tuple[Norm, ...] = ()  # BART: one for each stack
     projections: tuple[Linear, ...] = ()  # OPT-350m: embedding width to hidden size and back
     pooler: Linear | None = None
+    pair_head: Linear | None = None  # BertForPreTraining: whether one sentence follows the other
     dropout: Dropout = Dropout()
     source: str = ""  # where the architecture was read
 

@@ -93,7 +93,7 @@ class LayerParameters:
 
 @dataclass(frozen=True, slots=True)
 class Bias:
-    """The bias of a head whose matrix is the embedding."""
+    """A bias of the head that stands alone: its matrix is the embedding, or has another bias."""
 
     name: str
     width: int
@@ -127,7 +127,8 @@ def head_parameters(head: Head) -> int:
     """Elements of the output matrix, where it is its own, and of its bias."""
     if head.linear is None:
         return 0
-    return (0 if head.tied else weight(head.linear)) + (head.linear.outputs if head.linear.bias else 0)
+    biases = head.linear.bias + bool(head.spare_bias)
+    return (0 if head.tied else weight(head.linear)) + biases * head.linear.outputs
 
 
 def layer_parameters(layer: Layer) -> LayerParameters:
@@ -209,6 +210,10 @@ def outer_pieces(model: Model) -> Iterator[Piece]:
         yield Piece("head", head.linear)
     elif head.linear is not None and head.linear.bias:
         yield Piece("head", Bias(head.linear.name, head.linear.outputs))
+    if head.linear is not None and head.spare_bias:
+        yield Piece("head", Bias(head.spare_bias, head.linear.outputs))
+    if model.pair_head is not None:
+        yield Piece("head", model.pair_head)
 
 
 def layer_pieces(layer: Layer) -> Iterator[Piece]:

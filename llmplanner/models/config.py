@@ -68,17 +68,15 @@ def from_config(config: Mapping[str, object], name: str, source: str) -> Model:
     where = source or name
     dialect = _dialect(config, where)
     entries = Entries(where, config, dialect.defaults, dialect.names)
-    missing = _missing_sizes(dialect, entries)
+    _refuse_damaged(dialect, entries)
     model = dialect.build(entries, _part(dialect, config, where))
     if parameters(model).total > MOST_PARAMETERS:
         raise BadInput(
             f"{where}: its sizes come to more than 10^16 parameters; check them.", field=dialect.sizes[0]
         )
-    if model.context_length is not None and not entries.stated("max_position_embeddings"):
-        missing = (*missing, entries.own("max_position_embeddings"))
     notes = [where]
-    if missing:
-        notes.append(f"{', '.join(missing)}: {DEFAULTS_SOURCE}")
+    if entries.assumed:
+        notes.append(f"{', '.join(sorted(entries.assumed))}: {DEFAULTS_SOURCE}")
     if config.get("quantization_config") is not None:
         notes.append(f"its quantization_config is not read, weights count as {model.dtype.upper()}")
     return replace(model, name=name, model_type=dialect.model_type, source="; ".join(notes))
@@ -129,18 +127,18 @@ def _part(dialect: Dialect, config: Mapping[str, object], where: str) -> Part:
     return dialect.classes[names[0]]
 
 
-def _missing_sizes(dialect: Dialect, entries: Entries) -> tuple[str, ...]:
-    """The sizes that the file leaves to its class's defaults. Raises BadInput where it seems cut.
+def _refuse_damaged(dialect: Dialect, entries: Entries) -> None:
+    """Refuses a file that states most of its family's sizes, but not all. Raises BadInput.
 
-    Transformers writes all of a model's sizes; a shortened file, those few that differ from the class's.
+    Transformers writes every size of a model, so a file with at least half of them lost the others. One
+    with fewer was shortened to what differs from its class, and takes the class's defaults.
     """
-    missing = tuple(entries.own(name) for name in dialect.sizes if not entries.stated(name))
+    missing = [name for name in dialect.sizes if not entries.stated(name)]
     if missing and len(missing) <= len(dialect.sizes) / 2:
         raise entries.refuse(
             missing[0],
             "is missing, though most sizes are there; add it, or take the file of the model's own page",
         )
-    return missing
 
 
 def _table(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """The entries of a config.json, each checked as it is read. An absent one takes its class's default."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from llmplanner.core.errors import BadInput
 
@@ -16,13 +16,15 @@ class Entries:
 
     `names` leads from a common name to the class's own, the one that it writes first ("hidden_size" to
     GPT-2's "n_embd"); a file may use any of them. `defaults` are what Transformers takes where the file is
-    silent; what is None there is derived from other entries.
+    silent; what is None there is derived from other entries. `assumed` gathers the sizes that were read and
+    that the file leaves to those defaults.
     """
 
     where: str  # the file, for the sentences
     values: Mapping[str, object]
     defaults: Mapping[str, object]
     names: Mapping[str, tuple[str, ...]]
+    assumed: set[str] = field(default_factory=set)
 
     def stated(self, name: str) -> bool:
         """Whether the file itself holds the entry."""
@@ -60,6 +62,8 @@ class Entries:
             raise self.refuse(name, f"is {shown(value)}; it must be a whole number")
         if not least <= value <= most:
             raise self.refuse(name, f"is {shown(value)}; it must lie between {least:,} and {most:,}")
+        if self.own(name) not in self.values:
+            self.assumed.add(self.own(name))
         return value
 
     def flag(self, name: str) -> bool:

@@ -39,7 +39,7 @@ def configs(draw: st.DrawFn) -> dict[str, object]:
         "vocab_size": draw(st.integers(1, 999)),
         **{name: draw(st.integers(1, 99)) for name in ("d_ff", "encoder_ffn_dim", "decoder_ffn_dim")},
         **EXPERTS,
-        "tie_word_embeddings": draw(st.booleans()) or dialect.model_type == "bart",
+        "tie_word_embeddings": draw(st.booleans()),
         "architectures": [draw(st.sampled_from([*dialect.classes]))],
     }
     named = {dialect.names.get(name, (name,))[0]: value for name, value in sizes.items()}

@@ -105,3 +105,15 @@ def test_a_size_left_out_of_a_short_file_is_named_as_a_default() -> None:
     assert parameters(model).total == 20_554_567_680  # the hub's count for EleutherAI/gpt-neox-20b
     assert "hidden_size" in model.source
     assert "class defaults" in model.source
+
+
+def test_every_size_that_the_class_decides_is_named() -> None:
+    assert "max_position_embeddings, type_vocab_size: Transf" in from_config(BERT_BASE, "a", "a.json").source
+    assert "class defaults" not in from_config(LLAMA_3_1_8B, "a", "a.json").source
+
+
+def test_a_gated_t5_is_known_by_either_entry() -> None:
+    t5 = {"model_type": "t5", "d_model": 64, "d_ff": 96, "num_layers": 2, "num_heads": 4, "vocab_size": 99}
+    named = from_config({**t5, "feed_forward_proj": "gated-gelu"}, "a", "a.json")
+    flagged = from_config({**t5, "is_gated_act": True, "dense_act_fn": "gelu_new"}, "a", "a.json")
+    assert parameters(named) == parameters(flagged)

@@ -20,18 +20,18 @@ from llmplanner.models.families.blocks import Widths, attention, feed_forward
 from llmplanner.models.families.dialect import Dialect, Part, activation, dropout, dtype
 
 POSITION_OFFSET = 2  # the table's first two rows are not positions
+TOWERS = (Kind.ENCODER, Kind.DECODER)
 
 
 def build(entries: Entries, part: Part) -> Model:
-    """An encoder-decoder. Raises BadInput."""
-    if not entries.flag("tie_word_embeddings"):
-        raise entries.refuse(
-            "tie_word_embeddings", "is false; only the tied form of this family is supported"
-        )
+    """An encoder-decoder. Untied, each tower looks up a table of its own. Raises BadInput."""
+    tied = entries.flag("tie_word_embeddings")
     hidden, vocabulary = entries.size("d_model"), entries.size("vocab_size", MOST_ROWS)
     context = entries.size("max_position_embeddings", MOST_ROWS)
     body = "model." if part is Part.LANGUAGE_MODEL else ""
-    towers = (Kind.ENCODER, Kind.DECODER)
+    embeddings = _tables(f"{body}{{tower}}.embed_positions", context + POSITION_OFFSET, hidden)
+    if not tied:
+        embeddings += _tables(f"{body}{{tower}}.embed_tokens", vocabulary, hidden)
     head = Linear("lm_head", hidden, vocabulary) if part is Part.LANGUAGE_MODEL else None
     return Model(
         name="",
@@ -42,17 +42,19 @@ def build(entries: Entries, part: Part) -> Model:
         context_length=context,
         dtype=dtype(entries),
         token_embedding=Embedding(f"{body}shared", vocabulary, hidden),
-        embeddings=tuple(
-            Embedding(f"{body}{tower.value}.embed_positions", context + POSITION_OFFSET, hidden)
-            for tower in towers
-        ),
-        stacks=tuple(_stack(entries, body, tower) for tower in towers),
-        head=Head(head, tied=head is not None, loss_fp32=False),
+        embeddings=embeddings,
+        stacks=tuple(_stack(entries, body, tower) for tower in TOWERS),
+        head=Head(head, tied=tied and head is not None, loss_fp32=False),
         embedding_norms_by_stack=tuple(
-            _norm(f"{body}{tower.value}.layernorm_embedding", hidden) for tower in towers
+            _norm(f"{body}{tower.value}.layernorm_embedding", hidden) for tower in TOWERS
         ),
         dropout=dropout(entries, "dropout", "attention_dropout", "dropout"),
     )
+
+
+def _tables(name: str, rows: int, width: int) -> tuple[Embedding, ...]:
+    """A look-up table of each tower."""
+    return tuple(Embedding(name.format(tower=tower.value), rows, width) for tower in TOWERS)
 
 
 def _stack(entries: Entries, body: str, role: Kind) -> Stack:

@@ -3,6 +3,7 @@
 Defaults: Transformers 5.23.0 class defaults. Tensor names: the published checkpoints of each family.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -64,7 +65,7 @@ def build(data: EncoderData, entries: Entries, part: Part) -> Model:
         raise entries.refuse("position_embedding_type", 'is not supported; only "absolute" is')
     hidden, vocabulary = entries.size("hidden_size"), entries.size("vocab_size", MOST_ROWS)
     rows = entries.size("max_position_embeddings", MOST_ROWS, least=1 + data.position_offset)
-    body = data.body if part is Part.LANGUAGE_MODEL else ""
+    body = "" if part is Part.BODY else data.body
     layers = tuple(range(entries.size("num_hidden_layers", MOST_LAYERS)))
     return Model(
         name="",
@@ -84,9 +85,12 @@ def build(data: EncoderData, entries: Entries, part: Part) -> Model:
                 Kind.ENCODER, body + "encoder.layer.{layer}.", (LayerGroup(_layer(entries), layers),), None
             ),
         ),
-        head=_head(data, entries) if part is Part.LANGUAGE_MODEL else Head(None, tied=False),
+        head=Head(None, tied=False) if part is Part.BODY else _head(data, entries),
         embedding_norm=_norm(f"{body}embeddings.LayerNorm", hidden),
-        pooler=Linear("pooler.dense", hidden, hidden, bias=True) if part is Part.BODY else None,
+        pooler=None
+        if part is Part.LANGUAGE_MODEL
+        else Linear(f"{body}pooler.dense", hidden, hidden, bias=True),
+        pair_head=Linear("cls.seq_relationship", hidden, 2, bias=True) if part is Part.PRETRAINING else None,
         dropout=dropout(
             entries, "hidden_dropout_prob", "attention_probs_dropout_prob", "hidden_dropout_prob"
         ),
@@ -123,6 +127,7 @@ def _head(data: EncoderData, entries: Entries) -> Head:
         transform_activation=data.transform_activation or activation(entries, "hidden_act"),
         norm=_norm(data.transform_norm, hidden),
         loss_fp32=False,
+        spare_bias="" if tied else data.bias,
     )
 
 
@@ -130,7 +135,7 @@ def _norm(name: str, width: int) -> Norm:
     return Norm(name, NormKind.LAYER, width, bias=True)
 
 
-def _dialect(model_type: str, stem: str, data: EncoderData, vocabulary: int) -> Dialect:
+def _dialect(model_type: str, classes: Mapping[str, Part], data: EncoderData, vocabulary: int) -> Dialect:
     defaults = {
         "vocab_size": vocabulary,
         "hidden_size": 768,
@@ -145,11 +150,17 @@ def _dialect(model_type: str, stem: str, data: EncoderData, vocabulary: int) -> 
         "tie_word_embeddings": True,
     }
     sizes = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size")
-    classes = {f"{stem}ForMaskedLM": Part.LANGUAGE_MODEL, f"{stem}Model": Part.BODY}
     return Dialect(model_type, defaults, sizes, classes, partial(build, data))
 
 
+BERT_CLASSES = {
+    "BertForMaskedLM": Part.LANGUAGE_MODEL,
+    "BertModel": Part.BODY,
+    "BertForPreTraining": Part.PRETRAINING,
+}
+ROBERTA_CLASSES = {"RobertaForMaskedLM": Part.LANGUAGE_MODEL, "RobertaModel": Part.BODY}
+
 DIALECTS = (
-    _dialect("bert", "Bert", BERT, 30522),
-    _dialect("roberta", "Roberta", ROBERTA, 50265),
+    _dialect("bert", BERT_CLASSES, BERT, 30522),
+    _dialect("roberta", ROBERTA_CLASSES, ROBERTA, 50265),
 )

@@ -14,6 +14,7 @@ class Part(StrEnum):
     """How much of the architecture a class builds."""
 
     LANGUAGE_MODEL = "language model"  # with its output head
+    PRETRAINING = "pre-training"  # with all heads of the original training
     BODY = "body"  # hidden states only
     ENCODER = "encoder"  # of an encoder-decoder, alone
 

@@ -103,12 +103,13 @@ def _widths(entries: Entries) -> Widths:
 
 
 def _feed_forward_form(entries: Entries) -> tuple[bool, Activation]:
-    """Whether the feed-forward is gated, and its activation: "relu", "gated-gelu"."""
+    """Whether the feed-forward is gated, and its activation: "relu", "gated-gelu". is_gated_act overrides."""
     text = entries.text("feed_forward_proj")
     function = "gelu_new" if text == "gated-gelu" else text.removeprefix("gated-")
     if function not in ACTIVATIONS:
         raise entries.refuse("feed_forward_proj", 'is not known; "relu" and "gated-gelu" are the usual ones')
-    return text.startswith("gated-"), ACTIVATIONS[function]
+    gated = entries.flag("is_gated_act") if entries.stated("is_gated_act") else text.startswith("gated-")
+    return gated, ACTIVATIONS[function]
 
 
 def _norm(name: str, entries: Entries) -> Norm:
