@@ -285,6 +285,14 @@ def test_data_parallel_devices_hold_buckets_of_gradients() -> None:
     assert terms["communication"].low == 0  # gradients that are views of their buckets
 
 
+def test_what_is_divided_is_said_to_be_unmeasured_and_has_a_band() -> None:
+    whole, divided = (device(Train(512), split=each).phases[2] for each in (ALONE, Split(data=4, zero=3)))
+    for name in ("weights", "gradients", "optimizer"):
+        assert named(whole)[name].low == named(whole)[name].high
+        assert named(divided)[name].low < named(divided)[name].bytes < named(divided)[name].high
+        assert "not measured" in named(divided)[name].source
+
+
 def test_tensor_parallel_devices_hold_the_model_together() -> None:
     built = from_config(SMOLLM | {"vocab_size": 49_152}, "SmolLM2-135M", "config.json")
     one, three = (parameters(device_model(built, count)).total for count in (1, 3))

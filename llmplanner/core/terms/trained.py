@@ -24,7 +24,12 @@ NOTES: dict[TermName, str] = {
     "activations": "Equal to the byte to what was measured in over a thousand steps of twelve families.",
     "temporaries": "Alive at this moment only.",
 }
-DIVIDED = "; divided as in ZeRO (arXiv:1910.02054) and Megatron-LM (arXiv:1909.08053), not measured"
+DIVIDED = (
+    "; divided as in ZeRO (arXiv:1910.02054) or Megatron-LM (arXiv:1909.08053): not measured, "
+    "shown as a tenth more or less"
+)
+BY_ZERO = {"weights", "gradients", "optimizer", "temporaries"}
+TENTH = 10  # the band of what is divided: a judgement, for want of measurements
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,9 @@ def term(name: TermName, parts: Sequence[Part], split: Split) -> Term:
         formula = parts[0].formula
     else:
         formula = " + ".join(f"{part.name} ({part.formula})" for part in parts)
-    source = SOURCES[name] + (DIVIDED if split.devices > 1 else "")
+    source = SOURCES[name]
+    if split.tensor > 1 or (split.data > 1 and split.zero > 0 and name in BY_ZERO):
+        low, high, source = low - amount // TENTH, high + amount // TENTH, source + DIVIDED
     return Term(name, amount, low, high, formula, source, NOTES.get(name, ""), tuple(parts))
 
 
