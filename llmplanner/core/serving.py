@@ -42,20 +42,19 @@ def _phases(plan: Plan, engine: Engine) -> Iterator[Phase]:
 def _encoded(plan: Plan, model: Model, engine: Engine, batch: Count) -> Iterator[Term]:
     """One forward pass of an encoder over the whole context."""
     tokens, operand = _workload(plan).context, computed_in(plan.weights).bits // 8
-    yield activations(model, model.stacks[0], engine, Pass(tokens, tokens, batch, operand))
+    yield activations(model, model.stacks[0], engine, Pass(tokens, tokens, batch, operand, cached=False))
     if model.head.linear is not None:
         yield token_logits(plan.model.vocab_size, operand, batch * tokens)
 
 
 def _read(plan: Plan, model: Model, engine: Engine, prompt: Count, batch: Count) -> Iterator[Term]:
-    """The prompt in one pass: of a decoder, or of an encoder-decoder's encoder."""
+    """The prompt in one pass: of a decoder, or of an encoder-decoder's encoder, which caches nothing."""
     operand = computed_in(plan.weights).bits // 8
-    groups = kept(model, engine)
-    if model.kind is Kind.ENCODER_DECODER:
-        groups = tuple(group for group in groups if group.of_encoder)
-    yield _cache(plan, groups, prompt, prompt, batch)
-    yield activations(model, model.stacks[0], engine, Pass(prompt, prompt, batch, operand))
-    if model.head.linear is not None and model.kind is Kind.DECODER:
+    decoder = model.kind is Kind.DECODER
+    if decoder:
+        yield _cache(plan, kept(model, engine), prompt, prompt, batch)
+    yield activations(model, model.stacks[0], engine, Pass(prompt, prompt, batch, operand, cached=decoder))
+    if model.head.linear is not None and decoder:
         yield next_token_logits(plan.model.vocab_size, operand, batch)
 
 
@@ -63,7 +62,8 @@ def _answered(plan: Plan, model: Model, engine: Engine, prompt: Count, batch: Co
     """The last token of the longest answers: the cache holds the whole context."""
     operand, context = computed_in(plan.weights).bits // 8, _workload(plan).context
     yield _cache(plan, kept(model, engine), context, prompt, batch)
-    yield activations(model, model.stacks[-1], engine, Pass(1, context, batch, operand))
+    encoder = prompt if model.kind is Kind.ENCODER_DECODER else 0
+    yield activations(model, model.stacks[-1], engine, Pass(1, context, batch, operand, encoder))
     if model.head.linear is not None:
         yield next_token_logits(plan.model.vocab_size, operand, batch)
 

@@ -5,7 +5,7 @@ from llmplanner.core.plan import Count
 from llmplanner.core.terms.kv_cache import said
 
 FP32_BYTES = 4
-SAMPLING_BYTES = 12  # sorted copy, probabilities and their running sum in FP32 (top-p)
+SAMPLING_BYTES = 26  # measured in Transformers 5.23, temperature, top-k and top-p: 32 B in all, greedy 6 B
 
 
 def next_token_logits(vocabulary: int, operand: int, batch: Count) -> Term:
@@ -18,7 +18,7 @@ def next_token_logits(vocabulary: int, operand: int, batch: Count) -> Term:
         batch * (vocabulary * (operand + FP32_BYTES + SAMPLING_BYTES)),
         f"{said(batch)} × {vocabulary:,} × ({operand} + {copy}) B",
         "Transformers 5.23 generate: logits of the last position, copied to FP32",
-        note="Sampling with top-p may keep three more FP32 copies: up to the upper bound.",
+        note="Sampling with top-k and top-p sorts and sums in copies: up to the upper bound.",
     )
 
 
