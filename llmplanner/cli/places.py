@@ -11,7 +11,7 @@ NAME = "llmplanner"
 
 def log_file() -> Path:
     """The log, the window's too."""
-    return platformdirs.user_log_path(NAME) / "llmplanner.log"
+    return platformdirs.user_log_path(NAME, appauthor=False) / "llmplanner.log"
 
 
 def models_folder() -> Path:
