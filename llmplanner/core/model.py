@@ -210,10 +210,8 @@ class Dropout:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A transformer as data."""
+    """A transformer as data. Its reader adds what it is called and where it was read."""
 
-    name: str
-    model_type: str
     kind: Kind
     hidden_size: int
     vocab_size: int
@@ -229,6 +227,8 @@ class Model:
     pooler: Linear | None = None
     pair_head: Linear | None = None  # BertForPreTraining: whether one sentence follows the other
     dropout: Dropout = Dropout()
+    name: str = ""
+    model_type: str = ""
     source: str = ""  # where the architecture was read
 
     @property

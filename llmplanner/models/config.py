@@ -121,7 +121,8 @@ def _part(dialect: Dialect, config: Mapping[str, object], where: str) -> Part:
     if names[0] not in dialect.classes:
         known = ", ".join(dialect.classes)
         message = (
-            f"{where}: architectures names {shown(names[0])}, which is not supported yet; known are {known}."
+            f"{where}: architectures names {shown(names[0])}, which is not supported yet; known are {known}. "
+            "Without the entry, the language model counts."
         )
         raise BadInput(message, field="architectures")
     return dialect.classes[names[0]]

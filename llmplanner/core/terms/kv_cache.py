@@ -1,6 +1,6 @@
 """The keys and values that attention layers keep of the tokens seen so far."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llmplanner.core.engine import Engine
 from llmplanner.core.estimate import Bytes, Part, Term, smallest
@@ -9,9 +9,7 @@ from llmplanner.core.model import Attention, Kind, LatentAttention, Model
 from llmplanner.core.plan import Count
 
 SIXTEEN = 16
-SCALE_SHARE = (
-    8  # of an INT4 cache: scale and zero point in 16 bits for each group of 64 (Transformers' default)
-)
+SCALE_SHARE = 8  # of an INT4 cache: 16-bit scale and zero point a group of 64 (Transformers' default)
 GROWTH = "What the tokens hold; the cache's growth by copying counts as activations."
 QUANTIZED = "Needs an engine that stores it so; scales and zero points: up to the upper bound."
 
@@ -38,20 +36,24 @@ def kept(model: Model, engine: Engine) -> tuple[Kept, ...]:
     Sources: Ainslie et al. 2023 (arXiv:2305.13245) sec. 2; Jiang et al. 2023 (arXiv:2310.06825) sec. 2
     (window); DeepSeek-V2 (arXiv:2405.04434) sec. 2.1 (latent).
     """
-    groups: dict[tuple[str, int, int | None, bool], int] = {}
+    layers: dict[Kept, int] = {}
     for stack in model.stacks:
         if stack.role is not Kind.DECODER:
             continue
         for group in stack.groups:
             attentions = ((group.layer.attention, False), (group.layer.cross_attention, True))
             for attention, of_encoder in attentions:
-                if attention is None:
-                    continue
-                window = attention.window if isinstance(attention, Attention) else None
-                room = None if window is None else window - engine.window_less
-                key = (_label(attention, of_encoder), width(attention), room, of_encoder)
-                groups[key] = groups.get(key, 0) + len(group.indices)
-    return tuple(Kept(key[0], layers, key[1], key[2], key[3]) for key, layers in groups.items())
+                if attention is not None:
+                    one = _kept_by(attention, engine, of_encoder=of_encoder)
+                    layers[one] = layers.get(one, 0) + len(group.indices)
+    return tuple(replace(one, layers=count) for one, count in layers.items())
+
+
+def _kept_by(attention: Attention | LatentAttention, engine: Engine, *, of_encoder: bool) -> Kept:
+    """What one layer keeps."""
+    window = attention.window if isinstance(attention, Attention) else None
+    room = None if window is None else window - engine.window_less
+    return Kept(_label(attention, of_encoder), 1, width(attention), room, of_encoder)
 
 
 def width(attention: Attention | LatentAttention) -> int:

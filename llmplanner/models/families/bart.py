@@ -34,8 +34,6 @@ def build(entries: Entries, part: Part) -> Model:
         embeddings += _tables(f"{body}{{tower}}.embed_tokens", vocabulary, hidden)
     head = Linear("lm_head", hidden, vocabulary) if part is Part.LANGUAGE_MODEL else None
     return Model(
-        name="",
-        model_type="",
         kind=Kind.ENCODER_DECODER,
         hidden_size=hidden,
         vocab_size=vocabulary,

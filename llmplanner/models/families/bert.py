@@ -68,8 +68,6 @@ def build(data: EncoderData, entries: Entries, part: Part) -> Model:
     body = "" if part is Part.BODY else data.body
     layers = tuple(range(entries.size("num_hidden_layers", MOST_LAYERS)))
     return Model(
-        name="",
-        model_type="",
         kind=Kind.ENCODER,
         hidden_size=hidden,
         vocab_size=vocabulary,

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from llmplanner.core.model import (
     Activation,
     Attention,
-    Dropout,
     Embedding,
     Experts,
     FeedForward,
@@ -101,16 +100,8 @@ def build(data: DecoderData, entries: Entries, part: Part) -> Model:
     post_norm = data.post_norm is not None and not entries.flag(data.post_norm)
     bare = post_norm or (data.unnormed is not None and entries.flag(data.unnormed))
     final_norm = None if bare else _norm(data, entries, body + data.final_norm, hidden)
-    learned = data.positions is not None
-    bounded = learned or entries.stated("max_position_embeddings")  # a class's default bounds no rotary model
-    context = entries.optional_size("max_position_embeddings", MOST_ROWS) if bounded else None
-    positions: tuple[Embedding, ...] = ()
-    if data.positions is not None:
-        rows = entries.size("max_position_embeddings", MOST_ROWS) + data.position_offset
-        positions = (Embedding(body + data.positions, rows, hidden),)
+    context, positions = _positions(data, entries, body)
     return Model(
-        name="",
-        model_type="",
         kind=Kind.DECODER,
         hidden_size=hidden,
         vocab_size=vocabulary,
@@ -124,19 +115,26 @@ def build(data: DecoderData, entries: Entries, part: Part) -> Model:
         if data.embedding_norm
         else None,
         projections=_projections(body, width, hidden),
-        dropout=_dropout(data, entries),
+        dropout=dropout(entries, *data.dropouts),
     )
 
 
-def _dropout(data: DecoderData, entries: Entries) -> Dropout:
-    return dropout(entries, *data.dropouts)
+def _positions(data: DecoderData, entries: Entries, body: str) -> tuple[int | None, tuple[Embedding, ...]]:
+    """The longest context, and the table of positions where they are learned."""
+    if data.positions is not None:
+        context = entries.size("max_position_embeddings", MOST_ROWS)
+        table = Embedding(body + data.positions, context + data.position_offset, entries.size("hidden_size"))
+        return context, (table,)
+    if not entries.stated("max_position_embeddings"):
+        return None, ()  # a class's default bounds no rotary model
+    return entries.size("max_position_embeddings", MOST_ROWS), ()
 
 
 def _projections(body: str, width: int, hidden: int) -> tuple[Linear, ...]:
     if width == hidden:
         return ()
-    prefix = body + "decoder." if body else "decoder."
-    return (Linear(f"{prefix}project_in", width, hidden), Linear(f"{prefix}project_out", hidden, width))
+    inward, outward = f"{body}decoder.project_in", f"{body}decoder.project_out"
+    return (Linear(inward, width, hidden), Linear(outward, hidden, width))
 
 
 def _head(data: DecoderData, entries: Entries, part: Part, width: int) -> Head:
@@ -249,13 +247,9 @@ def _feed_forward(data: DecoderData, entries: Entries) -> FeedForward:
         ),
         output=Linear(data.feed_forward_output, width, hidden, bias, data.transposed),
         width=width,
-        activation=_activation(data, entries),
+        activation=activation(entries, data.activation),
         gated=data.gated,
     )
-
-
-def _activation(data: DecoderData, entries: Entries) -> Activation:
-    return activation(entries, data.activation)
 
 
 def _experts(keys: MixtureKeys, data: DecoderData, entries: Entries) -> Experts:
@@ -268,13 +262,17 @@ def _experts(keys: MixtureKeys, data: DecoderData, entries: Entries) -> Experts:
     shared = None
     if keys.shared is not None and keys.shared_count is not None:
         times = entries.optional_size(keys.shared_count, least=0) or 0
-        shared = _gated(keys.shared, hidden, times * width, _activation(data, entries)) if times else None
+        shared = (
+            _gated(keys.shared, hidden, times * width, activation(entries, data.activation))
+            if times
+            else None
+        )
     names = (keys.gate, keys.up, keys.down)
     return Experts(
         router=Linear(keys.router, hidden, count),
         count=count,
         top_k=top_k,
-        expert=_gated(names, hidden, width, _activation(data, entries)),
+        expert=_gated(names, hidden, width, activation(entries, data.activation)),
         shared=shared,
         router_fp32=keys.router_fp32,
         correction_bias=keys.router_fp32,

@@ -30,9 +30,7 @@ class Dialect:
     model_type: str
     defaults: Mapping[str, object]  # by the class's own names; source: DEFAULTS_SOURCE
     sizes: tuple[str, ...]  # common names
-    classes: Mapping[
-        str, Part
-    ]  # by the name in `architectures`; the first is taken where the file names none
+    classes: Mapping[str, Part]  # names in `architectures`; the first counts where the file has none
     build: Callable[[Entries, Part], Model]
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 

@@ -3,7 +3,6 @@
 Defaults: Transformers 5.23.0 class defaults. Tensor names: the published checkpoints of each family.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -12,6 +11,7 @@ from llmplanner.models.families.decoder import DecoderData, build
 from llmplanner.models.families.dialect import Dialect, Part
 
 SIZES = ("num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size")
+SIZES_WITH_WIDTH = (*SIZES, "intermediate_size")
 
 GPT2 = DecoderData(
     body="",  # the published file holds the body's names
@@ -106,27 +106,10 @@ OPT = replace(
 )
 
 
-def _dialect(
-    model_type: str,
-    classes: tuple[str, str],
-    data: DecoderData,
-    defaults: Mapping[str, object],
-    names: Mapping[str, tuple[str, ...]],
-) -> Dialect:
-    whole, body = classes
-    sizes = (
-        SIZES if data.feed_forward_width is None or model_type == "gpt2" else (*SIZES, "intermediate_size")
-    )
-    parts = {whole: Part.LANGUAGE_MODEL, body: Part.BODY}
-    return Dialect(model_type, defaults, sizes, parts, partial(build, data), names)
-
-
 DIALECTS = (
-    _dialect(
-        "gpt2",
-        ("GPT2LMHeadModel", "GPT2Model"),
-        GPT2,
-        {
+    Dialect(
+        model_type="gpt2",
+        defaults={
             "vocab_size": 50257,
             "n_positions": 1024,
             "n_embd": 768,
@@ -139,7 +122,10 @@ DIALECTS = (
             "embd_pdrop": 0.1,
             "attn_pdrop": 0.1,
         },
-        {
+        sizes=SIZES,
+        classes={"GPT2LMHeadModel": Part.LANGUAGE_MODEL, "GPT2Model": Part.BODY},
+        build=partial(build, GPT2),
+        names={
             "hidden_size": ("n_embd",),
             "num_hidden_layers": ("n_layer",),
             "num_attention_heads": ("n_head",),
@@ -147,11 +133,9 @@ DIALECTS = (
             "max_position_embeddings": ("n_positions",),
         },
     ),
-    _dialect(
-        "gpt_neox",
-        ("GPTNeoXForCausalLM", "GPTNeoXModel"),
-        GPT_NEOX,
-        {
+    Dialect(
+        model_type="gpt_neox",
+        defaults={
             "vocab_size": 50432,
             "hidden_size": 6144,
             "num_hidden_layers": 44,
@@ -166,13 +150,13 @@ DIALECTS = (
             "hidden_dropout": 0.0,
             "attention_dropout": 0.0,
         },
-        {},
+        sizes=SIZES_WITH_WIDTH,
+        classes={"GPTNeoXForCausalLM": Part.LANGUAGE_MODEL, "GPTNeoXModel": Part.BODY},
+        build=partial(build, GPT_NEOX),
     ),
-    _dialect(
-        "opt",
-        ("OPTForCausalLM", "OPTModel"),
-        OPT,
-        {
+    Dialect(
+        model_type="opt",
+        defaults={
             "vocab_size": 50272,
             "hidden_size": 768,
             "num_hidden_layers": 12,
@@ -189,13 +173,14 @@ DIALECTS = (
             "dropout": 0.1,
             "attention_dropout": 0.0,
         },
-        {"intermediate_size": ("ffn_dim",)},
+        sizes=SIZES_WITH_WIDTH,
+        classes={"OPTForCausalLM": Part.LANGUAGE_MODEL, "OPTModel": Part.BODY},
+        build=partial(build, OPT),
+        names={"intermediate_size": ("ffn_dim",)},
     ),
-    _dialect(
-        "bloom",
-        ("BloomForCausalLM", "BloomModel"),
-        BLOOM,
-        {
+    Dialect(
+        model_type="bloom",
+        defaults={
             "vocab_size": 250880,
             "hidden_size": 64,
             "n_layer": 2,
@@ -205,7 +190,10 @@ DIALECTS = (
             "hidden_dropout": 0.0,
             "attention_dropout": 0.0,
         },
-        {
+        sizes=SIZES,
+        classes={"BloomForCausalLM": Part.LANGUAGE_MODEL, "BloomModel": Part.BODY},
+        build=partial(build, BLOOM),
+        names={
             "hidden_size": ("hidden_size", "n_embed"),
             "num_hidden_layers": ("n_layer",),
             "num_attention_heads": ("n_head",),

@@ -177,38 +177,55 @@ def _defaults(
 
 
 def _dialect(
-    model_type: str, stem: str, data: DecoderData, defaults: Mapping[str, object], **names: tuple[str, ...]
+    model_type: str,
+    classes: tuple[str, str],
+    data: DecoderData,
+    defaults: Mapping[str, object],
+    **names: tuple[str, ...],
 ) -> Dialect:
-    body = "Gemma3TextModel" if stem == "Gemma3" else f"{stem}Model"
-    classes = {f"{stem}ForCausalLM": Part.LANGUAGE_MODEL, body: Part.BODY}
-    return Dialect(model_type, defaults, SIZES, classes, partial(build, data), names)
+    """`classes` builds the language model and the body."""
+    parts = dict(zip(classes, (Part.LANGUAGE_MODEL, Part.BODY), strict=True))
+    return Dialect(model_type, defaults, SIZES, parts, partial(build, data), names)
 
 
 _QWEN_WINDOW = {"use_sliding_window": False, "sliding_window": 4096, "max_window_layers": 28}
 _GEMMA_WINDOW = {"tie_word_embeddings": True, "head_dim": 256, "sliding_window": 4096}
 
 DIALECTS = (
-    _dialect("llama", "Llama", LLAMA, _defaults((32, 4096, 32, 11008, 32000), None, 2048)),
     _dialect(
-        "mistral", "Mistral", MISTRAL, _defaults((32, 4096, 32, 14336, 32000), 8, 131072, sliding_window=4096)
+        "llama",
+        ("LlamaForCausalLM", "LlamaModel"),
+        LLAMA,
+        _defaults((32, 4096, 32, 11008, 32000), None, 2048),
+    ),
+    _dialect(
+        "mistral",
+        ("MistralForCausalLM", "MistralModel"),
+        MISTRAL,
+        _defaults((32, 4096, 32, 14336, 32000), 8, 131072, sliding_window=4096),
     ),
     _dialect(
         "mixtral",
-        "Mixtral",
+        ("MixtralForCausalLM", "MixtralModel"),
         MIXTRAL,
         _defaults((32, 4096, 32, 14336, 32000), 8, 131072, num_experts_per_tok=2, num_local_experts=8),
         num_experts=("num_local_experts",),
     ),
-    _dialect("qwen2", "Qwen2", QWEN2, _defaults((32, 4096, 32, 22016, 151936), 32, 32768, **_QWEN_WINDOW)),
+    _dialect(
+        "qwen2",
+        ("Qwen2ForCausalLM", "Qwen2Model"),
+        QWEN2,
+        _defaults((32, 4096, 32, 22016, 151936), 32, 32768, **_QWEN_WINDOW),
+    ),
     _dialect(
         "qwen3",
-        "Qwen3",
+        ("Qwen3ForCausalLM", "Qwen3Model"),
         QWEN3,
         _defaults((32, 4096, 32, 22016, 151936), 32, 32768, head_dim=128, **_QWEN_WINDOW),
     ),
     _dialect(
         "qwen3_moe",
-        "Qwen3Moe",
+        ("Qwen3MoeForCausalLM", "Qwen3MoeModel"),
         QWEN3_MOE,
         _defaults(
             (24, 2048, 32, 6144, 151936),
@@ -224,13 +241,13 @@ DIALECTS = (
     ),
     _dialect(
         "gemma",
-        "Gemma",
+        ("GemmaForCausalLM", "GemmaModel"),
         GEMMA,
         _defaults((28, 3072, 16, 24576, 256000), 16, 8192, tie_word_embeddings=True, head_dim=256),
     ),
     _dialect(
         "gemma2",
-        "Gemma2",
+        ("Gemma2ForCausalLM", "Gemma2Model"),
         GEMMA2,
         _defaults(
             (26, 2304, 8, 9216, 256000),
@@ -244,14 +261,14 @@ DIALECTS = (
     ),
     _dialect(
         "gemma3_text",
-        "Gemma3",
+        ("Gemma3ForCausalLM", "Gemma3TextModel"),
         GEMMA3,
         _defaults((26, 2304, 8, 9216, 262208), 4, 131072, _sliding_window_pattern=6, **_GEMMA_WINDOW),
         sliding_window_pattern=("_sliding_window_pattern",),
     ),
     _dialect(
         "phi3",
-        "Phi3",
+        ("Phi3ForCausalLM", "Phi3Model"),
         PHI3,
         _defaults(
             (32, 3072, 32, 8192, 32064),
@@ -264,7 +281,7 @@ DIALECTS = (
     ),
     _dialect(
         "deepseek_v3",
-        "DeepseekV3",
+        ("DeepseekV3ForCausalLM", "DeepseekV3Model"),
         DEEPSEEK,
         _defaults(
             (61, 7168, 128, 18432, 129280),

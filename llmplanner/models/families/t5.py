@@ -36,8 +36,6 @@ def build(entries: Entries, part: Part) -> Model:
     gated, _ = _feed_forward_form(entries)
     head = Linear("lm_head", hidden, vocabulary) if part is Part.LANGUAGE_MODEL else None
     return Model(
-        name="",
-        model_type="",
         kind=Kind.ENCODER if part is Part.ENCODER else Kind.ENCODER_DECODER,
         hidden_size=hidden,
         vocab_size=vocabulary,
