@@ -159,10 +159,10 @@ def _train(draft: Draft, model: Model) -> FineTune | Pretrain:
 
 
 def tokens_of(draft: Draft, model: Model) -> int:
-    """Training tokens: those stated, or 20 for each parameter."""
+    """Training tokens: those stated, or 20 for each parameter that works on a token."""
     if draft.tokens is not None:
         return draft.tokens
-    return TOKENS_PER_PARAMETER * (draft.parameters or parameters(model).total)
+    return TOKENS_PER_PARAMETER * (draft.parameters or parameters(model).active)
 
 
 def budget_of(draft: Draft, model: Model, machine: Machine) -> "Budget":
