@@ -259,12 +259,16 @@ DIALECTS = (
             **_GEMMA_WINDOW,
         ),
     ),
-    _dialect(
-        "gemma3_text",
-        ("Gemma3ForCausalLM", "Gemma3TextModel"),
-        GEMMA3,
-        _defaults((26, 2304, 8, 9216, 262208), 4, 131072, _sliding_window_pattern=6, **_GEMMA_WINDOW),
-        sliding_window_pattern=("_sliding_window_pattern",),
+    replace(
+        _dialect(
+            "gemma3_text",
+            ("Gemma3ForCausalLM", "Gemma3TextModel"),
+            GEMMA3,
+            _defaults((26, 2304, 8, 9216, 262208), 4, 131072, _sliding_window_pattern=6, **_GEMMA_WINDOW),
+            sliding_window_pattern=("_sliding_window_pattern",),
+        ),
+        # The text_config of Gemma 3's published files leaves out heads and vocabulary where the class has them.
+        sizes=("num_hidden_layers", "hidden_size", "intermediate_size"),
     ),
     _dialect(
         "phi3",
