@@ -267,7 +267,7 @@ DIALECTS = (
             _defaults((26, 2304, 8, 9216, 262208), 4, 131072, _sliding_window_pattern=6, **_GEMMA_WINDOW),
             sliding_window_pattern=("_sliding_window_pattern",),
         ),
-        # The text_config of Gemma 3's published files leaves out heads and vocabulary where the class has them.
+        # The text_config in Gemma 3's published files leaves out heads and vocabulary equal to the class's.
         sizes=("num_hidden_layers", "hidden_size", "intermediate_size"),
     ),
     _dialect(
