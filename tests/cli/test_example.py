@@ -25,7 +25,7 @@ def test_the_example_is_answered_and_charted(run: Run, tmp_path: Path) -> None:
     answer = run()
     assert (answer.code, answer.err) == (0, "")
     assert "Llama 3.1 8B" in answer.out
-    assert "22.49 of 23.65 GiB of the empty card" in answer.out
+    assert "23.01 of 23.65 GiB of the empty card" in answer.out
     assert "llmplanner fit MODEL --gpu NAME" in answer.out
     picture = tmp_path / "llmplanner-memory.png"
     assert picture.read_bytes().startswith(b"\x89PNG")
