@@ -6,13 +6,13 @@ from itertools import takewhile
 
 from llmplanner.compose import machine_named, plan_of, split_of
 from llmplanner.core.errors import BadInput
+from llmplanner.core.estimate import DeviceEstimate
 from llmplanner.core.estimating import estimate
 from llmplanner.core.formats import format_named
 from llmplanner.core.machine import Machine
 from llmplanner.core.model import Kind, Model
 from llmplanner.core.plan import at_weights
 from llmplanner.core.quantities import GIB
-from llmplanner.core.tensors import parameters
 from llmplanner.core.verdict import Judgement, verdict
 from llmplanner.gpus.catalogue import catalogue
 from llmplanner.plans import Draft
@@ -62,10 +62,10 @@ def told(change: Change, before: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a plan's model needs with its numbers in one format. None: nobody works that way."""
+    """What the fullest device needs with its numbers in one format. None: nobody works that way."""
 
     title: str
-    weights_bytes: int
+    weights_bytes: int | None
     serve_bytes: int | None
     train_bytes: int | None
 
@@ -79,25 +79,34 @@ def by_format(draft: Draft, model: Model, local: Machine | None) -> tuple[Stored
         ("INT4", "int4", ""),
     )
     serve, train = replace(draft, task="serve"), replace(draft, task="finetune")
-    return tuple(
-        Stored(
-            title,
-            format_named(key).bytes_for(parameters(model).total),
-            _needed(serve, model, local, key),
-            _needed(replace(train, precision=precision), model, local) if precision else None,
-        )
-        for title, key, precision in rows
-    )
+    found = []
+    for title, key, precision in rows:
+        served = _fullest(serve, model, local, key)
+        trained = _fullest(replace(train, precision=precision), model, local) if precision else None
+        found.append(Stored(title, _weights(served), _bytes(served), _bytes(trained)))
+    return tuple(found)
 
 
-def _needed(draft: Draft, model: Model, local: Machine | None, weights: str | None = None) -> int | None:
-    """Bytes on the fullest device, served with other weights where those are named; None: no such plan."""
+def _fullest(
+    draft: Draft, model: Model, local: Machine | None, weights: str | None = None
+) -> DeviceEstimate | None:
+    """The fullest device, served with other weights where those are named; None: no such plan."""
     try:
         plan = plan_of(draft, model, machine_named(draft, local))
         answer = estimate(plan if weights is None else at_weights(plan, format_named(weights)))
     except BadInput:
         return None
-    return max(int(device.bytes) for device in answer.devices)
+    return max(answer.devices, key=lambda device: int(device.bytes))
+
+
+def _bytes(device: DeviceEstimate | None) -> int | None:
+    return None if device is None else int(device.bytes)
+
+
+def _weights(device: DeviceEstimate | None) -> int | None:
+    if device is None:
+        return None
+    return sum(int(term.bytes) for term in device.peak.terms if term.name == "weights")
 
 
 def _helps(change: Change, before: Change) -> bool:

@@ -24,6 +24,7 @@ from llmplanner.core.quantities import count_text, parse_amount, parse_count, pa
 ENTRY_WIDTH = 92  # px of the entry beside a slider
 BILLION = 10**9  # from here on, 15T is easier to read than its zeros
 SHORT_DIGITS = 6
+LIST_WIDTH = 320  # px of the names that drop down
 PAGE = 8  # stops that Page Up moves a slider: one power of two
 CONTROL = Qt.KeyboardModifier.ControlModifier
 PARSERS: Mapping[str, Callable[[str], int | float]] = MappingProxyType(
@@ -62,6 +63,7 @@ class Field(QWidget):
         self.problem = QLabel()
         self.problem.setProperty("role", "problem")
         self.problem.setWordWrap(True)
+        self.problem.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.problem.hide()
         self.rows = QVBoxLayout(self)
         self.rows.setContentsMargins(0, 0, 0, 0)
@@ -208,6 +210,9 @@ class SearchField(Field):
         self.entry = Entry()
         self.box.setLineEdit(self.entry)
         self.box.setCompleter(finder)
+        names = finder.popup()
+        if names is not None:
+            names.setMinimumWidth(LIST_WIDTH)
         self._shown = ""
         self.box.activated.connect(self._choose)
         self.entry.editingFinished.connect(self._read)

@@ -7,17 +7,19 @@ from typing import cast
 
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QPaintEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QMainWindow, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QTabWidget, QVBoxLayout, QWidget
 
 from llmplanner.advice import changes, told
 from llmplanner.app.jobs import Job
 from llmplanner.app.menu import LINE, Entry, add_choice, add_menu
+from llmplanner.app.notice import Notice
 from llmplanner.app.plan_pane import PlanPane
 from llmplanner.app.session import Session, State
 from llmplanner.app.status import Status
 from llmplanner.app.tabs import Tab
 from llmplanner.app.theme import GAP, MARGIN, THEME_CHOICES, Choice, Looks
 from llmplanner.app.verdict_bar import VerdictBar
+from llmplanner.core.machine import Machine
 
 PAUSE = 60  # ms without an edit, after which the change that helps most is looked for
 FIRST_SIZE = (1280, 800)
@@ -67,7 +69,7 @@ class Window(QMainWindow):
         self.resize(*FIRST_SIZE)
         self.plan = PlanPane(session)
         self.verdict = VerdictBar()
-        self.notice = QLabel()
+        self.notice = Notice()
         self.tabs = QTabWidget()
         self.status = Status()
         self._advise = QTimer(self)
@@ -86,9 +88,6 @@ class Window(QMainWindow):
         self.pages = tuple(Page(module, name) for _, module, name in PAGES)
         for (title, _, _), page in zip(PAGES, self.pages, strict=True):
             self.tabs.addTab(page, title)
-        self.notice.setProperty("role", "problem")
-        self.notice.setWordWrap(True)
-        self.notice.hide()
         main = QWidget()
         rows = QVBoxLayout(main)
         rows.setContentsMargins(MARGIN, 16, MARGIN, GAP)
@@ -181,11 +180,7 @@ class Window(QMainWindow):
         self.verdict.show_state(state)
         self._advise.start()
         self.show_page()
-        device = state.plan.machine.devices[0].name
-        count = len(state.plan.machine.devices)
-        self.setWindowTitle(
-            f"{state.plan.model.name} on {f'{count} × ' if count > 1 else ''}{device} · LLM Planner"
-        )
+        self.setWindowTitle(f"{state.plan.model.name} on {_machine(state.plan.machine)} · LLM Planner")
 
     def _show_hint(self) -> None:
         """Says which change helps most; tried once the edits pause, for it takes some twenty estimates."""
@@ -209,8 +204,7 @@ class Window(QMainWindow):
 
     def show_notice(self, sentence: str) -> None:
         """A sentence above the pages; an empty one takes it away."""
-        self.notice.setText(sentence)
-        self.notice.setVisible(bool(sentence))
+        self.notice.say(sentence)
 
     def follow(self, job: Job) -> None:
         """Shows a job in the status bar and starts it."""
@@ -252,3 +246,11 @@ class Window(QMainWindow):
         if not self._was_painted:
             self._was_painted = True
             QTimer.singleShot(0, self, self.painted.emit)
+
+
+def _machine(machine: Machine) -> str:
+    """The machine in the title: "2 × H100 SXM5 80GB"."""
+    names, count = {device.name for device in machine.devices}, len(machine.devices)
+    if len(names) > 1:
+        return f"{count} GPUs"
+    return f"{count} × {names.pop()}" if count > 1 else names.pop()

@@ -7,7 +7,7 @@ import pytest
 from PySide6.QtCore import QMimeData, QPoint, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLineEdit, QPushButton, QWidget
+from PySide6.QtWidgets import QApplication, QLineEdit, QMessageBox, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from llmplanner import plans
@@ -240,6 +240,9 @@ def test_a_dropped_plan_is_opened_and_a_broken_one_changes_nothing(window: Windo
     assert window.session.state.draft.batch == 3
     assert window.notice.isVisible()
     assert "bad.llmplan.json" in window.notice.text()
+    copy = next(b for b in window.notice.findChildren(QPushButton) if b.text() == "Copy details")
+    QTest.mouseClick(copy, Qt.MouseButton.LeftButton)
+    assert "PySide6" in QApplication.clipboard().text()
     window.session.edit(batch=4)
     assert not window.notice.isVisible()
 
@@ -332,7 +335,9 @@ def test_a_fault_is_told_and_the_window_goes_on(window: Window, qtbot: QtBot) ->
     from llmplanner.app.faults import show_fault  # noqa: PLC0415 - as main does it
 
     show_fault(window, "details of the fault")
-    copy = next(b for b in window.findChildren(QPushButton) if b.text() == "Copy details")
+    box = window.findChild(QMessageBox)
+    assert isinstance(box, QMessageBox)
+    copy = next(b for b in box.findChildren(QPushButton) if b.text() == "Copy details")
     qtbot.mouseClick(copy, Qt.MouseButton.LeftButton)
     assert QApplication.clipboard().text() == "details of the fault"
     window.session.edit(context=1024)

@@ -100,9 +100,8 @@ class MachinePanel(Panel):
         """Shows a plan's machine. Emits nothing."""
         draft, plan = state.draft, state.plan
         device = plan.machine.devices[0]
-        title = f"This computer · {device.name}" if draft.gpu == "local" else device.name
-        self._gpu.show_value(title)
-        self._about.setText(_about(device))
+        self._gpu.show_value(device.name)
+        self._about.setText(_about(device, here=plan.machine.local))
         self._count.show_value(plan.split.devices)
         self._tensor.show_value(plan.split.tensor)
         self._tensor.setVisible(plan.split.devices > 1)
@@ -123,11 +122,12 @@ class MachinePanel(Panel):
         self._session.edit(count=devices, dp=devices // tensor, tp=tensor)
 
 
-def _about(device: Device) -> str:
+def _about(device: Device, *, here: bool) -> str:
     """One line on a card: what it holds, and what of it is free."""
     if device.memory_total is None:
         return "No GPU was seen here. Choose one of the catalogue by a part of its name."
+    place = "Here: " if here else ""
     total = f"{device.memory_total / GIB:,.2f} GiB"
     if device.memory_free is None:
-        return f"{total}, with nothing on it"
-    return f"{device.memory_free / GIB:,.2f} of {total} free now"
+        return f"{place}{total}, with nothing on it"
+    return f"{place}{device.memory_free / GIB:,.2f} of {total} free now"

@@ -3,7 +3,17 @@
 from functools import partial
 
 from PySide6.QtCore import QSize, Qt, QTimer
-from PySide6.QtWidgets import QButtonGroup, QGridLayout, QHBoxLayout, QLabel, QPushButton, QWidget
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from llmplanner.advice import Stored, by_format
 from llmplanner.app.cards import Card, note
@@ -12,7 +22,7 @@ from llmplanner.app.session import Session, State
 from llmplanner.app.term_table import TermTable, gib
 from llmplanner.app.theme import GAP
 from llmplanner.charts.figure import Figure
-from llmplanner.charts.memory import memory_figure
+from llmplanner.charts.memory import MOST_DEVICES, memory_figure
 from llmplanner.charts.palette import TERM_TITLES, Theme
 from llmplanner.core.estimate import DeviceEstimate, Estimate, Phase, Term
 from llmplanner.core.quantities import gib_text
@@ -26,13 +36,15 @@ PHASES = {
     "step": ("Optimizer step", "The weights are changed."),
 }
 MOST_PHASES = 4
+CHART_SHARE, TABLE_SHARE = 1, 1  # of the height of the page
+LEAST_TERMS = 270  # px: four terms and the details of one
+BAR, FRAME = 17, 112  # px: of a bar that can be read, and of what stands around the bars
 SETTLE = 40  # ms after the last change until the table of formats follows
-CHART = QSize(300, 150)
+CHART = QSize(300, 140)
 WHAT_CHANGES = (
-    "In GiB. Fewer bits shrink the weights to load and to serve. Training in full with AdamW keeps 16 bytes "
-    "for each parameter (4 weights, 4 gradients, 8 optimizer) in FP32 and in mixed precision alike: 16 GB "
-    "for a billion, before activations, not 80; its step takes 4 more for a moment. Mixed precision shrinks "
-    "activations alone; INT8 and INT4 are for serving."
+    "In GiB for each GPU. Training in full with AdamW keeps 16 bytes for each parameter (4 weights, "
+    "4 gradients, 8 optimizer), in mixed precision too: 16 GB for a billion before activations, not 80. "
+    "INT8 and INT4 are for serving."
 )
 
 
@@ -69,16 +81,31 @@ class MemoryTab(QWidget):
         formats.rows.addWidget(note(WHAT_CHANGES))
         formats.rows.addStretch()
         self._terms = terms
-        grid = QGridLayout(self)
+        terms.setMinimumHeight(LEAST_TERMS)
+        for part in (
+            self.chart,
+            self.table,
+        ):  # they take what room there is; below their least the page scrolls
+            part.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
+        cards = QWidget()
+        grid = QGridLayout(cards)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(GAP)
         grid.addWidget(chart, 0, 0, 1, 2)
         grid.addWidget(terms, 1, 0)
         grid.addWidget(formats, 1, 1)
-        grid.setRowStretch(0, 4)
-        grid.setRowStretch(1, 5)
+        grid.setRowStretch(0, CHART_SHARE)
+        grid.setRowStretch(1, TABLE_SHARE)
         grid.setColumnStretch(0, 5)
         grid.setColumnStretch(1, 3)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(cards)
+        rows = QVBoxLayout(self)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.addWidget(scroll)
 
     def _phase_row(self) -> QHBoxLayout:
         row = QHBoxLayout()
@@ -111,6 +138,8 @@ class MemoryTab(QWidget):
             f"Where it goes · {PHASES[phase.name][0].lower()}, {gib_text(int(phase.bytes))}"
         )
         self.table.show_phase(phase)
+        bars = min(len(state.estimate.devices), MOST_DEVICES)
+        self.chart.setMinimumHeight(max(CHART.height(), FRAME + BAR * bars))
         self._later.start()
 
     def show_theme(self, theme: Theme) -> None:
@@ -195,7 +224,12 @@ class _FormatTable(QWidget):
     def show_rows(self, rows: tuple[Stored, ...]) -> None:
         """Shows the needs of each format in GiB."""
         for cells, row in zip(self._cells, rows, strict=True):
-            texts = (row.title, gib(row.weights_bytes), _or_dash(row.serve_bytes), _or_dash(row.train_bytes))
+            texts = (
+                row.title,
+                _or_dash(row.weights_bytes),
+                _or_dash(row.serve_bytes),
+                _or_dash(row.train_bytes),
+            )
             for cell, text in zip(cells, texts, strict=True):
                 cell.setText(text)
 
