@@ -38,6 +38,17 @@ def test_the_command_line_starts_without_qt() -> None:
     assert answer.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize("task", ["serve", "finetune", "pretrain"])
+def test_a_plan_is_answered_without_numpy(task: str) -> None:
+    """The import of NumPy takes longer than everything else that an answer needs."""
+    program = (
+        "import sys; from llmplanner.cli import main;"
+        f"main(['fit', 'llama-3.1-8b', '--gpu', 'rtx-4090', '--task', '{task}']);"
+        "sys.exit('numpy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 0
+
+
 def test_the_tests_have_a_desktop_sized_screen(qtbot: QtBot) -> None:
     del qtbot  # starts the application
     if QGuiApplication.platformName() == "offscreen":

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from functools import reduce
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Union
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # one plan is answered without NumPy: its import would be the longest part of a start
+    import numpy as np
+    from numpy.typing import NDArray
 
-Bytes = int | NDArray[np.int64]  # a plan's bytes, or those of a map of plans
+Bytes = Union[int, "NDArray[np.int64]"]  # a plan's bytes, or those of a map of plans
 
 TermName = Literal[
     "weights",
@@ -52,6 +53,8 @@ def largest(*amounts: Bytes) -> Bytes:
     """The largest of the amounts, for each plan of a map."""
     if all(isinstance(amount, int) for amount in amounts):
         return max(amounts)
+    import numpy as np  # noqa: PLC0415 - of maps alone
+
     return np.asarray(reduce(np.maximum, amounts), np.int64)
 
 
@@ -59,6 +62,8 @@ def smallest(*amounts: Bytes) -> Bytes:
     """The smallest of the amounts, for each plan of a map."""
     if all(isinstance(amount, int) for amount in amounts):
         return min(amounts)
+    import numpy as np  # noqa: PLC0415 - of maps alone
+
     return np.asarray(reduce(np.minimum, amounts), np.int64)
 
 

@@ -1,9 +1,7 @@
 """Floating-point operations of training and inference. A fused multiply-add counts as two, everywhere."""
 
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Union
 
 from llmplanner.core.model import (
     Attention,
@@ -18,7 +16,11 @@ from llmplanner.core.model import (
     Stack,
 )
 
-Number = float | NDArray[np.float64]  # one plan's number, or those of a map of plans
+if TYPE_CHECKING:  # one plan is answered without NumPy: its import would be the longest part of a start
+    import numpy as np
+    from numpy.typing import NDArray
+
+Number = Union[float, "NDArray[np.float64]"]  # one plan's number, or those of a map of plans
 
 PF_DAY = 8.64e19  # 10^15 FLOP/s for 86,400 s (Brown et al. 2020, arXiv:2005.14165, app. D)
 BACKWARD = (

@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Union
 
 from llmplanner.core.formats import BF16, FP16, FP32, Format
 from llmplanner.core.machine import Machine
 from llmplanner.core.model import Model
 
-Count = int | NDArray[np.int64]  # one number, or a map of them that broadcasts
+if TYPE_CHECKING:  # one plan is answered without NumPy: its import would be the longest part of a start
+    import numpy as np
+    from numpy.typing import NDArray
+
+Count = Union[int, "NDArray[np.int64]"]  # one number, or a map of them that broadcasts
 
 
 class Precision(StrEnum):

@@ -7,8 +7,6 @@ producer, gradients of parameters stay.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from llmplanner.core.autograd.tape import Operation, Tape, Unit, Value
 from llmplanner.core.estimate import Bytes
 from llmplanner.core.plan import Count
@@ -63,6 +61,8 @@ def worst(tape: Tape, counts: Mapping[Unit, Count], weight: int) -> Alive:
     moments = list(_undo(tape, weight))
     if all(isinstance(count, int) for count in counts.values()):
         return max((moment.alive(counts) for moment in moments), key=lambda alive: alive.total)
+    import numpy as np  # noqa: PLC0415 - of maps alone
+
     found = [moment.alive(counts) for moment in _pruned(moments)]
     chosen = np.argmax(np.stack(np.broadcast_arrays(*(each.total for each in found))), axis=0)
     saved, flowing = (
