@@ -14,10 +14,9 @@ MOST_ROWS = 1_000_000_000  # vocabularies, positions
 class Entries:
     """The values of one config.json under the names that its class gives them.
 
-    `names` leads from a common name to the class's own, the one that it writes first ("hidden_size" to
-    GPT-2's "n_embd"); a file may use any of them. `defaults` are what Transformers takes where the file is
-    silent; what is None there is derived from other entries. `assumed` gathers the sizes that were read and
-    that the file leaves to those defaults.
+    `names` leads from a common name to the class's own and to what else a file may call it ("hidden_size" to
+    GPT-2's "n_embd", then to itself). `defaults` are what Transformers takes where the file is silent; what
+    is None there is derived from other entries. `assumed` gathers the sizes that were read from them.
     """
 
     where: str  # the file, for the sentences
@@ -31,9 +30,12 @@ class Entries:
         return self.values.get(self.own(name)) is not None
 
     def own(self, name: str) -> str:
-        """The name under which the file holds the entry; where it does not, the class's own."""
-        names = (*self.names.get(name, ()), name)
-        return next((key for key in names if key in self.values), names[0])
+        """The name under which the file holds the entry; where it does not, the class's own.
+
+        As in Transformers, any other name beats the class's own where a file has both.
+        """
+        first, *others = self.names.get(name, (name,))
+        return next((key for key in others if self.values.get(key) is not None), first)
 
     def raw(self, name: str) -> object:
         """The entry as it stands in the file, or the class's default; None where neither has a value."""

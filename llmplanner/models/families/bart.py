@@ -115,5 +115,10 @@ DIALECTS = (
         ),
         classes={"BartForConditionalGeneration": Part.LANGUAGE_MODEL, "BartModel": Part.BODY},
         build=build,
+        names={
+            "d_model": ("d_model", "hidden_size"),
+            "encoder_layers": ("encoder_layers", "num_hidden_layers"),
+            "encoder_attention_heads": ("encoder_attention_heads", "num_attention_heads"),
+        },
     ),
 )

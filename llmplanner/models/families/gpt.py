@@ -126,11 +126,11 @@ DIALECTS = (
         classes={"GPT2LMHeadModel": Part.LANGUAGE_MODEL, "GPT2Model": Part.BODY},
         build=partial(build, GPT2),
         names={
-            "hidden_size": ("n_embd",),
-            "num_hidden_layers": ("n_layer",),
-            "num_attention_heads": ("n_head",),
+            "hidden_size": ("n_embd", "hidden_size"),
+            "num_hidden_layers": ("n_layer", "num_hidden_layers"),
+            "num_attention_heads": ("n_head", "num_attention_heads"),
             "intermediate_size": ("n_inner",),
-            "max_position_embeddings": ("n_positions",),
+            "max_position_embeddings": ("n_positions", "max_position_embeddings"),
         },
     ),
     Dialect(
@@ -195,8 +195,8 @@ DIALECTS = (
         build=partial(build, BLOOM),
         names={
             "hidden_size": ("hidden_size", "n_embed"),
-            "num_hidden_layers": ("n_layer",),
-            "num_attention_heads": ("n_head",),
+            "num_hidden_layers": ("n_layer", "num_hidden_layers"),
+            "num_attention_heads": ("n_head", "num_attention_heads"),
             "max_position_embeddings": ("seq_length",),
         },
     ),

@@ -209,7 +209,7 @@ DIALECTS = (
         ("MixtralForCausalLM", "MixtralModel"),
         MIXTRAL,
         _defaults((32, 4096, 32, 14336, 32000), 8, 131072, num_experts_per_tok=2, num_local_experts=8),
-        num_experts=("num_local_experts",),
+        num_experts=("num_local_experts", "num_experts"),
     ),
     _dialect(
         "qwen2",
@@ -234,10 +234,10 @@ DIALECTS = (
             decoder_sparse_step=1,
             moe_intermediate_size=768,
             num_experts_per_tok=8,
-            num_local_experts=128,
+            num_experts=128,
             **_QWEN_WINDOW,
         ),
-        num_experts=("num_local_experts",),
+        num_experts=("num_experts", "num_local_experts"),
     ),
     _dialect(
         "gemma",
@@ -264,8 +264,7 @@ DIALECTS = (
             "gemma3_text",
             ("Gemma3ForCausalLM", "Gemma3TextModel"),
             GEMMA3,
-            _defaults((26, 2304, 8, 9216, 262208), 4, 131072, _sliding_window_pattern=6, **_GEMMA_WINDOW),
-            sliding_window_pattern=("_sliding_window_pattern",),
+            _defaults((26, 2304, 8, 9216, 262208), 4, 131072, sliding_window_pattern=6, **_GEMMA_WINDOW),
         ),
         # The text_config in Gemma 3's published files leaves out heads and vocabulary equal to the class's.
         sizes=("num_hidden_layers", "hidden_size", "intermediate_size"),
