@@ -41,6 +41,7 @@ def restored_window(app: QApplication, settings: Settings, file: str | None = No
     """The window of the last plan, of `file`, or of the example; it looks for GPUs once it is shown."""
     last = settings.load_plan()
     session, problem = _session(last, settings)
+    session.kept = settings.pages
     window = Window(session, Looks(app, settings.theme))
     window.restoreGeometry(settings.geometry)
     actions = Actions(window, settings)

@@ -33,15 +33,18 @@ class State:
 class Session(QObject):
     """Holds the current State. Raises BadInput where the first draft cannot be answered.
 
-    `local` is this computer's machine, None until it was seen.
+    `local` is this computer's machine, None until it was seen. `kept` is what the pages remember beside the
+    plan, by name.
     """
 
     changed = Signal(object)  # the new State
     refused = Signal(str, str)  # field, sentence: the entry cannot be used, the State stays
+    kept_more = Signal()  # `kept` has changed
 
     def __init__(self, draft: Draft, local: Machine | None = None, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.local = local
+        self.kept: dict[str, str] = {}
         self.steps = QUndoStack(self)
         self._state = self._answer(draft)
 
@@ -49,6 +52,12 @@ class Session(QObject):
     def state(self) -> State:
         """The last good state."""
         return self._state
+
+    def keep(self, name: str, text: str) -> None:
+        """Remembers what a page was told that is no part of the plan; no undo step."""
+        if self.kept.get(name) != text:
+            self.kept[name] = text
+            self.kept_more.emit()
 
     def edit(self, **entries: object) -> None:
         """Changes fields of the draft: one undo step."""

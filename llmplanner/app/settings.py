@@ -1,6 +1,7 @@
 """What the window remembers between starts: its size, its theme, the last plan; and where the log lies."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -14,6 +15,7 @@ from llmplanner.core.machine import Machine
 from llmplanner.plans import SUFFIX, Draft, read, write
 from llmplanner.resources import user_folder
 
+PAGES = "pages/"  # before the names of what the pages remember
 LOG_BYTES = 500_000  # beyond which the log begins anew; the one before is kept
 
 
@@ -54,6 +56,17 @@ class Settings:
     @folder_of_plans.setter
     def folder_of_plans(self, folder: str) -> None:
         self._ini.setValue("folder", folder)
+
+    @property
+    def pages(self) -> dict[str, str]:
+        """What the pages remember beside the plan, by name."""
+        names = [name for name in self._ini.allKeys() if name.startswith(PAGES)]
+        return {name.removeprefix(PAGES): str(self._ini.value(name, "")) for name in names}
+
+    @pages.setter
+    def pages(self, kept: Mapping[str, str]) -> None:
+        for name, text in kept.items():
+            self._ini.setValue(PAGES + name, text)
 
     @property
     def machine(self) -> Machine | None:

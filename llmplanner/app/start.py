@@ -43,6 +43,7 @@ class Starter(QObject):
         window.look_again.connect(self.probe)
         window.closing.connect(self._keep)
         window.session.changed.connect(lambda _state: self._save.start())
+        window.session.kept_more.connect(self._save.start)
         window.looks.changed.connect(lambda _theme: self._keep_theme())
 
     def begin(self) -> None:
@@ -96,6 +97,7 @@ class Starter(QObject):
 
     def _keep_plan(self) -> None:
         self._settings.save_plan(self._window.session.state.draft)
+        self._settings.pages = self._window.session.kept
 
     def _keep_theme(self) -> None:
         self._settings.theme = self._window.looks.choice
