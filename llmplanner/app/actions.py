@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import QObject
-from PySide6.QtWidgets import QFileDialog, QMessageBox
 
 from llmplanner import plans
 from llmplanner.app.settings import Settings, log_file
@@ -45,6 +44,8 @@ class Actions(QObject):
         self._open_with(CONFIG_FILTER)
 
     def _open_with(self, kinds: str) -> None:
+        from PySide6.QtWidgets import QFileDialog  # noqa: PLC0415 - two milliseconds of every start
+
         file, _ = QFileDialog.getOpenFileName(self._window, "Open", self._settings.folder_of_plans, kinds)
         if file:
             self._settings.folder_of_plans = str(Path(file).parent)
@@ -65,6 +66,8 @@ class Actions(QObject):
 
     def save(self) -> None:
         """Asks for a place and writes the plan there."""
+        from PySide6.QtWidgets import QFileDialog  # noqa: PLC0415 - as above
+
         model = self._window.session.state.plan.model.name.replace("/", "-")
         start = Path(self._settings.folder_of_plans) / f"{model}{plans.SUFFIX}"
         file, _ = QFileDialog.getSaveFileName(self._window, "Save the plan", str(start), PLAN_FILTER)
@@ -110,6 +113,8 @@ class Actions(QObject):
 
     def show_paths(self) -> None:
         """Says where settings, the last plan and the log lie."""
+        from PySide6.QtWidgets import QMessageBox  # noqa: PLC0415 - as above
+
         box = QMessageBox(
             QMessageBox.Icon.Information, "Where files lie", "", QMessageBox.StandardButton.Close
         )
@@ -122,6 +127,8 @@ class Actions(QObject):
 
     def reset(self) -> None:
         """Asks, then forgets the settings and goes back to the defaults."""
+        from PySide6.QtWidgets import QMessageBox  # noqa: PLC0415 - as above
+
         answer = QMessageBox.question(
             self._window,
             "Reset settings",

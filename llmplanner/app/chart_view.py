@@ -1,7 +1,5 @@
 """Shows a figure in the window with the painter that also makes the files; hover tells, a click pins."""
 
-import html
-
 from PySide6.QtCore import QEvent, QPoint, QPointF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QAction,
@@ -120,7 +118,7 @@ class ChartView(QWidget):
         hit = self._drawn.at(place.x(), place.y())
         clickable = hit is not None and bool(hit.key)
         self.setCursor(Qt.CursorShape.PointingHandCursor if clickable else Qt.CursorShape.ArrowCursor)
-        words = html.escape(hit.text).replace("\n", "<br>") if hit else ""
+        words = _as_html(hit.text) if hit else ""
         QToolTip.showText(self.mapToGlobal(place.toPoint()), f"<p>{words}</p>" if words else "", self)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
@@ -199,3 +197,8 @@ class ChartView(QWidget):
         from llmplanner.app.dialogs.export import ExportDialog  # noqa: PLC0415 - not before it is asked for
 
         ExportDialog(self.figure(), self.window()).open()
+
+
+def _as_html(text: str) -> str:
+    """Plain text for a tool tip that wraps."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("\n", "<br>")

@@ -77,6 +77,10 @@ class Field(QWidget):
         control.setAccessibleDescription(tip)
         control.setToolTip(tip)
 
+    def stops(self) -> tuple[QWidget, ...]:
+        """Where the Tab key stops, in order."""
+        return (self.control,)
+
     def show_value(self, value: object) -> None:
         """Shows a value that came from elsewhere."""
         raise NotImplementedError
@@ -289,6 +293,10 @@ class SliderField(Field):
         line.addWidget(self.entry)
         self.slider.valueChanged.connect(self._slide)
         self.entry.editingFinished.connect(self._read)
+
+    def stops(self) -> tuple[QWidget, ...]:
+        """The slider, then the entry beside it."""
+        return (self.slider, self.entry)
 
     def reach(self, high: int) -> None:
         """Sets the slider's upper end; typing still takes more."""

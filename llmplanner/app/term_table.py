@@ -5,7 +5,6 @@ from PySide6.QtGui import QColor, QPainter, QPalette, QTextLayout, QTextOption
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
-    QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
     QTableView,
@@ -17,7 +16,7 @@ from llmplanner.core.quantities import GIB
 
 HEADS = ("Term", "GiB", "Formula")
 ORDER = tuple(TERM_TITLES)
-ROW = 36  # px: two lines of formula
+ROW = 34  # px: two lines of formula
 SWATCH = 10
 PAD = 6
 NAME_WIDTH, SIZE_WIDTH = 134, 64  # px
@@ -94,7 +93,8 @@ class _Formula(QStyledItemDelegate):
         rows = index.model()
         if not isinstance(rows, TermRows):
             return
-        chosen = bool(option.state & QStyle.StateFlag.State_Selected)
+        table = self.parent()
+        chosen = isinstance(table, TermTable) and table.currentIndex().row() == index.row()
         role = QPalette.ColorRole.Text if chosen else QPalette.ColorRole.PlaceholderText
         painter.save()
         painter.setPen(option.palette.color(role))

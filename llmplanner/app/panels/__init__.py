@@ -1,7 +1,5 @@
 """The plan at the left: three groups of fields, each showing the state and asking the session for changes."""
 
-from collections.abc import Mapping
-
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from llmplanner.app.fields import Field
@@ -12,7 +10,7 @@ class Panel(QWidget):
 
     def __init__(self, heading: str) -> None:
         super().__init__()
-        self.fields: Mapping[str, Field] = {}
+        self.fields: dict[str, Field] = {}
         self.rows = QVBoxLayout(self)
         self.rows.setContentsMargins(0, 0, 0, 0)
         self.rows.setSpacing(8)

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from functools import partial
 
+from PySide6.QtWidgets import QWidget
+
 from llmplanner.app.fields import ChoiceField, CountField, Field, SliderField
 from llmplanner.app.panels import Panel
 from llmplanner.app.session import Session, State
@@ -48,16 +50,30 @@ class WorkloadPanel(Panel):
     def __init__(self, session: Session) -> None:
         super().__init__("Workload")
         self._session = session
-        self.fields = {
-            "task": ChoiceField("Task", "What the GPUs are to do with the model.", TASKS),
-            **_serving_fields(),
-            **_training_fields(),
-        }
-        for name, field in self.fields.items():
+        self.fields: dict[str, Field] = {}
+        self._add({"task": ChoiceField("Task", "What the GPUs are to do with the model.", TASKS)})
+        self._make(session.state.draft.task)
+
+    def _add(self, fields: dict[str, Field]) -> None:
+        """Takes more fields, below those there are and after them in the order of the Tab key."""
+        before = [stop for field in self.fields.values() for stop in field.stops()]
+        self.fields |= fields
+        for name, field in fields.items():
             self.rows.addWidget(field)
+            for stop in field.stops():
+                if before:
+                    QWidget.setTabOrder(before[-1], stop)
+                before.append(stop)
             field.entered.connect(partial(self._enter, name))
             if isinstance(field, SliderField):
                 field.slid.connect(partial(self._slide, name))
+
+    def _make(self, task: str) -> None:
+        """Makes the fields of a kind of task when it is first shown."""
+        if task == "serve" and "context" not in self.fields:
+            self._add(_serving_fields())
+        if task != "serve" and "sequence" not in self.fields:
+            self._add(_training_fields())
 
     def _enter(self, name: str, value: object) -> None:
         self._session.edit(**{name: value})
@@ -68,6 +84,7 @@ class WorkloadPanel(Panel):
     def show_state(self, state: State) -> None:
         """Shows a plan and the fields that its task needs. Emits nothing."""
         model, draft = state.plan.model, state.draft
+        self._make(draft.task)
         shown = {"task", *(SERVING if draft.task == "serve" else TRAINING)}
         if model.kind is not Kind.ENCODER_DECODER:
             shown.discard("prompt")
@@ -76,7 +93,7 @@ class WorkloadPanel(Panel):
         if draft.task == "pretrain":
             shown.add("tokens")
         for name in ("context", "sequence"):
-            slider = self.fields[name]
+            slider = self.fields.get(name)
             if isinstance(slider, SliderField):
                 slider.reach(model.context_length or SLIDER_CONTEXT)
         for name, field in self.fields.items():
@@ -85,7 +102,7 @@ class WorkloadPanel(Panel):
         self._hint(state)
 
     def _hint(self, state: State) -> None:
-        tokens = self.fields["tokens"]
+        tokens = self.fields.get("tokens")
         if isinstance(tokens, CountField):
             tokens.entry.setPlaceholderText(f"{tokens_of(state.draft, state.plan.model):,}")
 
