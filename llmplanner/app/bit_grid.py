@@ -23,8 +23,9 @@ from llmplanner.core.stored import Stored, flipped
 
 LEFT = -9.0 - GAP  # the sign of the widest exponent, in widths of a bit from the end of the exponent
 WIDTH = 23 + GAP - LEFT  # to the last bit of FP32, in widths of a bit
-LEAST, MOST = 14.0, 30.0  # px of a bit
-ROW = 22  # px
+LEAST, MOST = 12.5, 30.0  # px of a bit
+TIGHT, ROOMY = 18, 26  # px of a row
+HEADS = 16  # px
 TINT = 0.22  # how much of its colour a zero shows
 HOW = "Click or press Space to flip it; the arrow keys go to the next bit and step to the next value."
 
@@ -115,6 +116,7 @@ class BitRow(QWidget):
     def __init__(self, row: Stored) -> None:
         super().__init__()
         self.row = row
+        self._height = TIGHT
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.none = QLabel(f"{row.format.name} has no NaN", self)
         self.none.setProperty("role", "mute")
@@ -140,6 +142,11 @@ class BitRow(QWidget):
             bit.show_bit(text[place], f"{row.name}, {bit.kind} bit {row.format.width - 1 - place}")
         self.none.setVisible(not held)
 
+    def show_height(self, height: int) -> None:
+        """Takes another height."""
+        self._height = height
+        self.updateGeometry()
+
     def show_theme(self, theme: Theme) -> None:
         """Takes the colours of a theme."""
         for bit in self.bits:
@@ -160,19 +167,19 @@ class BitRow(QWidget):
 
     def sizeHint(self) -> QSize:
         """All bits of FP32 at their largest."""
-        return QSize(round(WIDTH * MOST), ROW)
+        return QSize(round(WIDTH * MOST), self._height)
 
     def minimumSizeHint(self) -> QSize:
         """All bits of FP32 at their smallest."""
-        return QSize(round(WIDTH * LEAST), ROW)
+        return QSize(round(WIDTH * LEAST), self._height)
 
     def resizeEvent(self, _event: QResizeEvent) -> None:
         """Puts each bit into its column."""
         size = bit_size(self.width())
         for place, bit in enumerate(self.bits):
             left = (column(self.row.format, place) - 0.5 - LEFT) * size
-            bit.setGeometry(round(left), 0, round(left + size) - round(left), ROW)
-        self.none.setGeometry(round((GAP - LEFT) * size), 0, 160, ROW)
+            bit.setGeometry(round(left), 0, round(left + size) - round(left), self.height())
+        self.none.setGeometry(round((GAP - LEFT) * size), 0, 160, self.height())
 
     def enterEvent(self, event: QEnterEvent) -> None:
         """Tells of the pointer."""
@@ -195,8 +202,8 @@ class BitGrid(QWidget):
         super().__init__()
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
-        self._grid.setHorizontalSpacing(16)
-        self._grid.setVerticalSpacing(2)
+        self._grid.setHorizontalSpacing(12)
+        self._grid.setVerticalSpacing(1)
         self._grid.setColumnStretch(1, 1)
         self._heads = _Heads()
         self._grid.addWidget(self._heads, 0, 1)
@@ -232,6 +239,11 @@ class BitGrid(QWidget):
             error.setToolTip(_exactly(decimal_text(row.error)))
             reach.setText(row.range_text)
 
+    def show_height(self, height: int) -> None:
+        """Gives every row this height."""
+        for row in self.rows.values():
+            row.show_height(height)
+
     def show_theme(self, theme: Theme) -> None:
         """Takes the colours of a theme."""
         self._heads.theme = theme
@@ -254,7 +266,7 @@ class _Heads(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.theme = LIGHT
-        self.setFixedHeight(ROW - 4)
+        self.setFixedHeight(HEADS)
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """Each name where its part of FP32 starts; the exponent's over the middle."""

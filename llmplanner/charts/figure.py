@@ -151,6 +151,7 @@ class Text:
     bold: bool = False
     hover: str = ""
     series: str = ""  # names the table's row, where the words are a value
+    grounded: bool = False  # on a ground of panel, where a line may run through
 
 
 Mark = Bar | Line | Band | Point | Rule | Cell | Text

@@ -312,10 +312,9 @@ def words(canvas: Canvas, plot: Plot, mark: Text) -> None:
     if x is None or y is None:
         return
     anchor = {"left": 0.0, "centre": 0.5, "right": 1.0}[mark.align]
-    if (
-        canvas.text(mark.text, x, y, STRONG if mark.bold else LABEL, mark.colour, (anchor, 0.5))
-        and mark.hover
-    ):
+    style = STRONG if mark.bold else LABEL
+    written = canvas.text(mark.text, x, y, style, mark.colour, (anchor, 0.5), grounded=mark.grounded)
+    if written and mark.hover:
         canvas.hits.append(Hit(canvas.texts[-1].rect, mark.hover))
 
 

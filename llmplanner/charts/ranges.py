@@ -1,13 +1,15 @@
 """Which magnitudes each format holds, from the smallest to the largest, on an axis of powers of two."""
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 from llmplanner.charts.bits import SOURCE
-from llmplanner.charts.figure import Axis, Bar, Figure, Rule, Segment
-from llmplanner.core.formats import Exact
+from llmplanner.charts.figure import Axis, Bar, Figure, Rule, Segment, Text
+from llmplanner.core.formats import FP16, Exact
 from llmplanner.core.quantities import decimal_text, significant
 from llmplanner.core.stored import Stored, Typed
 
+AWAY = 16.0  # from a bar's end to a name beside it
 LOW, HIGH = 2.0**-152, 2.0**131  # FP32 reaches from 2^-149 to just below 2^128
 
 
@@ -18,21 +20,32 @@ def ranges_figure(typed: Typed, rows: tuple[Stored, ...]) -> Figure:
     label = f"|{name}|" if place is not None and typed.value < 0 else name
     return Figure(
         name="ranges",
-        title="Where the representable values lie",
-        subtitle="Magnitudes from the smallest to the largest that each format stores",
-        x=Axis("magnitude", "log2", LOW, HIGH, ticks="power"),
+        title="Magnitudes that each format stores",
+        subtitle="From the smallest to the largest",
+        x=Axis("", "log2", LOW, HIGH, ticks="power"),
         y=Axis("", "category", names=tuple(row.name for row in rows), grid=False),
         marks=(
             *(_bar(row) for row in rows),
+            *_names(rows),
             *(() if place is None else (Rule("x", place, label, "accent", hover=f"{label}: {place:.6g}"),)),
         ),
         source=SOURCE,
         description="; ".join(
             f"{row.name} from {significant(_smallest(row))} to {significant(row.largest)}" for row in rows
         ),
+        legend=False,
         table=_table(typed, rows),
         note="" if place is not None else f"{significant(typed.value, 4)} has no place on this axis.",
     )
+
+
+def _names(rows: tuple[Stored, ...]) -> Iterator[Text]:
+    """What the two colours mean, written beside the bar with room on both sides: FP16's."""
+    for place, row in enumerate(rows):
+        if row.format == FP16:
+            start, end = _on_axis(row.format.smallest), _on_axis(row.format.largest)
+            yield Text(start / AWAY, place, "fewer digits", "subnormal", "right", grounded=True)
+            yield Text(end * AWAY, place, "all digits", "normal", grounded=True)
 
 
 def _bar(row: Stored) -> Bar:

@@ -2,10 +2,19 @@
 
 from dataclasses import replace
 
-from llmplanner.charts.figure import Bar, Figure, Rule
+import pytest
+from PySide6.QtGui import QImage, QPainter
+
+from llmplanner.charts.draw import CARD, draw
+from llmplanner.charts.figure import Bar, Figure, Rule, Text
 from llmplanner.charts.formats import formats_figure
+from llmplanner.charts.layout import values
+from llmplanner.charts.memory import memory_figure
+from llmplanner.charts.palette import LIGHT
 from llmplanner.compose import machine_named, model_named, plan_of
+from llmplanner.core.estimating import estimate
 from llmplanner.core.plan import Plan
+from llmplanner.core.verdict import verdict
 from llmplanner.plans import Draft
 
 PARAMETERS = 8_030_261_248  # of Llama 3.1 8B, as its safetensors index counts
@@ -43,11 +52,51 @@ def test_weights_at_each_format() -> None:
 
 def test_what_does_not_fit_is_marked_against_the_free_memory() -> None:
     figure = formats_figure(plan(Draft(gpu="NVIDIA GeForce RTX 4090"), free=12 * 2**30))
-    colours = {name: bar.label_colour for name, bar in bars(figure).items()}
-    assert colours["FP8 E4M3"] == "text"
-    assert colours["BF16, as planned"] == "bad"
-    assert [mark.label for mark in figure.marks if isinstance(mark, Rule)] == [
-        "card 23.99 GiB", "free now 12.00 GiB"]  # fmt: skip
+    said = dict(zip(bars(figure), [mark for mark in figure.marks if isinstance(mark, Text)], strict=True))
+    assert (said["BF16, as planned"].text[-1], said["BF16, as planned"].colour) == ("✕", "bad")
+    assert (said["INT4"].text[-1], said["INT4"].colour) == ("✓", "text")
+    (limit,) = [mark for mark in figure.marks if isinstance(mark, Rule)]
+    assert (limit.value, limit.label) == (12 * 2**30, "free now: 12.00 of the card's 23.99 GiB")
+
+
+def test_the_plans_own_row_says_what_the_verdict_says() -> None:
+    asked = plan(Draft(gpu="NVIDIA GeForce RTX 4090", context=32_768))
+    judged = verdict(asked, estimate(asked))
+    figure = formats_figure(asked)
+    row = figure.y.names.index("BF16, as planned")
+    (total,) = [mark for mark in figure.marks if isinstance(mark, Text) and mark.y == row]
+    assert judged.decisive.state == "tight"
+    assert total.colour == "warn"
+    assert total.text.removesuffix(" ≈") in f"{judged.message} GiB".replace(" of", " GiB")
+
+
+def test_segments_have_the_order_of_the_memory_chart() -> None:
+    asked = plan(Draft(gpu="NVIDIA GeForce RTX 4090", context=32_768))
+    memory = next(mark for mark in memory_figure(asked, estimate(asked)).marks if isinstance(mark, Bar))
+    planned = bars(formats_figure(asked))["BF16, as planned"]
+    assert [s.colour for s in planned.segments] == [s.colour for s in memory.segments]
+
+
+@pytest.mark.usefixtures("qapp")
+@pytest.mark.parametrize("draft", [
+    Draft(gpu="rtx-4090", context=32_768),
+    Draft(gpu="b200", model="pythia-70m", context=2048),
+    Draft(gpu="t4", model="llama-3.1-405b"),
+    Draft(gpu="h100-sxm", task="pretrain"),
+])  # fmt: skip
+def test_totals_stand_apart_from_bars_and_limits(draft: Draft) -> None:
+    figure = formats_figure(plan(draft))
+    image = QImage(429, 224, QImage.Format.Format_ARGB32)  # as in a window of 1280 x 800
+    painter = QPainter(image)
+    drawn = draw(painter, 429, 224, figure, LIGHT, CARD)
+    painter.end()
+    totals = [mark.text for mark in figure.marks if isinstance(mark, Text)]
+    boxes = [box for box in drawn.texts if box.text in totals]
+    assert len(boxes) == len(totals)
+    (laid,) = drawn.plots
+    right = max(laid.x.at(end) or 0 for mark in figure.marks for end in values(mark, "x")
+                if not isinstance(mark, Text))  # fmt: skip
+    assert min(box.rect.left() for box in boxes) > right
 
 
 def test_mixed_precision_does_not_halve_training() -> None:

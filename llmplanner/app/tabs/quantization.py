@@ -3,9 +3,19 @@
 from fractions import Fraction
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLineEdit, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
-from llmplanner.app.bit_grid import BitGrid
+from llmplanner.app.bit_grid import ROOMY, TIGHT, BitGrid
 from llmplanner.app.cards import Card, note
 from llmplanner.app.chart_view import ChartView
 from llmplanner.app.fields import Entry
@@ -22,8 +32,10 @@ from llmplanner.core.quantities import parse_value, significant
 from llmplanner.core.stored import Stored, Typed, default_absmax, in_every_format, read
 
 FIRST = "pi"
+NUMBER, ABSMAX = "quantization/number", "quantization/absmax"  # as the session remembers them
 ENTRY, SCALE_ENTRY = 170, 110  # px
-CHART = 264  # px, the least height of the two charts
+CHART = 196  # px, the least height of the two charts
+LARGE = 720  # px: from this height on, the rows of bits have more room
 VALUE_TIP = "Any number: 3.14, 0,1, 1e-45, 1/3, 0x1.8p1, pi, e, inf, nan; or a bit pattern, as bf16:0x4049."
 ABSMAX_TIP = (
     "The largest magnitude of the block that the number is quantized with: it goes to 127 in INT8 and to 7 "
@@ -34,12 +46,12 @@ ABSMAX_TIP = (
 class QuantizationTab(QWidget):
     """Keeps a typed number of its own; the plan gives the model and the card."""
 
-    def __init__(self, _session: Session) -> None:
+    def __init__(self, session: Session) -> None:
         super().__init__()
-        self._typed: Typed = read(FIRST)
-        self._absmax: Fraction | None = None
+        self.session = session
+        self._typed, self._absmax = _remembered(session)
         self._state: State | None = None
-        self._rows = in_every_format(self._typed)
+        self._rows = in_every_format(self._typed, self._absmax)
         self._pointed = "bf16"
         self.value = _entry(ENTRY, "Number", VALUE_TIP)
         self.absmax = _entry(SCALE_ENTRY, "Scale of INT8 and INT4: absmax", ABSMAX_TIP)
@@ -55,17 +67,21 @@ class QuantizationTab(QWidget):
         self._later.timeout.connect(self._draw_ranges)
         self._lay_out()
         self._connect()
-        self.value.setText(FIRST)
+        self.value.setText(self._typed.text)
+        self._show_absmax()
         self._show_value()
 
     def _lay_out(self) -> None:
         self._bits_card, self._ranges_card = (
             Card("One number in every format"),
-            Card("Where the representable values lie"),
+            Card("Magnitudes that each format stores"),
         )
         self._formats_card = Card("")
+        self._bits_card.rows.setSpacing(6)
         line = QHBoxLayout()
         line.setSpacing(GAP)
+        self._bits_card.rows.removeWidget(self._bits_card.title)
+        line.addWidget(self._bits_card.title)
         words = QVBoxLayout()
         words.setSpacing(0)
         words.addWidget(self.told)
@@ -90,6 +106,9 @@ class QuantizationTab(QWidget):
         charts.setSpacing(GAP)
         for card, chart in ((self._ranges_card, self.ranges), (self._formats_card, self.formats)):
             chart.setMinimumHeight(CHART)
+            chart.setSizePolicy(
+                QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored
+            )  # takes what is left
             card.rows.addWidget(chart, 1)
             charts.addWidget(card, 1)
         inside = QWidget()
@@ -106,6 +125,11 @@ class QuantizationTab(QWidget):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(scroll)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Gives the rows of bits more room on a large screen."""
+        self.grid.show_height(ROOMY if event.size().height() > LARGE else TIGHT)
+        super().resizeEvent(event)
 
     def _connect(self) -> None:
         self.value.textEdited.connect(lambda: self._read_value(whole=False))
@@ -167,7 +191,7 @@ class QuantizationTab(QWidget):
             "absmax"
         ):  # the scale stays while its bits are flipped
             self._absmax = default_absmax(self._typed.value)
-            self.absmax.setText(significant(self._absmax, 12).replace(",", ""))
+            self._show_absmax()
         self._typed = typed
         self.value.setText(typed.text)
         self._tell(self.value, "")
@@ -179,7 +203,13 @@ class QuantizationTab(QWidget):
 
     # What follows from it
 
+    def _show_absmax(self) -> None:
+        text = "" if self._absmax is None else significant(self._absmax, 12).replace(",", "")
+        self.absmax.setText(text)
+
     def _show_value(self) -> None:
+        self.session.keep(NUMBER, self._typed.text)
+        self.session.keep(ABSMAX, "" if self._absmax is None else str(self._absmax))
         self._rows = in_every_format(self._typed, self._absmax)
         self.grid.show_rows(self._rows)
         self.told.setText(told(self._typed))
@@ -223,3 +253,11 @@ def _absmax(text: str) -> Fraction | None:
     if not isinstance(value, Fraction) or value <= 0:
         raise BadInput(f"absmax cannot be {text}; it takes a number above zero, such as 4.", field="absmax")
     return value
+
+
+def _remembered(session: Session) -> tuple[Typed, Fraction | None]:
+    """The number and the scale of the last start; pi and none where there are none that can be read."""
+    try:
+        return read(session.kept.get(NUMBER, FIRST)), _absmax(session.kept.get(ABSMAX, ""))
+    except BadInput:
+        return read(FIRST), None

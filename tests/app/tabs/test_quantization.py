@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QLabel
+from PySide6.QtWidgets import QLabel, QScrollArea
 from pytestqt.qtbot import QtBot
 
+from llmplanner.app.main import example_window
 from llmplanner.app.session import Session
 from llmplanner.app.tabs.quantization import QuantizationTab
 from llmplanner.charts.figure import Bar
@@ -163,3 +164,42 @@ def test_export_takes_the_bits_that_are_shown(qtbot: QtBot, tab: QuantizationTab
     enter(qtbot, tab, "0.1")
     assert tab.figure().name == "bits"
     assert tab.figure().title.startswith("0.1 in every")
+
+
+def test_the_number_and_its_scale_come_back_at_the_next_start(qtbot: QtBot, tab: QuantizationTab) -> None:
+    enter(qtbot, tab, "0,1")
+    qtbot.keyClicks(tab.absmax, "1/3")
+    session = Session(PLAN)
+    session.kept = dict(tab.session.kept)
+    again = QuantizationTab(session)
+    qtbot.addWidget(again)
+    assert again.value.text() == "0,1"
+    assert stored(again, "bf16") == "0.1000976562"
+    assert again.grid.labels["int8-absmax"][0].text() == tab.grid.labels["int8-absmax"][0].text()
+
+
+def test_what_is_remembered_and_cannot_be_read_gives_pi(qtbot: QtBot) -> None:
+    session = Session(PLAN)
+    session.kept = {"quantization/number": "many", "quantization/absmax": "-1"}
+    page = QuantizationTab(session)
+    qtbot.addWidget(page)
+    assert page.value.text() == "pi"
+
+
+def test_the_page_needs_no_scrolling_in_a_window_of_1280_by_800(qtbot: QtBot) -> None:
+    window = example_window()
+    qtbot.addWidget(window)
+    window.resize(1280, 800)
+    window.show()
+    qtbot.waitExposed(window)
+    bar = window.tabs.tabBar()
+    qtbot.mouseClick(bar, Qt.MouseButton.LeftButton, pos=bar.tabRect(1).center())
+    page = window.page
+    assert isinstance(page, QuantizationTab)
+    (scroll,) = page.findChildren(QScrollArea)
+    for text in ("pi", "-70000", "12345678.9", "-1e400"):
+        enter(qtbot, page, text)
+        qtbot.wait(20)
+        assert not scroll.verticalScrollBar().isVisible()
+        words = {box.text for box in page.ranges.drawn().texts}
+        assert {row.row.name for row in page.grid.rows.values()} <= words
