@@ -1,11 +1,11 @@
 """What a plan needs at each number format, or precision of training, against the card's limits."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from llmplanner.charts.figure import Axis, Bar, Figure, Rule, Segment, Text
 from llmplanner.charts.palette import TERM_TITLES
-from llmplanner.core.estimate import DeviceEstimate, Estimate, Term
+from llmplanner.core.estimate import DeviceEstimate, Term
 from llmplanner.core.estimating import estimate
 from llmplanner.core.formats import BF16, FP8_E4M3, FP16, FP32, INT4, INT8
 from llmplanner.core.machine import Device
@@ -20,7 +20,10 @@ PRECISIONS = {
     Precision.FP16_MIXED: "FP16 mixed",
     Precision.BF16: "BF16 alone",
 }
-SERVE_NOTE = "Scales of 16 bits for 32 weights add 6 % to INT8, 13 % to INT4; both compute in BF16."
+SCALES = {  # said of a row's total
+    "INT8": "\nIts scales, 16 bits for every 32 weights, add 6.25 % of the weights. Computes in BF16.",
+    "INT4": "\nIts scales, 16 bits for every 32 weights, add 12.5 % of the weights. Computes in BF16.",
+}
 TRAIN_NOTE = (
     "Mixed precision does not halve training: weights and optimizer state stay in FP32. "
     "INT8 and INT4 are for weights that are no longer trained."
@@ -33,76 +36,81 @@ STATES: dict[State, tuple[str, str, str]] = {  # symbol, words, colour
     "no": ("✕", "does not fit", "bad"),
     "unknown": ("", "cannot tell", "text"),
 }
-Need = tuple[Plan, Estimate]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The plan in one format."""
+
+    name: str
+    fullest: DeviceEstimate  # the device that needs most
+    state: State
+
+    @property
+    def size(self) -> int:
+        """Bytes at the peak."""
+        return int(self.fullest.bytes)
 
 
 def formats_figure(plan: Plan) -> Figure:
     """The figure: of serving at each format of the weights, of training at each precision."""
-    if isinstance(plan.workload, Serve):
-        needs = {form.name: _estimated(at_weights(plan, form)) for form in WEIGHTS}
-        title = f"{plan.model.name} at each format, with {plan.workload.context:,} tokens of context"
-        chosen = plan.weights.name
-        note = SERVE_NOTE
-    else:
-        needs = {
-            name: _estimated(_at(plan, plan.workload, precision)) for precision, name in PRECISIONS.items()
-        }
-        title = f"Training {plan.model.name} at each precision"
-        chosen = PRECISIONS[plan.workload.step.precision]
-        note = TRAIN_NOTE
-    rows = {name: f"{name}, as planned" if name == chosen else name for name in needs}
-    judged = {name: verdict(each, needed).decisive for name, (each, needed) in needs.items()}
-    sizes = {name: _size(each, needed) for name, (each, needed) in needs.items()}
-    limits = tuple(_limits(plan.machine.devices[0]))
-    longest = max([*sizes.values(), *(rule.value for rule in limits)])
-    letters = max(len(gib_text(size)) for size in sizes.values()) + 4  # a symbol, and air
+    serves = isinstance(plan.workload, Serve)
+    title = (
+        f"{plan.model.name} at each format, with {plan.workload.context:,} tokens of context"
+        if isinstance(plan.workload, Serve)
+        else f"Training {plan.model.name} at each precision"
+    )
+    rows, limits = tuple(_rows(plan)), tuple(_limits(plan.machine.devices[0]))
+    longest = max([*(row.size for row in rows), *(rule.value for rule in limits)])
+    letters = max(len(gib_text(row.size)) for row in rows) + 4  # a symbol, and air
     right = longest / (1 - LETTER * letters)  # the axis goes on for the column of totals
     return Figure(
         name="formats",
         title=title,
         subtitle="Memory at the peak" if len(plan.machine.devices) == 1 else "Memory at the peak, per GPU",
         x=Axis("memory (GiB)", low=0.0, high=right, one=GIB, unit="bytes"),
-        y=Axis("", "category", names=tuple(rows.values()), grid=False),
+        y=Axis("", "category", names=tuple(row.name for row in rows), grid=False),
         marks=(
-            *(_bar(rows[name], _fullest(*need)) for name, need in needs.items()),
+            *map(_bar, rows),
             *limits,
-            *(_total(place, sizes[name], judged[name].state, right) for place, name in enumerate(needs)),
+            *(_total(place, row, right) for place, row in enumerate(rows)),
         ),
         source="the plan's estimate with its format changed; 1 GiB = 2^30 bytes",
-        description="; ".join(
-            f"{rows[name]}: {gib_text(size)}, {STATES[judged[name].state][1]}" for name, size in sizes.items()
-        ),
-        note=note,
+        description="; ".join(f"{row.name}: {gib_text(row.size)}, {STATES[row.state][1]}" for row in rows),
+        note="" if serves else TRAIN_NOTE,
     )
+
+
+def _rows(plan: Plan) -> Iterator[Row]:
+    """The formats of served weights, or the precisions of training; the plan's own says so."""
+    if isinstance(plan.workload, Serve):
+        chosen = plan.weights.name
+        plans = {form.name: at_weights(plan, form) for form in WEIGHTS}
+    else:
+        chosen = PRECISIONS[plan.workload.step.precision]
+        plans = {name: _at(plan, plan.workload, precision) for precision, name in PRECISIONS.items()}
+    for name, each in plans.items():
+        needed = estimate(each)
+        fullest = max(needed.devices, key=lambda device: int(device.bytes))
+        called = f"{name}, as planned" if name == chosen else name
+        yield Row(called, fullest, verdict(each, needed).decisive.state)
 
 
 def _at(plan: Plan, workload: FineTune | Pretrain, precision: Precision) -> Plan:
     return replace(plan, workload=replace(workload, step=replace(workload.step, precision=precision)))
 
 
-def _estimated(plan: Plan) -> Need:
-    return plan, estimate(plan)
+def _bar(row: Row) -> Bar:
+    terms = sorted(row.fullest.peak.terms, key=lambda term: ORDER.index(term.name))
+    return Bar(row.name, tuple(_segment(term) for term in terms if int(term.bytes) > 0))
 
 
-def _fullest(_plan: Plan, needed: Estimate) -> DeviceEstimate:
-    """The device that needs most."""
-    return max(needed.devices, key=lambda device: int(device.bytes))
-
-
-def _size(plan: Plan, needed: Estimate) -> int:
-    return int(_fullest(plan, needed).bytes)
-
-
-def _bar(name: str, need: DeviceEstimate) -> Bar:
-    terms = sorted(need.peak.terms, key=lambda term: ORDER.index(term.name))
-    return Bar(name, tuple(_segment(term) for term in terms if int(term.bytes) > 0))
-
-
-def _total(place: int, size: int, state: State, right: float) -> Text:
+def _total(place: int, row: Row, right: float) -> Text:
     """A row's total in a column of its own at the right end, with the symbol of its verdict."""
-    symbol, words, colour = STATES[state]
-    hover = f"{size:,} bytes = {gib_text(size)} = {gb_text(size)}: {words}"
-    return Text(right, place, f"{gib_text(size)} {symbol}", colour, "right", bold=True, hover=hover)
+    symbol, words, colour = STATES[row.state]
+    size = gib_text(row.size)
+    hover = f"{row.size:,} bytes = {size} = {gb_text(row.size)}: {words}{SCALES.get(row.name[:4], '')}"
+    return Text(right, place, f"{size} {symbol}", colour, "right", bold=True, hover=hover)
 
 
 def _segment(term: Term) -> Segment:
