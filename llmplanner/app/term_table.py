@@ -37,8 +37,10 @@ class TermRows(QAbstractTableModel):
         """Takes the terms of a phase; the selection stays where the same terms remain."""
         terms = tuple(sorted(phase.terms, key=lambda term: ORDER.index(term.name)))
         if [term.name for term in terms] == [term.name for term in self.terms]:
+            changed = [row for row, term in enumerate(terms) if term != self.terms[row]]
             self.terms = terms
-            self.dataChanged.emit(self.index(0, 0), self.index(len(self.terms) - 1, len(HEADS) - 1))
+            for row in changed:  # the others need no painting
+                self.dataChanged.emit(self.index(row, 0), self.index(row, len(HEADS) - 1))
         else:
             self.beginResetModel()
             self.terms = terms
