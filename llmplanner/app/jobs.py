@@ -1,10 +1,10 @@
 """Work off the GUI thread: each job says what it does, can be cancelled, and hands back its result."""
 
-import logging
+import gc
 from collections.abc import Callable
 from threading import Thread
 
-from PySide6.QtCore import QObject, Signal, SignalInstance
+from PySide6.QtCore import QObject, Signal
 
 from llmplanner.core.errors import BadInput
 
@@ -45,20 +45,26 @@ class Job(QObject):
 
 
 class ThreadJob(Job):
-    """A function in a thread of its own. A cancelled one runs to its end, and its result is dropped."""
+    """A function in a thread of its own. A cancelled one runs to its end, and its result is dropped.
+
+    Until then the job keeps itself alive, for the thread emits its signals, and the garbage collector rests:
+    in a thread it would destroy widgets that are no longer used, which Qt allows the GUI thread alone.
+    """
 
     _came = Signal(object)
     _broke = Signal(str)
 
-    def __init__(self, title: str, work: Callable[[], object], parent: QObject | None = None) -> None:
-        super().__init__(title, parent)
+    def __init__(self, title: str, work: Callable[[], object]) -> None:
+        super().__init__(title)
         self._work = work
-        self._came.connect(self._finish)
-        self._broke.connect(self._fail)
+        self._came.connect(self._take)
+        self._broke.connect(self._give_up)
 
     def start(self) -> None:
         """Begins the thread."""
         super().start()
+        _at_work.add(self)
+        gc.disable()
         Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
@@ -70,12 +76,22 @@ class ThreadJob(Job):
             problem = str(error)
         finally:  # an exception that nobody foresaw goes on to the log, and the job still ends
             if problem:
-                self._emit(self._broke, problem)
+                self._broke.emit(problem)
         if not problem:
-            self._emit(self._came, result)
+            self._came.emit(result)
 
-    def _emit(self, signal: SignalInstance, value: object) -> None:
-        try:
-            signal.emit(value)
-        except RuntimeError:  # the window was closed and took this job with it
-            logging.getLogger(__name__).info("%s ended after the window was closed.", self.title)
+    def _take(self, result: object) -> None:
+        self._leave()
+        self._finish(result)
+
+    def _give_up(self, sentence: str) -> None:
+        self._leave()
+        self._fail(sentence)
+
+    def _leave(self) -> None:
+        _at_work.discard(self)
+        if not _at_work:
+            gc.enable()
+
+
+_at_work: set[ThreadJob] = set()  # those whose thread runs

@@ -49,19 +49,21 @@ class Starter(QObject):
     def begin(self) -> None:
         """Starts everything that could wait for the first picture."""
         self.probe()
-        self._run(ThreadJob("Reading the catalogues", _names, self), self._offer)
-        self._run(ThreadJob("Loading the pages", _import_pages, self), lambda _done: self._make_next())
+        self._run(ThreadJob("Reading the catalogues", _names), self._offer)
+        self._run(ThreadJob("Loading the pages", _import_pages), lambda _done: self._make_next())
 
     def probe(self) -> None:
         """Looks at this computer's GPUs."""
         from llmplanner.app.probe_job import ProbeJob  # noqa: PLC0415 - not before the first picture
 
         self._window.plan.machine.show_looking()
-        self._run(ProbeJob(self), self.meet)
+        job = ProbeJob(self)
+        job.ended.connect(job.deleteLater)
+        job.ended.connect(self._window.plan.machine.show_looked)
+        self._run(job, self.meet)
 
     def _run(self, job: Job, done: Callable[[object], None]) -> None:
         job.done.connect(done)
-        job.ended.connect(job.deleteLater)
         self._window.closing.connect(job.cancel)
         self._window.follow(job)
 

@@ -13,6 +13,7 @@ from llmplanner.core.quantities import GIB
 if TYPE_CHECKING:
     from llmplanner.gpus.local import Probe
 
+HEIGHT = 28  # px
 BUSY_WIDTH, BUSY_HEIGHT = 96, 8  # px
 
 
@@ -22,6 +23,7 @@ class Status(QStatusBar):
     def __init__(self) -> None:
         super().__init__()
         self.setSizeGripEnabled(False)
+        self.setFixedHeight(HEIGHT)  # nothing above moves when a job comes or goes
         self.hardware = QLabel("This computer's GPUs were not looked at yet.")
         self.hardware.setContentsMargins(8, 0, 8, 0)
         self.addWidget(self.hardware, 1)

@@ -9,7 +9,6 @@ import logging
 import math
 from dataclasses import replace
 from functools import cache
-from threading import Thread
 from typing import Any
 
 from PySide6.QtCore import QEvent, QObject, QRect, QSize, Qt, QTimer, Signal
@@ -17,6 +16,7 @@ from PySide6.QtGui import QAction, QKeyEvent, QMouseEvent, QPaintEvent, QShowEve
 from PySide6.QtWidgets import QWidget
 
 from llmplanner.app.chart_view import ChartView
+from llmplanner.app.jobs import ThreadJob
 from llmplanner.charts.figure import Axis, Figure
 from llmplanner.charts.layout import Span, is_log
 
@@ -39,16 +39,23 @@ class Loader(QObject):
         """Begins the import; further calls do nothing."""
         if not self._started:
             self._started = True
-            Thread(target=self._load, daemon=True).start()
+            job = ThreadJob("Loading pyqtgraph", _pyqtgraph)
+            job.done.connect(self._take)
+            job.start()
 
-    def _load(self) -> None:
-        try:
-            module = importlib.import_module("pyqtgraph")
-        except ImportError as error:  # the charts then stand still; nothing else is lost
-            logging.getLogger(__name__).warning("Charts cannot be zoomed: %s", error)
-            return
-        self.module = module
-        self.ready.emit()
+    def _take(self, module: Any) -> None:  # noqa: ANN401 - a module without types
+        if module is not None:
+            self.module = module
+            self.ready.emit()
+
+
+def _pyqtgraph() -> object:
+    """The module; None where it is not installed: the charts then stand still, nothing else is lost."""
+    try:
+        return importlib.import_module("pyqtgraph")
+    except ImportError as error:
+        logging.getLogger(__name__).warning("Charts cannot be zoomed: %s", error)
+        return None
 
 
 @cache

@@ -190,7 +190,7 @@ class ExportDialog(QDialog):
     def save_to(self, path: Path) -> None:
         """Writes the file in a thread; closes when it is there, or says why not."""
         figure, look = self._figure, self.look()
-        job = ThreadJob(f"Writing {path.name}", lambda: export.save(figure, path, look), self)
+        job = ThreadJob(f"Writing {path.name}", lambda: export.save(figure, path, look))
         job.done.connect(lambda _: self._saved(path))
         job.failed.connect(self._failed)
         self._job = job

@@ -17,6 +17,7 @@ from llmplanner.core.quantities import GIB
 if TYPE_CHECKING:
     from llmplanner.gpus.local import Probe
 
+LOOKING = "Looking at this computer's GPUs…"
 ZERO = (
     (0, "0: nothing is split"),
     (1, "1: optimizer state"),
@@ -81,7 +82,12 @@ class MachinePanel(Panel):
 
     def show_looking(self) -> None:
         """Says that this computer's cards are being looked at."""
-        self._say("Looking at this computer's GPUs…")
+        self._say(LOOKING)
+
+    def show_looked(self) -> None:
+        """Takes that away again where the look ended without a result."""
+        if self._seen.text() == LOOKING:
+            self._say("")
 
     def show_probe(self, probe: "Probe") -> None:
         """Says what was seen, where it is not simply one card that works."""

@@ -36,7 +36,7 @@ PHASES = {
     "step": ("Optimizer step", "The weights are changed."),
 }
 MOST_PHASES = 4
-CHART_SHARE, TABLE_SHARE = 1, 1  # of the height of the page
+CHART_SHARE, TABLE_SHARE = 6, 7  # of the height of the page
 LEAST_TERMS = 270  # px: four terms and the details of one
 BAR, FRAME = 17, 112  # px: of a bar that can be read, and of what stands around the bars
 SETTLE = 40  # ms after the last change until the table of formats follows
