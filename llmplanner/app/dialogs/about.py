@@ -17,6 +17,8 @@ LIBRARIES = (  # distribution, licence
     ("psutil", "BSD-3-Clause"),
 )
 
+EDGE = 24  # px
+
 
 class AboutDialog(QDialog):
     """About LLM Planner."""
@@ -24,7 +26,7 @@ class AboutDialog(QDialog):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("About LLM Planner")
-        self.setMinimumWidth(520)
+        self.setMinimumWidth(620)
         title = QLabel("LLM Planner")
         title.setProperty("role", "big")
         self.text = QLabel(text())
@@ -35,11 +37,13 @@ class AboutDialog(QDialog):
         copy.setToolTip("Puts these versions onto the clipboard.")
         copy.clicked.connect(lambda: QApplication.clipboard().setText(text()))
         buttons.rejected.connect(self.reject)
+        buttons.button(QDialogButtonBox.StandardButton.Close).setToolTip("Closes this window.")
         rows = QVBoxLayout(self)
-        rows.setContentsMargins(24, 24, 24, 16)
+        rows.setContentsMargins(EDGE, EDGE, EDGE, 16)
         rows.setSpacing(12)
         for part in (title, self.text, buttons):
             rows.addWidget(part)
+        self.text.setMinimumHeight(self.text.heightForWidth(self.minimumWidth() - 2 * EDGE))
 
 
 def text() -> str:

@@ -47,6 +47,7 @@ class FitDialog(QDialog):
         scroll.setWidget(self._list())
         rows.addWidget(scroll, 1)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.button(QDialogButtonBox.StandardButton.Close).setToolTip("Leaves the plan as it is.")
         buttons.rejected.connect(self.reject)
         rows.addWidget(buttons)
 

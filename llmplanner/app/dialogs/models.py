@@ -52,6 +52,10 @@ class ModelDialog(QDialog):
         self.card = ModelCard()
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.use = self.buttons.addButton("Use this model", QDialogButtonBox.ButtonRole.AcceptRole)
+        self.use.setToolTip("Plans for the selected model; undo takes it back.")
+        self.buttons.button(QDialogButtonBox.StandardButton.Cancel).setToolTip(
+            "Leaves the plan's model as it is."
+        )
         self._rows = _Rows(self)
         self._fill_table(name)
         self._lay_out()
