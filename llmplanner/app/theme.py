@@ -3,9 +3,10 @@
 from typing import Literal
 
 from PySide6.QtCore import QObject, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QFontDatabase, QPalette
+from PySide6.QtGui import QColor, QFont, QPalette
 from PySide6.QtWidgets import QApplication
 
+from llmplanner.charts.canvas import load_fonts
 from llmplanner.charts.palette import DARK, LIGHT, Theme
 from llmplanner.resources import folder
 
@@ -64,8 +65,7 @@ class Looks(QObject):
 
 def ui_font() -> QFont:
     """The shipped Inter, or the next of the families that the computer has; figures of equal width."""
-    for file in sorted((folder() / "fonts").glob("*.ttf")):
-        QFontDatabase.addApplicationFont(str(file))
+    load_fonts()
     font = QFont(FAMILIES)
     font.setPointSizeF(POINTS)
     font.setHintingPreference(QFont.HintingPreference.PreferNoHinting)

@@ -3,9 +3,10 @@
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal
+
+from msgspec import Struct
 
 from llmplanner.core.errors import BadInput
 from llmplanner.core.machine import Device
@@ -19,8 +20,7 @@ COMMON_WORDS = frozenset(
 TOLERANCE = 0.07  # between the memory a driver reports and the catalogue's: gpuhunt constraints.py
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """Where a card's facts come from."""
 
     memory_bytes: str
@@ -28,8 +28,7 @@ class Source:
     price: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Gpu:
+class Gpu(Struct, frozen=True):
     """One accelerator. Bytes, FLOP/s, bytes/s and watts; None or absent: no source says."""
 
     id: str
@@ -45,7 +44,7 @@ class Gpu:
     memory_reserved_bytes: int | None = None
     unified: bool = False  # shares the computer's memory
     bandwidth: float | None = None
-    peak_flops: Mapping[str, float] = field(default_factory=dict)  # dense
+    peak_flops: Mapping[str, float] = {}  # dense
     watts: float | None = None
     price_usd_per_hour: float | None = None
     price_dates: str = ""
@@ -67,8 +66,7 @@ class Gpu:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Catalogue:
+class Catalogue(Struct, frozen=True):
     """A file of cards."""
 
     schema: Literal[1]

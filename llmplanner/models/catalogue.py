@@ -1,11 +1,12 @@
 """The catalogue of released models: facts with their source, a file a model, the user's own beside them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct
 
 from llmplanner import resources
 from llmplanner.core.errors import BadInput
@@ -15,16 +16,14 @@ from llmplanner.models.config import from_config
 ObjectiveName = Literal["causal", "masked", "span corruption", "denoising"]
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """Where an entry's facts come from."""
 
     config: str
     card: str
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A released model: its card, and its config.json as published. `tokens` is left out where it is not."""
 
     name: str
@@ -48,8 +47,7 @@ class Entry:
         return from_config(self.config, self.title, self.source.config)
 
 
-@dataclass(frozen=True, slots=True)
-class Objective:
+class Objective(Struct, frozen=True):
     """A training objective, explained."""
 
     name: ObjectiveName
@@ -60,8 +58,7 @@ class Objective:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class Objectives:
+class Objectives(Struct, frozen=True):
     """The file objectives.toml."""
 
     objective: tuple[Objective, ...]
