@@ -124,7 +124,11 @@ def _run_rows(draft: Draft, budget: Budget) -> list[tuple[str, str, str]]:
     ]
     if run.cost is not None and budget.price is not None:
         rows.append(
-            ("cost", money_text(run.cost), f"at {money_text(budget.price)} per GPU-hour{_dates(draft)}")
+            (
+                "cost",
+                money_text(run.cost),
+                f"at {money_text(budget.price)} per GPU-hour{_dates(draft, budget)}",
+            )
         )
     if budget.energy is not None:
         rows.append(
@@ -133,11 +137,12 @@ def _run_rows(draft: Draft, budget: Budget) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _dates(draft: Draft) -> str:
+def _dates(draft: Draft, budget: Budget) -> str:
     """When the catalogue's price was seen; nothing for a price of the user's."""
-    if draft.price_per_hour is not None:
+    name = budget.device.catalogue_name if budget.device is not None else None
+    if draft.price_per_hour is not None or name is None:
         return ""
-    card = gpu_catalogue.by_name(draft.gpu)
+    card = gpu_catalogue.by_name(name)
     return f", median of {card.price_dates}"
 
 

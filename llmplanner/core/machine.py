@@ -24,6 +24,7 @@ class Device:
     watts: float | None = None
     price_per_hour: float | None = None  # USD, dated in the catalogue
     catalogue_name: str | None = None
+    vendor: str = "NVIDIA"  # whose driver and libraries a process loads; NVML's cards are all NVIDIA's
 
 
 @dataclass(frozen=True, slots=True)

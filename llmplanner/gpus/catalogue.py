@@ -43,6 +43,7 @@ class Gpu(Struct, frozen=True):
     memory_usable_bytes: int | None = None  # CUDA's, of the empty card
     memory_reserved_bytes: int | None = None
     unified: bool = False  # shares the computer's memory
+    several_memories: bool = False  # sold with less or more too: a name must say which
     bandwidth: float | None = None
     peak_flops: Mapping[str, float] = {}  # dense
     watts: float | None = None
@@ -58,6 +59,7 @@ class Gpu(Struct, frozen=True):
             memory_reserved=self.memory_reserved_bytes,
             memory_usable=self.memory_usable_bytes,
             unified=self.unified,
+            vendor=self.vendor,
             peak_flops=self.peak_flops,
             bandwidth=self.bandwidth,
             watts=self.watts,
@@ -93,10 +95,25 @@ def by_name(text: str, cards: Iterable[Gpu] | None = None) -> Gpu:
         return by_id[0]
     for found in (_same_words(text, cards), _holding_words(text, cards)):
         if len(found) == 1:
-            return found[0]
+            return _of_that_memory(text, found[0])
         if found:
             raise BadInput(f"{text!r} may be {_listed(found)}; give one of these names.", field="gpu")
     raise BadInput(f"No GPU of the catalogue is called {text!r}. {_nearest(text, cards)}", field="gpu")
+
+
+def _of_that_memory(text: str, card: Gpu) -> Gpu:
+    """The card, where `text` says its memory or needs not. Raises BadInput."""
+    if card.several_memories and _size(card) not in _words(text):
+        raise BadInput(
+            f"{text!r} is sold with more than one amount of memory; the catalogue has it with "
+            f"{card.memory_gb:g} GB: give {card.id} for that.",
+            field="gpu",
+        )
+    return card
+
+
+def _size(card: Gpu) -> str:
+    return f"{card.memory_gb:g}gb"
 
 
 @cache
@@ -118,6 +135,12 @@ def match(nvml_name: str, total_bytes: int | None, cards: Iterable[Gpu] | None =
         if total_bytes is None or abs(total_bytes - card.memory_bytes) <= TOLERANCE * card.memory_bytes
     ]
     return found[0] if len(found) == 1 else None
+
+
+def shares_memory(nvml_name: str) -> bool | None:
+    """Whether the cards of this name use the computer's memory; None where the catalogue has none or both."""
+    found = {card.unified for card in _same_words(nvml_name, catalogue())}
+    return found.pop() if len(found) == 1 else None
 
 
 def _squeezed(text: str) -> str:
@@ -142,7 +165,7 @@ def _same_words(text: str, cards: tuple[Gpu, ...]) -> list[Gpu]:
     """Cards one of whose names has exactly these words; a card's own memory size may be said or left out."""
     found = []
     for card in cards:
-        size = {f"{card.memory_gb:g}gb"}
+        size = {_size(card)}
         wanted = _words(text) - size
         if wanted and any(wanted == _words(name) - size for name in _names(card)):
             found.append(card)

@@ -1,7 +1,7 @@
 """The GPUs of this computer: runs the probe in a child process and says what it found, in sentences."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -71,6 +71,18 @@ TROUBLES = {  # of one card, after its name
 
 
 @dataclass(frozen=True, slots=True)
+class Unusable:
+    """A card that is there and cannot be used. None: the driver does not say."""
+
+    index: int | None
+    uuid: str | None
+    name: str | None
+    state: str  # a key of TROUBLES
+    code: int  # NVML's
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
     """What one look at the GPUs found. `devices` are those that can be used."""
 
@@ -78,8 +90,13 @@ class Probe:
     message: str
     devices: tuple[Device, ...] = ()
     driver: str | None = None
-    troubles: tuple[str, ...] = ()  # a sentence for each card that is there and cannot be used
+    unusable: tuple[Unusable, ...] = ()
     code: int = 0  # NVML's return code where the state is not ok
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """A sentence for each card that is there and cannot be used."""
+        return tuple(card.message for card in self.unusable)
 
     @property
     def machine(self) -> Machine:
@@ -157,18 +174,34 @@ def _probe(report: Report) -> Probe:
     if report.state != "ok":
         return _failed(report.state, report.detail or f"error {report.code}", report.driver, report.code)
     good = [card for card in report.cards if card.state == "ok"]
-    bad = [card for card in report.cards if card.state != "ok"]
-    troubles = tuple(_trouble(card, position) for position, card in enumerate(report.cards, 1) if card in bad)
+    bad = tuple(_unusable(card) for card in report.cards if card.state != "ok")
+    troubles = [card.message for card in bad]
     if not good:
-        return Probe(bad[0].state, " ".join(troubles), (), report.driver, troubles, bad[0].code)
+        return Probe(bad[0].state, " ".join(troubles), (), report.driver, bad, bad[0].code)
     seen: set[str] = set()
-    devices = tuple(_device(card, seen) for card in good)
-    return Probe("ok", " ".join((_summary(devices), *troubles)), devices, report.driver, troubles)
+    devices = tuple(_device(_believed(card), seen) for card in good)
+    return Probe("ok", " ".join((_summary(devices), *troubles)), devices, report.driver, bad)
 
 
-def _trouble(card: Card, position: int) -> str:
-    name = card.name or f"GPU number {position} of this computer"
-    return f"{name} {TROUBLES[card.state].format(code=card.code)}."
+def _unusable(card: Card) -> Unusable:
+    """What is the matter with a card, told by all that tells it from its like."""
+    index = None if card.index is None else f"GPU {card.index}"
+    told = ", ".join(each for each in (index, card.uuid) if each is not None)
+    name = card.name or "A GPU of this computer"
+    who = f"{name} ({told})" if told else name
+    message = f"{who} {TROUBLES[card.state].format(code=card.code)}."
+    return Unusable(card.index, card.uuid, card.name, card.state, card.code, message)
+
+
+def _believed(card: Card) -> Card:
+    """The card without the computer's memory where it has its own, and the driver only fails to tell it.
+
+    NVML refuses the question for cards that share memory, and for none other; a total of zero says less.
+    """
+    shares = catalogue.shares_memory(card.name or "")
+    if (card.memory == "system" and shares is False) or (card.memory == "zero" and shares is not True):
+        return replace(card, memory="none", total=None, free=None)
+    return card
 
 
 def _summary(devices: tuple[Device, ...]) -> str:
@@ -189,10 +222,8 @@ def _device(card: Card, seen: set[str]) -> Device:
     uuid = card.uuid if card.uuid not in seen else None  # two cards cannot be told apart by one UUID
     if uuid is not None:
         seen.add(uuid)
-    unified = card.memory == "system"
-    known = (
-        catalogue.match(card.name or "", None if unified else card.total) if unified or card.total else None
-    )
+    unified = card.memory in {"system", "zero"}
+    known = catalogue.match(card.name or "", None if unified else card.total)
     same_total = known is not None and known.memory_bytes == card.total
     return Device(
         name=card.name or "NVIDIA GPU without a name",
@@ -206,5 +237,6 @@ def _device(card: Card, seen: set[str]) -> Device:
         peak_flops=known.peak_flops if known is not None else {},
         bandwidth=known.bandwidth if known is not None else None,
         watts=known.watts if known is not None else None,
+        price_per_hour=known.price_usd_per_hour if known is not None else None,
         catalogue_name=known.name if known is not None else None,
     )

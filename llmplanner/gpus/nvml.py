@@ -4,13 +4,15 @@ Source: nvml.h of driver 590 and nvidia-ml-py 13. Every answer is optional beyon
 """
 
 import ctypes
+import re
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TypeVar
 
 import pynvml
 
-from llmplanner.gpus.report import Card, CardState, DriverState, Report
+from llmplanner.gpus.report import Card, CardState, DriverState, MemorySource, Report
 
 TEXT_BYTES = 96  # NVML_DEVICE_NAME_V2_BUFFER_SIZE, NVML_DEVICE_UUID_V2_BUFFER_SIZE
 MOST_CARDS = 256  # in one computer; a library that claims more is not believed
@@ -60,14 +62,14 @@ def look(library: ctypes.CDLL | None = None) -> Report:
         _start()
     except Refused as refused:
         return Report(STATES.get(refused.code, "nvml-error"), refused.code)
-    driver = _text("nvmlSystemGetDriverVersion")
+    driver = _version()
     try:
         count = ask(pynvml.nvmlDeviceGetCount)
     except Refused as refused:
         return Report(STATES.get(refused.code, "nvml-error"), refused.code, driver=driver)
     if count > MOST_CARDS:
         return Report("nvml-error", detail=f"it claims {count} GPUs", driver=driver)
-    cards = tuple(card for index in range(count) for card in _cards_at(index))
+    cards = tuple(card for index in range(count) for card in _numbered(index))
     return Report("ok" if cards else "no-gpu", driver=driver, cards=cards)
 
 
@@ -82,6 +84,16 @@ def _start() -> None:
         code = int(older())
         if code != pynvml.NVML_SUCCESS:
             raise Refused(code) from refused
+
+
+def _version() -> str | None:
+    """The driver's version; None where what it says is not one."""
+    text = _text("nvmlSystemGetDriverVersion")
+    return text if text is not None and re.fullmatch(r"[\w.+-]+", text, re.ASCII) else None
+
+
+def _numbered(index: int) -> Iterator[Card]:
+    return (replace(card, index=index) for card in _cards_at(index))
 
 
 def _cards_at(index: int) -> Iterator[Card]:
@@ -130,11 +142,11 @@ def _card(handle: object) -> Card:
         total, free, reserved = _memory(handle)
     except Refused as refused:
         if refused.code == pynvml.NVML_ERROR_NOT_SUPPORTED:
-            return _unified(uuid, name)
+            return _of_the_computer(uuid, name, "system")
         state = CARD_STATES.get(refused.code, "ok")  # a card whose memory alone is unreadable is still a card
         return Card(state, refused.code, uuid, name, wddm=_wddm(handle))
     if total == 0:
-        return _unified(uuid, name)
+        return _of_the_computer(uuid, name, "zero")
     if total > MOST_MEMORY:
         return Card("ok", 0, uuid, name, wddm=_wddm(handle))
     return Card(
@@ -150,12 +162,12 @@ def _card(handle: object) -> Card:
     )
 
 
-def _unified(uuid: str | None, name: str | None) -> Card:
-    """A card without memory of its own: NVML gives no total (GB10, Jetson). The computer's counts."""
+def _of_the_computer(uuid: str | None, name: str | None, memory: MemorySource) -> Card:
+    """A card of which NVML gives no total, as of one without memory of its own (GB10, Jetson)."""
     import psutil  # noqa: PLC0415 - half of the probe's time, and few cards need it
 
-    memory = psutil.virtual_memory()
-    return Card("ok", 0, uuid, name, "system", int(memory.total), int(memory.available))
+    found = psutil.virtual_memory()
+    return Card("ok", 0, uuid, name, memory, int(found.total), int(found.available))
 
 
 def _memory(handle: object) -> tuple[int, int, int | None]:

@@ -15,7 +15,7 @@ DriverState = Literal[
     "no-gpu",
 ]
 CardState = Literal["ok", "lost", "no-permission", "unreadable", "mig-without-instance"]
-MemorySource = Literal["nvml", "system", "none"]
+MemorySource = Literal["nvml", "system", "zero", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,13 @@ class Card:
     code: int = 0  # NVML's return code where the state is not ok
     uuid: str | None = None
     name: str | None = None
-    memory: MemorySource = "none"  # system: no memory of its own, the computer's is used
+    # system: NVML refuses to tell its memory; zero: it tells none. The sizes are then the computer's.
+    memory: MemorySource = "none"
     total: int | None = None
     free: int | None = None
     reserved: int | None = None
     wddm: bool = False
+    index: int | None = None  # the driver's; of a MIG instance, its card's
 
 
 @dataclass(frozen=True, slots=True)

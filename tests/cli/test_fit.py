@@ -150,6 +150,38 @@ class TestAgainstThisComputer:
         assert "22.49 GiB" in shown
         assert all(len(line) <= 80 for line in shown.splitlines())
 
+    def test_gpus_tells_unusable_cards_apart(self, run: Run, driver: Driver) -> None:
+        cards = card(0, "NVIDIA A100-SXM4-80GB", 81920, 81000) | card(1, "NVIDIA A100-SXM4-80GB", 81920, 0)
+        driver(count=2, **cards, **{"1.instances": 7})
+        (divided,) = run("gpus", "--json").json["unusable"]
+        assert (divided["index"], divided["uuid"]) == (1, "GPU-1")
+        assert divided["state"] == "mig-without-instance"
+        assert "GPU-1" in run("gpus").out
+
+    def test_gpus_shows_the_catalogues_card_beside_a_long_name(self, run: Run, driver: Driver) -> None:
+        driver(
+            count=2,
+            **card(0, "x" * 95, 23034, 5000),
+            **card(1, "Tesla T4", 15360, 15000, uuid="GPU-" + "a" * 36),
+        )
+        shown = run("gpus").out
+        assert "Tesla T4 in the catalogue" in shown
+        assert "not in the catalogue" in shown
+        assert all(len(line) <= 90 for line in shown.splitlines()[:6])
+
+    def test_a_total_of_zero_on_a_card_with_memory_cannot_be_judged(self, run: Run, driver: Driver) -> None:
+        driver(count=1, **card(0, "NVIDIA GeForce RTX 4090", 0, 0))
+        answer = run("fit", "llama-3.1-8b", "--json")
+        assert answer.code == 3
+        assert "the memory of NVIDIA GeForce RTX 4090 is not known" in answer.json["verdict"]["message"]
+
+    def test_compute_costs_what_the_matched_card_costs(self, run: Run, driver: Driver) -> None:
+        driver(count=1, **card(0, "NVIDIA GeForce RTX 4090", 24564, 23000))
+        options = ("compute", "--parameters", "1B", "--tokens", "20B")
+        here, named = (run(*options, "--gpu", name, "--json").json for name in ("local", "rtx-4090"))
+        assert here["cost"] == named["cost"] is not None
+        assert "median of 20" in run(*options, "--gpu", "local").out
+
     def test_compute_on_the_local_card(self, run: Run, driver: Driver) -> None:
         driver(count=1, **card(0, "NVIDIA H100 80GB HBM3", 81559, 80000))
         answer = run("compute", "--parameters", "1B", "--gpu", "local", "--price", "2,5", "--json").json

@@ -44,7 +44,8 @@ SEEN = [
         ("Tesla T4", "t4"),
         ("MI300X", "mi300x"),
         ("TPU v5e", "tpu-v5e"),
-        ("M3 Max", "apple-m3-max"),
+        ("M3 Max 128 GB", "apple-m3-max-128"),
+        ("DGX Spark", "gb10"),
     ],
 )
 def test_finds_the_card_that_is_named(text: str, expected: str) -> None:
@@ -60,6 +61,8 @@ def test_finds_the_card_that_is_named(text: str, expected: str) -> None:
         ("RTX 4090 D", ("rtx-4090",)),
         ("H100 160GB", ("h100-sxm",)),
         ("gb20", ("gb200",)),
+        ("m3 max", ("128 GB", "apple-m3-max-128")),  # sold with 48 and 64 GB too
+        ("M4", ("32 GB", "apple-m4-32")),
         ("", ("rtx-4090",)),
         ("no such card at all", ("rtx-4090",)),
     ],
@@ -148,6 +151,12 @@ def test_every_card_is_found_by_its_own_id_and_name_and_says_its_source() -> Non
         assert card.source.memory_bytes
         assert not card.peak_flops or card.source.specification
         assert card.price_usd_per_hour is None or (card.source.price and card.price_dates)
+
+
+def test_machines_that_share_their_memory_say_how_much_in_their_name() -> None:
+    for card in catalogue():
+        if card.unified:
+            assert f"{card.memory_gb:g}GB" in card.name.replace(" ", "")
 
 
 def test_as_a_device_the_catalogues_facts_are_kept() -> None:

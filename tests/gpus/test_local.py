@@ -104,7 +104,9 @@ class TestThroughTheChildProcess:
         probe = look({**lines, **RTX4090, "0.err.nvmlDeviceGetHandleByIndex_v2": code})
         assert probe.state == "ok"
         assert [device.uuid for device in probe.devices] == ["GPU-1", "GPU-2"]
-        assert len(probe.troubles) == 1
+        (lost,) = probe.unusable
+        assert (lost.index, lost.uuid, lost.code) == (0, None, code)
+        assert "GPU 0" in probe.message
         assert f"error {code}" in probe.message
 
     def test_all_cards_lost(self, look: Look) -> None:
@@ -115,7 +117,7 @@ class TestThroughTheChildProcess:
     def test_a_card_lost_while_its_memory_is_read(self, look: Look) -> None:
         probe = look({"count": 2, **RTX4090, **T4, "0.err.nvmlDeviceGetMemoryInfo_v2": 15})
         assert [device.uuid for device in probe.devices] == ["GPU-1"]
-        assert probe.troubles[0].startswith("NVIDIA GeForce RTX 4090 no longer answers")
+        assert probe.troubles[0].startswith("NVIDIA GeForce RTX 4090 (GPU 0, GPU-0) no longer answers")
 
     @pytest.mark.parametrize("code", [2, 3, 13, 25, 999])
     def test_falls_back_to_the_first_version_of_memory(self, look: Look, code: int) -> None:
@@ -133,7 +135,7 @@ class TestThroughTheChildProcess:
         assert device.unified
         assert device.memory_total == psutil.virtual_memory().total
         assert 0 < (device.memory_free or 0) < psutil.virtual_memory().total
-        assert device.catalogue_name == "DGX Spark (GB10)"
+        assert device.catalogue_name == "DGX Spark (GB10) 128 GB"
 
     def test_a_name_alone_makes_no_card_unified(self, look: Look) -> None:
         (device,) = look({"count": 1, **card(0, "NVIDIA GB200", 189471, 180000)}).devices
@@ -143,6 +145,28 @@ class TestThroughTheChildProcess:
     def test_a_total_of_zero_is_unified_memory(self, look: Look) -> None:
         (device,) = look({"count": 1, **card(0, "NVIDIA GB10", 0, 0)}).devices
         assert device.unified
+
+    @pytest.mark.parametrize("code", [0, 3])
+    def test_a_card_with_memory_of_its_own_is_never_taken_for_unified(self, look: Look, code: int) -> None:
+        errors = {"err.nvmlDeviceGetMemoryInfo": 3, "err.nvmlDeviceGetMemoryInfo_v2": 3} if code else {}
+        probe = look({"count": 1, **card(0, "NVIDIA GeForce RTX 4090", 0, 0), **errors})
+        (device,) = probe.devices
+        assert not device.unified
+        assert (device.memory_total, device.memory_free) == (None, None)
+        assert device.catalogue_name == "GeForce RTX 4090"
+        assert "does not tell its memory" in probe.message
+
+    @pytest.mark.parametrize(("code", "unified"), [(0, False), (3, True)])
+    def test_an_unknown_card_is_unified_where_the_driver_refuses(
+        self, look: Look, code: int, *, unified: bool
+    ) -> None:
+        errors = {"err.nvmlDeviceGetMemoryInfo": 3, "err.nvmlDeviceGetMemoryInfo_v2": 3} if code else {}
+        (device,) = look({"count": 1, **card(0, "Graphics Device", 0, 0), **errors}).devices
+        assert device.unified == unified
+        assert (device.memory_total is not None) == unified
+
+    def test_a_driver_version_that_is_none_is_not_shown(self, look: Look) -> None:
+        assert look({"count": 1, **RTX4090, "driver": "590\udcff\udcfe"}).driver is None
 
     def test_windows_driver_model(self, look: Look) -> None:
         (wddm,) = look({"count": 1, **RTX4090, "0.model": 0}).devices
@@ -272,7 +296,7 @@ class TestInThisProcess:
         assert report.state == "ok"
         first, second = report.cards
         assert (first.uuid, first.memory, first.free) == ("GPU-a", "nvml", 15000 * MIB)
-        assert (second.name, second.memory) == ("\ufffd", "system")
+        assert (second.name, second.memory) == ("\ufffd", "zero")
 
 
 @pytest.mark.parametrize(
