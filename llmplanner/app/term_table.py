@@ -91,12 +91,13 @@ class _Formula(QStyledItemDelegate):
     """The formula on up to two lines."""
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
-        super().paint(painter, option, index)
         rows = index.model()
         if not isinstance(rows, TermRows):
             return
         table = self.parent()
         chosen = isinstance(table, TermTable) and table.currentIndex().row() == index.row()
+        if chosen:
+            super().paint(painter, option, index)  # the ground of the selection; the others have none
         role = QPalette.ColorRole.Text if chosen else QPalette.ColorRole.PlaceholderText
         painter.save()
         painter.setPen(option.palette.color(role))
