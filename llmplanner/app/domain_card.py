@@ -1,21 +1,41 @@
 """The card for one's own domain: what must be collected, and which share of the corpus it is."""
 
-from collections.abc import Callable
+from functools import partial
 
-from PySide6.QtWidgets import QHBoxLayout
+from PySide6.QtWidgets import QHBoxLayout, QPushButton
 
-from llmplanner.app.cards import Card, note
-from llmplanner.app.fields import CountField
+from llmplanner.app.cards import Card
+from llmplanner.app.page_field import PageField, Told
+from llmplanner.app.session import Session
 from llmplanner.app.theme import GAP
 from llmplanner.core.domain import BLOOMBERG_GPT, KEPT_HIGH, KEPT_LOW, Mixture, raw_needed
-from llmplanner.core.quantities import count_text, significant
+from llmplanner.core.errors import BadInput
+from llmplanner.core.quantities import count_text, parse_amount, significant
 from llmplanner.plans import Field
 
-FIRST_KEPT = 0.02
-DOMAIN = Field("Domain tokens at hand", "count", low=1, high=1e18)
-KEPT = Field("Kept by the filter", "number", low=1e-6, high=1)
-GENERAL = Field("General tokens", "count", low=0, high=1e18)
-EXAMPLE = (
+LINES = 3  # of what follows
+FIELDS = {
+    "domain": Field("Domain tokens at hand", "count", low=1, high=1e18),
+    "kept": Field("Kept by the filter", "number", low=1e-6, high=1),
+    "general": Field("General tokens", "count", low=0, high=1e18),
+}
+ENTRIES = {  # tip, example
+    "domain": ("Clean tokens of your domain, after all filtering.", "363B"),
+    "kept": (
+        (
+            "The share of the raw text that survives filtering. 1 to 3 % is a common figure; "
+            "GPT-3 kept 1.27 % of the bytes of Common Crawl (Brown et al. 2020, s2.2)."
+        ),
+        "0.02 or 2 %",
+    ),
+    "general": ("Clean tokens of other text that are mixed in; 0 for none.", "345B"),
+}
+EXAMPLE: dict[str, float] = {
+    "domain": int(BLOOMBERG_GPT.domain),
+    "kept": 0.02,
+    "general": 345 * 10**9,  # Wu et al. 2023, Table 1
+}
+SAID = (
     f"BloombergGPT: {count_text(BLOOMBERG_GPT.domain)} of {count_text(BLOOMBERG_GPT.corpus)}, "
     f"{BLOOMBERG_GPT.share * 100:.0f} to {100 - BLOOMBERG_GPT.share * 100:.0f} %; "
     f"trained on {count_text(BLOOMBERG_GPT.trained or 0)} of it."
@@ -23,31 +43,37 @@ EXAMPLE = (
 
 
 class DomainCard(Card):
-    """Three numbers of the user's own, which are not part of the plan, and what follows from them."""
+    """Three numbers of the user's own, which are not part of the plan, and what follows from them.
 
-    def __init__(self) -> None:
+    The session remembers them between starts; at first they are BloombergGPT's.
+    """
+
+    def __init__(self, session: Session) -> None:
         super().__init__("Your own domain")
-        self._domain, self._kept = 363 * 10**9, FIRST_KEPT  # BloombergGPT's, to begin with
-        self._general = 345 * 10**9
+        self._session = session
+        self._values = {name: _remembered(session, name) for name in FIELDS}
         self._wanted = 0.0
-        self.domain = CountField(DOMAIN, "Clean tokens of your domain, after all filtering: 363B.")
-        self.kept = CountField(
-            KEPT,
-            "The share of the raw text that survives filtering. 1 to 3 % is a common figure; "
-            "GPT-3 kept 1.27 % of the bytes of Common Crawl (Brown et al. 2020, s2.2).",
-        )
-        self.general = CountField(GENERAL, "Clean tokens of other text that are mixed in: 345B.")
-        self.told = note()
+        self.fields = {name: PageField(field, *ENTRIES[name]) for name, field in FIELDS.items()}
+        self.example = QPushButton("Show BloombergGPT's")
+        self.example.setProperty("small", True)
+        self.example.setAccessibleDescription("Fills in the numbers of BloombergGPT's corpus.")
+        self.example.setToolTip(f"Fills in its numbers. {SAID}")
+        self.told = Told(self.fields, LINES)
         self._lay_out()
-        self.domain.entered.connect(self._take("_domain"))
-        self.kept.entered.connect(self._take("_kept"))
-        self.general.entered.connect(self._take("_general"))
+        for name, field in self.fields.items():
+            field.entered.connect(partial(self._take, name))
+        self.example.clicked.connect(self._show_example)
         self._show()
 
     def _lay_out(self) -> None:
-        line = QHBoxLayout()
+        head, line = QHBoxLayout(), QHBoxLayout()
+        self.rows.removeWidget(self.title)
+        head.addWidget(self.title)
+        head.addStretch()
+        head.addWidget(self.example)
+        self.rows.addLayout(head)
         line.setSpacing(GAP)
-        for field in (self.domain, self.kept, self.general):
+        for field in self.fields.values():
             line.addWidget(field, 1)
         self.rows.addLayout(line)
         self.told.setToolTip(
@@ -55,30 +81,53 @@ class DomainCard(Card):
             "Tables 1 and 4; 11 tokens per parameter, for it ran out of data."
         )
         self.rows.addWidget(self.told)
+        self.setTabOrder(self.fields["general"].entry, self.example)
 
-    def _take(self, name: str) -> Callable[[object], None]:
-        def take(value: object) -> None:
-            setattr(self, name, value)
-            self._show()
+    def _take(self, name: str, value: float) -> None:
+        self._values[name] = value
+        self._session.keep(_key(name), f"{value:.17g}")
+        self._show()
 
-        return take
+    def _show_example(self) -> None:
+        for name, value in EXAMPLE.items():
+            self._take(name, value)
 
     def show_wanted(self, tokens: float) -> None:
         """Takes the tokens that the plan trains on."""
         self._wanted = tokens
-        self._show()
+        self._tell()
 
     def _show(self) -> None:
-        self.domain.show_value(self._domain)
-        self.kept.show_value(self._kept)
-        self.general.show_value(self._general)
-        kept = (self._kept, KEPT_HIGH, KEPT_LOW)
-        own, few, many = (count_text(float(raw_needed(self._domain, share))) for share in kept)
-        mixture = Mixture(self._domain, self._domain + self._general, self._wanted)
+        for name, field in self.fields.items():
+            field.show_value(self._values[name])
+        self._tell()
+
+    def _tell(self) -> None:
+        domain, kept, general = (self._values[name] for name in FIELDS)
+        own, few, many = (
+            count_text(float(raw_needed(domain, share))) for share in (kept, KEPT_HIGH, KEPT_LOW)
+        )
+        mixture = Mixture(domain, domain + general, self._wanted)
         share = round(100 * mixture.share)
-        self.told.setText(
-            f"Collect {own} raw tokens at {significant(self._kept * 100)} % kept; "
+        self.told.say(
+            f"Collect {own} raw tokens at {significant(kept * 100)} % kept; "
             f"{few} to {many} at {KEPT_HIGH * 100:.0f} to {KEPT_LOW * 100:.0f} %.\n"
             f"{count_text(mixture.corpus)} in all, {share} % domain, {100 - share} % general: "
-            f"your plan takes {significant(mixture.epochs, 2)} passes.\n{EXAMPLE}"
+            f"your plan takes {significant(mixture.epochs, 2)} passes.\n{SAID}"
         )
+
+
+def _key(name: str) -> str:
+    return f"domain/{name}"
+
+
+def _remembered(session: Session, name: str) -> float:
+    """The number of the last start; BloombergGPT's where there is none that can be used."""
+    field = FIELDS[name]
+    try:
+        value = parse_amount(session.kept.get(_key(name), ""))
+    except BadInput:
+        return EXAMPLE[name]
+    if not field.low <= value <= field.high:
+        return EXAMPLE[name]
+    return int(value) if field.kind == "count" else value

@@ -28,7 +28,7 @@ from llmplanner.charts.layout import CLOSEST_ROWS, Plot, plot
 from llmplanner.charts.palette import Theme
 
 REACH = 12.0  # pixels between pointer and curve
-FIRST = 5.0  # points of this priority are named before curves
+FIRST = 5.0  # points of this priority are named before curves, and in bold
 LOWEST_WITH_LEGEND = 150.0  # pixels: below, the plot needs the room
 
 
@@ -280,9 +280,7 @@ def _points(canvas: Canvas, laid: Plot) -> list[Name]:
     ):
         place = marks.point(canvas, laid, mark)
         if place is not None and mark.label:
-            plan = mark.marker == "plan"
-            look = (mark.colour, STRONG) if plan else ("text", SMALL)
-            names.append(
-                Name(mark.label, place.x(), place.y(), look[0], marks.RADIUS[mark.marker] + 4, look[1])
-            )
+            style = STRONG if mark.priority >= FIRST else SMALL
+            ink = mark.colour if mark.marker == "plan" else "text"
+            names.append(Name(mark.label, place.x(), place.y(), ink, marks.RADIUS[mark.marker] + 4, style))
     return names[::-1]

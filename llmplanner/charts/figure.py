@@ -72,6 +72,7 @@ class Line:
     ys: tuple[float, ...]
     colour: str
     label: str = ""  # written on the line
+    label_at: float = 1.0  # where, from 0 at its start to 1 at its end, if there is room
     dash: Dash = "solid"
     width: float = 2.0
     fitted: tuple[float, float] | None = None

@@ -12,6 +12,18 @@ from llmplanner.charts.figure import Line, Rule
 from llmplanner.charts.layout import Span
 
 MOST_RULES = 4  # limits named above one plot
+SHARES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0)  # of a curve, to name it at
+FAR = 10.0  # what it costs to name a curve at its other end, in squares of curves that the name covers
+CURVE_ANCHORS = (  # anchor of the text, pixels to the right and heights down from the curve, cost
+    ((0.0, 1.0), 6, -0.3, 0.0),
+    ((1.0, 1.0), -6, -0.3, 0.0),
+    ((0.0, 0.0), 6, 0.3, 0.0),
+    ((1.0, 0.0), -6, 0.3, 0.0),
+    ((0.5, 1.0), 0, -0.3, 0.0),
+    ((0.5, 0.0), 0, 0.3, 0.0),
+    ((1.0, 1.0), -2, -1.0, 3.0),
+    ((1.0, 0.0), -2, 1.0, 3.0),
+)
 BUCKET = 8.0  # pixels: curves are remembered in squares of this size
 ANCHORS = (  # direction from the point, anchor of the text; the best places first
     ((1, 0), (0.0, 0.5)),
@@ -121,33 +133,37 @@ def name_points(canvas: Canvas, within: QRectF, names: Iterable[Name], trail: Tr
     """Places labels beside their points, in the order given, where they touch nothing; the rest is left."""
     for name in names:
         places = []
-        for order, ((dx, dy), anchor) in enumerate(ANCHORS):
-            x, y = name.x + dx * name.away, name.y + dy * name.away
+        far = (1.0, 2.5) if name.style is STRONG else (1.0,)  # what must be named may stand farther off
+        for order, (away, ((dx, dy), anchor)) in enumerate(itertools.product(far, ANCHORS)):
+            x, y = name.x + dx * away * name.away, name.y + dy * away * name.away
             rect = canvas.box(name.text, x, y, name.style, anchor)
             if within.contains(rect) and canvas.is_free(rect.adjusted(-GROUND, 0, GROUND, 0)):
-                places.append((trail.crossings(rect), order, x, y, anchor))
+                crossings = trail.crossings(rect)
+                places.append(
+                    (crossings + (FAR if order >= len(ANCHORS) else 0), order, crossings, x, y, anchor)
+                )
         if places:
-            crossings, _, x, y, anchor = min(places)
+            _, _, crossings, x, y, anchor = min(places)
             canvas.text(name.text, x, y, name.style, name.colour, anchor, grounded=crossings > 0)
 
 
 def name_curve(canvas: Canvas, within: QRectF, line: Line, curve: Sequence[QPointF], trail: Trail) -> None:
-    """Writes a curve's name beside it, near its right end if there is room."""
+    """Writes a curve's name beside it, near where it asks for if there is room."""
     inside = [point for point in curve if within.contains(point)]
     if not inside:
         return
     style = SMALL if line.dash == "dotted" else STRONG  # dotted lines are for orientation
     height = text_height(style)
     places = []
-    for order, share in enumerate((1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0)):
+    for share in SHARES:
         point = inside[round(share * (len(inside) - 1))]
-        for anchor in ((0.0, 1.0), (1.0, 1.0), (0.0, 0.0), (1.0, 0.0), (0.5, 1.0), (0.5, 0.0)):
-            x = point.x() + (6 if anchor[0] == 0 else -6 if anchor[0] == 1 else 0)
-            y = point.y() + (0.3 * height if anchor[1] == 0 else -0.3 * height)
+        far = FAR * abs(share - line.label_at)
+        for anchor, dx, dy, cost in CURVE_ANCHORS:
+            x, y = point.x() + dx, point.y() + dy * height
             rect = canvas.box(line.label, x, y, style, anchor)
             if within.contains(rect) and canvas.is_free(rect.adjusted(-GROUND, -1, GROUND, 1)):
                 crossings = trail.crossings(rect)
-                places.append((crossings + 0.5 * order, crossings, x, y, anchor))
+                places.append((crossings + far + cost, crossings, x, y, anchor))
     if places:
         _, crossings, x, y, anchor = min(places)
         canvas.text(line.label, x, y, style, line.colour, anchor, grounded=crossings > 0)

@@ -16,6 +16,8 @@ SIZES = (1e7, 1e13)
 DATA = (1e9, 1e15)
 STEPS = 81
 SHOWN = ("besiroglu", "hoffmann3", "kaplan")
+LABEL_AT = {"besiroglu": 1.0, "hoffmann3": 0.9, "kaplan": 0.3}  # where the curves lie apart
+CAUTION = "Losses of two laws never compare. Band: 80 %. Dashed: extrapolated."
 LossLaw = KaplanLaw | ParametricLaw
 Values = NDArray[np.float64]
 Ends = tuple[float, float]
@@ -61,6 +63,7 @@ def loss_figure(laws: Sequence[Law], default: Law, parameters: float, tokens: fl
         y=first.y,
         marks=first.marks,
         beside=(by_size, by_data),
+        legend=False,
         source="; ".join(law.title for law in shown) + " (scaling_laws.toml)",
         description=(
             f"Predicted loss for {count_text(parameters)} parameters and {count_text(tokens)} tokens.{said}"
@@ -77,12 +80,13 @@ def one_panel(figure: Figure, place: int) -> Figure:
     part = (figure, *figure.beside)[place]
     return replace(
         part,
-        title=f"Loss: {part.heading.lower()}",
+        title=f"Loss in nats per token: {part.heading.lower()}",
+        y=replace(part.y, label=""),
         heading="",
         beside=(),
         source=figure.source,
         description=figure.description,
-        note="",
+        note=CAUTION,
     )
 
 
@@ -115,6 +119,7 @@ def _panel(
         x=x,
         y=Axis("loss (nats per token)", low=1.6, high=3.6, unit="nats per token"),
         marks=tuple(marks),
+        legend=False,
     )
 
 
@@ -148,6 +153,8 @@ def _line(law: LossLaw, xs: Values, curve: Curve) -> Line:
         tuple(xs.tolist()),
         tuple(curve.losses.tolist()),
         law.name,
+        label=law.short,
+        label_at=LABEL_AT[law.name],
         dash="dashed" if curve.fitted is None else "solid",
         fitted=curve.fitted,
         hover=f"{law.title}\n{law.note}",

@@ -16,20 +16,26 @@ from llmplanner.charts.ticks import finite
 SEAM = 1.5  # pixels of panel between two segments
 THINNEST = 2.5  # pixels: a segment that is there is seen
 THICK = 40.0
+BAND = 0.22  # how much of its colour a band shows
 CALLOUT = 14.0  # pixels between names under a bar
 FARTHEST = 110.0  # pixels from such a name to its segment
 RADIUS = {"dot": 4.0, "ring": 4.5, "square": 4.0, "diamond": 5.0, "plan": 6.5}
 
 
 def band(canvas: Canvas, plot: Plot, mark: Band) -> None:
-    """The area between two curves, tinted."""
+    """The area between two curves, tinted, with thin edges: a narrow band is seen beside its curve."""
     upper = _pixels(plot, mark.xs, mark.highs)
     lower = _pixels(plot, mark.xs, mark.lows)
-    tint = canvas.colour(mark.colour)
-    tint.setAlphaF(0.16)
+    tint = QColor(canvas.theme.stroke(mark.colour))
+    tint.setAlphaF(BAND)
     canvas.painter.setPen(Qt.PenStyle.NoPen)
     canvas.painter.setBrush(QBrush(tint))
     canvas.painter.drawPolygon(QPolygonF([*upper, *reversed(lower)]))
+    tint.setAlphaF(2 * BAND)
+    canvas.painter.setPen(canvas.pen(tint, 1.0))
+    canvas.painter.setBrush(Qt.BrushStyle.NoBrush)
+    for edge in (upper, lower):
+        canvas.painter.drawPolyline(QPolygonF(_thinned(edge)))
 
 
 def line(canvas: Canvas, plot: Plot, mark: Line) -> list[QPointF]:
@@ -38,7 +44,7 @@ def line(canvas: Canvas, plot: Plot, mark: Line) -> list[QPointF]:
     start, end = (plot.x.at(bound) for bound in mark.fitted) if mark.fitted else (None, None)
     for run, inside in _runs(points, start, end):
         dash: Dash = mark.dash if inside else "dashed"
-        canvas.painter.setPen(canvas.pen(mark.colour, mark.width, dash))
+        canvas.painter.setPen(canvas.pen(QColor(canvas.theme.stroke(mark.colour)), mark.width, dash))
         canvas.painter.setBrush(Qt.BrushStyle.NoBrush)
         canvas.painter.drawPolyline(QPolygonF(_thinned(run)))
     path = tuple(
@@ -234,7 +240,11 @@ def swatch(canvas: Canvas, box: QRectF, colour: str, kind: type) -> None:
     """A series in the legend, as its marks look: a line, a dot, a tint or a box."""
     if kind is Line:
         canvas.line(
-            box.left() - 1, box.center().y(), box.right() + 1, box.center().y(), canvas.pen(colour, 2.5)
+            box.left() - 1,
+            box.center().y(),
+            box.right() + 1,
+            box.center().y(),
+            canvas.pen(QColor(canvas.theme.stroke(colour)), 2.5),
         )
     elif kind is Point:
         canvas.fill(box.adjusted(1, 1, -1, -1), colour, radius=4)

@@ -2,7 +2,7 @@
 
 The series were chosen by search: any two that meet in one chart lie at least 0.11 apart in OKLab, for full
 colour vision, protanopia and deuteranopia (0.08 for tritanopia; simulated after Machado et al. 2009), and
-each stands out from the panel of either theme.
+each stands out from the panel of either theme. The lines of the laws, as `stroke` draws them: 0.10 and 0.075.
 """
 
 from collections.abc import Mapping
@@ -25,12 +25,12 @@ SERIES: Mapping[str, str] = MappingProxyType(
         "communication": "#75525e",
         "runtime": "#579ec4",
         # scaling laws
-        "kaplan": "#9c6010",
-        "hoffmann1": "#cd8310",
+        "kaplan": "#577d10",
+        "hoffmann1": "#e08f20",
         "hoffmann2": "#b7237d",
-        "hoffmann3": "#e04f7f",
+        "hoffmann3": "#f4579e",
         "besiroglu": "#6d3bc3",
-        "rule20": "#5ea9cf",
+        "rule20": "#9c1053",
         # kinds of model
         "decoder": "#7874d6",
         "encoder": "#8ac49f",
@@ -63,6 +63,7 @@ TERM_TITLES: Mapping[str, str] = MappingProxyType(
     }
 )
 
+SEEN = 2.4  # contrast of a line of two pixels and its ground
 READABLE = 4.5  # contrast of text and ground: WCAG 2.1, level AA
 
 
@@ -84,10 +85,10 @@ def ink_on(ground: str) -> str:
 
 
 @cache
-def _readable(colour: str, ground: str, text: str) -> str:
-    """The colour with as little of the text's colour as makes it readable on the ground."""
+def _toned(colour: str, ground: str, text: str, least: float) -> str:
+    """The colour with as little of the text's colour as gives it this contrast on the ground."""
     shades = (mixed(text, colour, share / 10) for share in range(10))
-    return next((shade for shade in shades if contrast(shade, ground) >= READABLE), text)
+    return next((shade for shade in shades if contrast(shade, ground) >= least), text)
 
 
 def _luminance(colour: str) -> float:
@@ -125,7 +126,11 @@ class Theme:
 
     def ink(self, key: str) -> str:
         """The colour for words of this key: darkened or lightened until it reads on the panel."""
-        return _readable(self.colour(key), self.panel, self.text)
+        return _toned(self.colour(key), self.panel, self.text, READABLE)
+
+    def stroke(self, key: str) -> str:
+        """The colour for a thin line of a series: darkened or lightened until it is seen on the panel."""
+        return _toned(self.colour(key), self.panel, self.text, SEEN) if key in SERIES else self.colour(key)
 
 
 ROLES = frozenset(

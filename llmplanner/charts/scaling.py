@@ -16,6 +16,9 @@ ISO_COMPUTE = (1e20, 1e21, 1e22, 1e23, 1e24, 1e25, 1e26)
 SIZES = (2e7, 2e12)  # parameters on the x axis, widened by what is shown
 DATA = (1.5e10, 1e14)  # tokens on the y axis
 NAMED_FIRST = ("Gopher 280B", "Chinchilla 70B")
+WIDTHS = {"hoffmann1": 5.0}  # pixels: the rule lies on it, and both are seen
+IN_LEGEND = {"hoffmann1": "Hoffmann 1", "rule20": "20 per parameter, a rule"}  # as the one lies on the other
+LABEL_AT = {"hoffmann1": 1.0, "besiroglu": 0.8, "hoffmann3": 0.9, "kaplan": 1.0}
 LEFT_OUT = {"hoffmann2", "hoffmann3-printed"}  # the one lies on approach 1, the other rounds approach 3
 
 
@@ -44,7 +47,19 @@ def scaling_figure(
             f"Your plan trains {count_text(parameters)} parameters on {count_text(tokens)} tokens, "
             f"{significant(tokens / parameters)} per parameter, among {len(runs)} published runs."
         ),
-        note="Dashed: beyond the fitted runs. Kaplan's parameters leave embeddings out.",
+        note=f"Dashed: extrapolated. {_gopher_and_chinchilla(runs)}",
+    )
+
+
+def _gopher_and_chinchilla(runs: Sequence[TrainingRun]) -> str:
+    """The comparison that is often told as 4 times more data for the same compute, as the papers have it."""
+    known = {run.name: run for run in runs}
+    gopher, chinchilla = (known[name] for name in NAMED_FIRST)
+    fewer = significant(gopher.parameters / chinchilla.parameters, 2)
+    more = significant(chinchilla.tokens / gopher.tokens, 2)
+    return (
+        f"Chinchilla: {fewer} times fewer parameters, {more} times more tokens than Gopher; the compute is "
+        f"not the same, {significant(chinchilla.flops)} against {significant(gopher.flops)} FLOPs by 6 N D."
     )
 
 
@@ -61,7 +76,16 @@ def _iso_compute() -> Iterator[Line]:
         words = f"10{str(exponent).translate(str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹'))} FLOPs"
         sizes = np.geomspace(compute / 6 / DATA[1], compute / 6 / DATA[0], 2)
         hover = f"{words} = {significant(compute / PF_DAY)} PF-days by 6 N D"
-        yield Line("", _plain(sizes), _plain(compute / 6 / sizes), "line", words, "dotted", 1.0, hover=hover)
+        yield Line(
+            "",
+            _plain(sizes),
+            _plain(compute / 6 / sizes),
+            "line",
+            words,
+            dash="dotted",
+            width=1.0,
+            hover=hover,
+        )
 
 
 def _line(law: Law) -> Line:
@@ -72,12 +96,14 @@ def _line(law: Law) -> Line:
     fitted = None if rule or not within.size else (float(within.min()), float(within.max()))
     hover = f"{law.title}\n{law.note}" if law.note else law.title
     return Line(
-        "",
+        IN_LEGEND.get(law.name, ""),
         _plain(sizes),
         _plain(np.asarray(best.tokens)),
         law.name,
-        label=f"{law.short}, a rule" if rule else law.short,
+        label="" if rule else law.short,
+        label_at=LABEL_AT.get(law.name, 1.0),
         dash="dotted" if rule else "dashed" if fitted is None else "solid",
+        width=WIDTHS.get(law.name, 2.0),
         fitted=fitted,
         hover=hover,
         source=law.source,
@@ -124,6 +150,7 @@ def _point(run: TrainingRun) -> Point:
         run.kind.value,
         series=run.kind.value,
         priority=priority,
+        marker="diamond" if run.name in NAMED_FIRST else "dot",
         hover=(
             f"{run.name}, {run.year}\n"
             f"{count_text(size)} parameters{active}, {count_text(run.tokens)} tokens\n"

@@ -8,10 +8,10 @@ from PySide6.QtGui import QImage, QPainter
 from pytestqt.qtbot import QtBot
 
 from llmplanner.charts.budget import budget_figure
-from llmplanner.charts.draw import FILE, Drawn, draw
+from llmplanner.charts.draw import CARD, FILE, Drawn, Options, draw
 from llmplanner.charts.figure import Band, Bar, Figure, Line, Point
 from llmplanner.charts.limits import limits_figure
-from llmplanner.charts.loss import loss_figure
+from llmplanner.charts.loss import loss_figure, one_panel
 from llmplanner.charts.palette import DARK, LIGHT
 from llmplanner.charts.scaling import scaling_figure
 from llmplanner.core.cost import Limits, Run, limit_uses
@@ -26,10 +26,10 @@ RUN = Run(flops=7.227e23, devices=512, peak=989.4e12, efficiency=0.4, price=2.5)
 LIMITS = limits_figure(limit_uses(RUN, Limits(devices=512, days=21, cost=2e6)))
 
 
-def painted(figure: Figure, width: int, height: int) -> Drawn:
+def painted(figure: Figure, width: int, height: int, options: Options = FILE) -> Drawn:
     image = QImage(width, height, QImage.Format.Format_ARGB32)
     painter = QPainter(image)
-    drawn = draw(painter, width, height, figure, LIGHT, FILE)
+    drawn = draw(painter, width, height, figure, LIGHT, options)
     painter.end()
     return drawn
 
@@ -124,3 +124,25 @@ def test_limits_tell_kept_tight_and_broken() -> None:
     assert bars[0].label == "100 %"
     assert bars[1].category == "time 21 days"
     assert bars[1].segments[0].value == pytest.approx(41.28 / 21, rel=1e-3)
+
+
+@pytest.mark.parametrize("size", [(396, 215), (1000, 700)])
+def test_every_curve_of_every_loss_panel_is_named_on_it(qtbot: QtBot, size: tuple[int, int]) -> None:
+    del qtbot
+    for place in range(3):
+        words = {box.text for box in painted(one_panel(LOSS, place), *size, CARD).texts}
+        assert {"Besiroglu", "Hoffmann 3", "Kaplan", "your plan"} <= words
+
+
+def test_gopher_and_chinchilla_are_compared_as_published() -> None:
+    """Hoffmann et al. 2022 and Rae et al. 2021: 70B on 1.4T tokens, 280B on 300B."""
+    assert "4 times fewer parameters, 4.7 times more tokens" in SCALING.note
+    assert "not the same, 5.88e23 against 5.04e23 FLOPs" in SCALING.note
+    assert {points(SCALING)[name].marker for name in ("Gopher 280B", "Chinchilla 70B")} == {"diamond"}
+
+
+def test_what_the_page_says_of_gopher_is_not_cut(qtbot: QtBot) -> None:
+    """At the width that the chart has in a window of 1280 x 800."""
+    del qtbot
+    said = " ".join(box.text for box in painted(SCALING, 464, 345, CARD).texts)
+    assert SCALING.note in said

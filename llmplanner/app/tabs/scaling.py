@@ -5,11 +5,11 @@ from functools import partial
 from PySide6.QtCore import QSize
 from PySide6.QtWidgets import QButtonGroup, QGridLayout, QHBoxLayout, QPushButton, QWidget
 
-from llmplanner.app.cards import Card, note
+from llmplanner.app.cards import Card
 from llmplanner.app.chart_view import ChartView
 from llmplanner.app.domain_card import DomainCard
 from llmplanner.app.fact_table import FactTable
-from llmplanner.app.fields import CountField
+from llmplanner.app.page_field import PageField, Told
 from llmplanner.app.session import Session, State
 from llmplanner.app.theme import GAP
 from llmplanner.app.zoom_view import ZoomView
@@ -29,11 +29,14 @@ from llmplanner.plans import FIELDS
 SIDE = 428  # px, the least width of the cards beside the chart
 HEADS = ("Law", "N", "D", "D / N", "loss", "fitted")
 AGAINST = ("Compute", "Size", "Data")
-TIPS = {
-    "parameters": "Parameters of the model to train. Left empty: those of the model that a token uses.",
-    "tokens": "Training tokens. Left empty: 20 for each parameter, a rule of thumb.",
+ENTRIES = {  # tip, example
+    "parameters": (
+        "Parameters of the model to train. Left empty: those of the model that a token uses.",
+        "70B",
+    ),
+    "tokens": ("Training tokens. Left empty: 20 for each parameter, a rule of thumb.", "1.4T"),
 }
-CAUTION = "Losses of two laws never compare: other data, other tokens."
+WHAT = "Each law spends the plan's compute on its own best model."
 
 
 class ScalingTab(QWidget):
@@ -41,15 +44,16 @@ class ScalingTab(QWidget):
 
     def __init__(self, session: Session) -> None:
         super().__init__()
-        self._session = session
+        self.session = session
         self._place = 0  # which loss panel is shown
         self._losses: Figure | None = None
         self.chart = ZoomView(least=QSize(320, 260))
         self.loss = ChartView(least=QSize(240, 140))
         self.against = QButtonGroup(self)
-        self.fields = {name: CountField(FIELDS[name], tip) for name, tip in TIPS.items()}
+        self.fields = {name: PageField(FIELDS[name], *said) for name, said in ENTRIES.items()}
+        self.told = Told(self.fields, 1, WHAT)
         self.laws = FactTable("What each law would train", HEADS)
-        self.domain = DomainCard()
+        self.domain = DomainCard(session)
         for name, field in self.fields.items():
             field.entered.connect(partial(self._enter, name))
         self._lay_out()
@@ -64,8 +68,8 @@ class ScalingTab(QWidget):
         for field in self.fields.values():
             line.addWidget(field, 1)
         self._table.rows.addLayout(line)
+        self._table.rows.addWidget(self.told)
         self._table.rows.addWidget(self.laws)
-        self._table.rows.addWidget(note(CAUTION))
         loss = self._loss_card()
         for card in (loss, self._table):
             card.setMinimumWidth(SIDE)
@@ -84,7 +88,7 @@ class ScalingTab(QWidget):
         grid.setColumnStretch(1, 4)
 
     def _loss_card(self) -> Card:
-        card = Card("Predicted loss against")
+        card = Card("Loss in nats per token against")
         head = QHBoxLayout()
         head.setSpacing(4)
         card.rows.removeWidget(card.title)
@@ -93,6 +97,7 @@ class ScalingTab(QWidget):
         for place, words in enumerate(AGAINST):
             button = QPushButton(words)
             button.setCheckable(True)
+            button.setProperty("small", True)
             button.setChecked(place == self._place)
             button.setAccessibleName(f"Loss against {words.lower()}")
             button.setToolTip(f"Draws the predicted loss over {words.lower()}.")
@@ -103,7 +108,7 @@ class ScalingTab(QWidget):
         return card
 
     def _enter(self, name: str, value: object) -> None:
-        self._session.edit(**{name: value})
+        self.session.edit(**{name: value})
 
     def _choose(self, place: int) -> None:
         self._place = place

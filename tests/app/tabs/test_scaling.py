@@ -88,18 +88,55 @@ def test_domain_card_begins_with_bloomberg_gpt(page: ScalingTab) -> None:
 
 def test_raw_data_at_the_share_that_is_typed(page: ScalingTab) -> None:
     """GPT-3 kept 570 of 45,000 GB."""
-    type_into(page.domain.domain, "570B")
-    type_into(page.domain.kept, "1,27 %")
+    type_into(page.domain.fields["domain"], "570B")
+    type_into(page.domain.fields["kept"], "1,27 %")
     assert page.domain.told.text().startswith(
         "Collect 44.9T raw tokens at 1.27 % kept; 19T to 57T at 3 to 1 %."
     )
 
 
-def test_wrong_share_marks_its_field_and_keeps_the_rest(page: ScalingTab) -> None:
-    before = page.domain.told.text()
-    type_into(page.domain.kept, "0")
-    assert page.domain.kept.problem.text()
-    assert page.domain.told.text() == before
+@pytest.mark.parametrize("text", ["0", "150 %", "all", ""])
+def test_a_wrong_share_marks_its_field_and_moves_nothing(page: ScalingTab, text: str) -> None:
+    told, height = page.domain.told.text(), page.domain.height()
+    type_into(page.domain.fields["kept"], text)
+    assert page.domain.fields["kept"].entry.property("wrong")
+    assert page.domain.told.text().startswith("Kept by the filter takes 0.000001 to 1, such as 0.02 or 2 %; ")
+    assert page.domain.told.isVisible()
+    assert page.domain.height() == height
+    type_into(page.domain.fields["kept"], "2 %")
+    assert not page.domain.fields["kept"].entry.property("wrong")
+    assert page.domain.told.text() == told
+
+
+def test_a_wrong_size_is_told_beneath_its_field(page: ScalingTab) -> None:
+    before = said(page)
+    told = page.told.text()
+    type_into(page.fields["parameters"], "many")
+    assert page.told.text() == "Parameters takes 1 to 1e15, such as 70B; not 'many'."
+    assert said(page) == before
+    type_into(page.fields["parameters"], "70b")
+    assert page.told.text() == told
+
+
+def test_own_tokens_come_back_and_bloomberg_gpts_at_a_click(qtbot: QtBot, page: ScalingTab) -> None:
+    type_into(page.domain.fields["domain"], "12B")
+    type_into(page.domain.fields["general"], "0")
+    session = Session(Draft(gpu="h100-sxm"))
+    session.kept = dict(page.session.kept)
+    again = ScalingTab(session)
+    qtbot.addWidget(again)
+    assert "100 % domain, 0 % general" in again.domain.told.text()
+    qtbot.mouseClick(again.domain.example, Qt.MouseButton.LeftButton)
+    assert "51 % domain, 49 % general" in again.domain.told.text()
+    assert again.domain.fields["domain"].entry.text() == "363B"
+
+
+def test_what_is_remembered_and_cannot_be_used_gives_the_example(qtbot: QtBot) -> None:
+    session = Session(Draft(gpu="h100-sxm"))
+    session.kept = {"domain/domain": "-5", "domain/kept": "7", "domain/general": "x"}
+    tab = ScalingTab(session)
+    qtbot.addWidget(tab)
+    assert "51 % domain, 49 % general" in tab.domain.told.text()
 
 
 @pytest.mark.parametrize(("parameters", "tokens"), [(1, 1), (10**15, 10**18), (10**15, 1)])
