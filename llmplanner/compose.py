@@ -28,7 +28,7 @@ from llmplanner.gpus import catalogue as gpu_catalogue
 from llmplanner.models import catalogue as model_catalogue
 from llmplanner.models import config as model_config
 from llmplanner.plans import Draft, checked
-from llmplanner.resources import user_folder
+from llmplanner.resources import is_there, user_folder
 
 if TYPE_CHECKING:
     from llmplanner.core.budget import Budget
@@ -53,15 +53,23 @@ def model_named(text: str, config: Mapping[str, object] | None = None) -> Chosen
     """
     if config is not None:
         return Chosen(model_config.from_config(config, model_config.name_of(Path(text)), text), config)
-    path = Path(text).expanduser()
+    path = _path(text)
     if path.suffix in {".safetensors", ".gguf", ".bin", ".pt"}:
         raise BadInput(
             f"{path.name}: this version reads config.json; open the one beside that file.", "model"
         )
-    if path.exists() or path.suffix == ".json":
-        table = model_config.read(path)
-        return Chosen(model_config.from_config(table, model_config.name_of(path), str(path)), table)
+    if path.suffix == ".json" or is_there(path):
+        file = model_config.file_of(path)
+        table = model_config.read(file)
+        return Chosen(model_config.from_config(table, model_config.name_of(file), str(file)), table)
     return Chosen(model_catalogue.model(text, user_folder() / "models"))
+
+
+def _path(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # ~name of a user who is not there
+        return Path(text)
 
 
 def machine_named(draft: Draft, local: Machine | None) -> Machine:

@@ -17,6 +17,7 @@ import msgspec
 
 from llmplanner.core.errors import BadInput
 from llmplanner.core.quantities import parse_amount, parse_count, parse_tokens
+from llmplanner.resources import read_file
 
 SCHEMA = 1
 SUFFIX = ".llmplan.json"
@@ -178,13 +179,12 @@ def write(path: Path, draft: Draft) -> None:
 
 def read(path: Path) -> Draft:
     """The draft that a plan file holds. Raises BadInput, naming the file and the field."""
+    content = read_file(path, MAX_FILE, remedy="; give the path of a plan file")
     try:
-        if path.stat().st_size > MAX_FILE:
-            raise BadInput(f"{path.name} is too large for a plan file (over {MAX_FILE:,} bytes).")
-        raw = msgspec.json.decode(path.read_bytes())
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror}.") from error
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raw = msgspec.json.decode(content)
+    except RecursionError as error:
+        raise BadInput(f"{path.name} is not a plan file: it is nested without end.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path.name} is not a plan file: it is not whole JSON ({error}).") from error
     return from_table(raw, path.name)
 

@@ -1,6 +1,8 @@
-"""Finds and reads the data files: facts in TOML, checked against a schema; fonts and icons by path."""
+"""Finds and reads files: data files with facts in TOML, checked against a schema; fonts and icons by path."""
 
+import errno
 import re
+import stat
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -28,6 +30,44 @@ def user_folder() -> Path:
     return user_config_path("llmplanner", appauthor=False)
 
 
+def is_there(path: Path) -> bool:
+    """Whether something has this name, be it a link that leads nowhere, or may not be looked at."""
+    try:
+        path.lstat()
+    except PermissionError:
+        return True
+    except (OSError, ValueError):  # ValueError: no file can have such a name
+        return False
+    return True
+
+
+def read_file(path: Path, most: int, name: str = "", remedy: str = "", field: str | None = None) -> bytes:
+    """The bytes of a regular file, at most `most`. Raises BadInput, which calls the file `name`.
+
+    Devices and pipes are refused before they are opened: they have no size, and may never end.
+    """
+    name = name or str(path)
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            kind = "a folder" if path.is_dir() else "not a regular file"
+            raise BadInput(f"{name} is {kind}{remedy}.", field)
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+    except OSError as error:
+        raise BadInput(f"{name} {_unreadable(path, error)}{remedy}.", field) from error
+    if len(data) > most:
+        raise BadInput(f"{name} is too large: it has more than {most:,} bytes{remedy}.", field)
+    return data
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    if error.errno == errno.ELOOP or (error.errno == errno.ENOENT and is_there(path)):
+        return "is a link that leads nowhere"
+    if error.errno in {errno.ENOENT, errno.ENOTDIR}:
+        return "is not there"
+    return f"cannot be read: {error.strerror}"
+
+
 def load_toml(name: str, schema: type[Schema]) -> Schema:
     """A data file of the resources folder, `models/llama.toml` say. Raises BadInput."""
     return read_toml(folder() / name, schema)
@@ -51,13 +91,7 @@ def read_toml(path: Path, schema: type[Schema]) -> Schema:
 
 
 def _text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise BadInput(f"The data file {path} cannot be read: {error.strerror}.") from error
-    if len(data) > MAX_BYTES:
-        raise BadInput(f"The data file {path} is larger than {MAX_BYTES:,} bytes; it is not one of ours.")
+    data = read_file(path, MAX_BYTES, f"The data file {path}")
     try:
         return data.decode()
     except UnicodeDecodeError as error:
@@ -67,8 +101,12 @@ def _text(path: Path) -> str:
 def _checked(path: Path, text: str, schema: type[Schema]) -> Schema:
     try:
         table = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # not TOML, nested without end
+    except tomllib.TOMLDecodeError as error:
         raise BadInput(f"The data file {path} is not valid TOML: {error}.") from error
+    except ValueError as error:
+        raise BadInput(f"The data file {path} has a number of too many digits.") from error
+    except RecursionError as error:
+        raise BadInput(f"The data file {path} is nested without end.") from error
     try:
         return msgspec.convert(table, schema)
     except msgspec.ValidationError as error:

@@ -9,7 +9,6 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from llmplanner import __version__
 from llmplanner.cli.arguments import Parser
@@ -29,7 +28,6 @@ COMMANDS = {
     "chart": "a chart of the window as a .png, .svg, .pdf or .csv file",
 }
 LATER = ("solve", "check")
-BAD_INPUT = 2
 
 USAGE = f"""\
 LLM Planner {__version__}: does this model fit, how long will it take, what will it cost?
@@ -59,11 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return interrupted()
     except OSError as error:
         silence()
-        where = f" ({error.filename})" if error.filename else ""
-        reason = error.strerror or str(error)
-        return refused(
-            f"The answer could not be written or a file not read: {reason}{where}.", as_json=as_json
-        )
+        subject = f"{error.filename} cannot be used" if error.filename else "The answer could not be written"
+        return refused(f"{subject}: {error.strerror or error}.", as_json=as_json)
     except Exception as error:  # noqa: BLE001 - the edge of the program: the user gets a sentence, the log the rest
         return crashed(error, as_json=as_json)
     return code
@@ -124,7 +119,7 @@ def _check_file(arguments: list[str]) -> None:
         raise BadInput(
             f"{first} is no option of llmplanner; options follow a command, see `llmplanner --help`."
         )
-    if not Path(first).exists():
+    if not os.path.lexists(first):  # a name too long for a file is none, says pathlib with an error
         raise BadInput(
             f"{first!r} is neither a file nor a command; the commands are {', '.join(COMMANDS)}.", "command"
         )

@@ -43,7 +43,7 @@ def answer(arguments: Sequence[str]) -> int:
 
 
 def _planned(path: Path) -> Planned:
-    """The plan in a file, or the example's with the model in it."""
+    """The plan in a file, or the example's with the model in it. Raises BadInput."""
     if path.name.endswith(plans.SUFFIX):
         return planned_from(plans.read(path), frozenset(FIELDS))
     return planned_from(replace(EXAMPLE, model=str(path)), frozenset())

@@ -89,7 +89,7 @@ def draft_of(arguments: argparse.Namespace, otherwise: Draft | None = None) -> D
         )
     draft = otherwise if unnamed and otherwise is not None else Draft()
     if arguments.plan is not None:
-        draft = plans.read(Path(arguments.plan))
+        draft = _read(Path(arguments.plan))
     if arguments.model is not None:
         draft = replace(draft, model=arguments.model, config=None)
     for field, text in _pairs(arguments):
@@ -97,6 +97,13 @@ def draft_of(arguments: argparse.Namespace, otherwise: Draft | None = None) -> D
         if field == "model":
             draft = replace(draft, config=None)
     return draft
+
+
+def _read(path: Path) -> Draft:
+    try:
+        return plans.read(path)
+    except BadInput as error:
+        raise BadInput(str(error), error.field or "plan") from error
 
 
 def stated(arguments: argparse.Namespace) -> frozenset[str]:

@@ -1,7 +1,9 @@
 """Reads a config.json, the file that states a model's architecture, and turns it into a Model."""
 
 import json
+import os.path
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -12,39 +14,57 @@ from llmplanner.core.tensors import parameters
 from llmplanner.models.entries import Entries, shown
 from llmplanner.models.families import DIALECTS
 from llmplanner.models.families.dialect import DEFAULTS_SOURCE, Dialect, Part
+from llmplanner.resources import read_file
 
 MOST_BYTES = 10_000_000
 MOST_DEPTH = 64
+MOST_DIGITS = 1000  # of a whole number, and quick to turn into one
 MOST_PARAMETERS = 10**16  # a thousand times the largest that anyone trained
 REMEDY = "download it again from the model's page"
 
 
 def read(path: Path) -> dict[str, object]:
     """The entries of a config.json, or of the one in a folder. Raises BadInput."""
-    file = path / "config.json" if path.is_dir() else path
-    if not file.is_file():
-        raise BadInput(f"{file} is not there; give the path of a config.json or of the folder that holds it.")
+    file = file_of(path)
+    content = read_file(
+        file,
+        MOST_BYTES,
+        remedy="; give the path of a config.json or of the folder that holds it",
+        field="model",
+    )
     try:
-        with file.open("rb") as stream:
-            return _parse(stream.read(MOST_BYTES + 1))
-    except OSError as error:
-        raise BadInput(f"{file} cannot be read: {error.strerror}.") from error
-    except RecursionError as error:
-        raise BadInput(f"{file} is not a config.json (it is nested without end); {REMEDY}.") from error
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise BadInput(f"{file} is not a whole JSON file ({error.msg}, {where}); {REMEDY}.") from error
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{file} is not a text file in UTF-8; {REMEDY}.") from error
-    except ValueError as error:  # our own checks, and a number too long to read
-        raise BadInput(f"{file} is not a config.json ({error}); {REMEDY}.") from error
+        return _parse(content)
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{file} {_problem(error)}; {REMEDY}.", "model") from error
+
+
+def _problem(error: ValueError | RecursionError) -> str:
+    """What is wrong with a file that `_parse` did not take."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"is not a whole JSON file ({error.msg}, line {error.lineno}, column {error.colno})"
+    if isinstance(error, UnicodeDecodeError):
+        return "is not a text file in UTF-8"
+    if isinstance(error, RecursionError):
+        return "is not a config.json (it is nested without end)"
+    return f"is not a config.json ({error})"
+
+
+def file_of(path: Path) -> Path:
+    """The config.json that a path stands for: itself, or the one in that folder."""
+    with suppress(OSError):  # no such name can be: the reader says so
+        if path.is_dir():
+            return path / "config.json"
+    return path
 
 
 def _parse(content: bytes) -> dict[str, object]:
     """The table of entries in a file's bytes. Raises ValueError, RecursionError."""
-    if len(content) > MOST_BYTES:
-        raise ValueError("it is larger than 10 MB, which no config.json is")
-    parsed = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_table, parse_constant=_no_constant)
+    parsed = json.loads(
+        content.decode("utf-8-sig"),
+        object_pairs_hook=_table,
+        parse_int=_whole,
+        parse_constant=_no_constant,
+    )
     _check_depth(parsed)
     if isinstance(parsed, dict):
         return parsed
@@ -53,14 +73,19 @@ def _parse(content: bytes) -> dict[str, object]:
 
 def load(path: Path) -> Model:
     """The model that a config.json describes, named after its folder or its file. Raises BadInput."""
-    file = path / "config.json" if path.is_dir() else path
+    file = file_of(path)
     return from_config(read(file), name_of(file), str(file))
 
 
 def name_of(path: Path) -> str:
-    """A name for the model of a file: the folder's where the file is called config.json."""
-    folder = path.resolve() if path.is_dir() else path.resolve().parent
-    return folder.name if path.is_dir() or (path.name == "config.json" and folder.name) else path.stem
+    """A name for the model of a file or folder: the folder's where the file is called config.json.
+
+    Goes by the path alone: what it led to may be gone by now.
+    """
+    whole = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() follows links, and fails in a loop of them
+    if whole.suffix != ".json":
+        return whole.name
+    return whole.parent.name if whole.name == "config.json" and whole.parent.name else whole.stem
 
 
 def from_config(config: Mapping[str, object], name: str, source: str) -> Model:
@@ -149,6 +174,12 @@ def _table(pairs: list[tuple[str, object]]) -> dict[str, object]:
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f'the entry "{twice[:40]}" stands twice')
     return table
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"it has a number of {len(digits):,} digits")
+    return int(digits)
 
 
 def _no_constant(text: str) -> NoReturn:

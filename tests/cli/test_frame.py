@@ -130,7 +130,7 @@ def test_a_full_disk_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     command(monkeypatch, full)
     answer = run("gpus")
     assert answer.code == 2
-    assert "No space left on device (answer.txt)" in answer.err
+    assert "answer.txt cannot be used: No space left on device" in answer.err
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

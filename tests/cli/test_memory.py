@@ -110,7 +110,7 @@ def test_memory_for_people(run: Run) -> None:
         (("--gpu", "Voodoo 2"), "gpu", ""),
         (("--set", "colour=blue"), "colour", "no field"),
         (("--set", "context"), "set", "FIELD=VALUE"),
-        (("--plan", "/no/such/plan"), None, "cannot be read"),
+        (("--plan", "/no/such/plan"), "plan", "is not there"),
         (("--context",), "context", "expected one argument"),
     ],
 )

@@ -65,10 +65,13 @@ def dropout(entries: Entries, hidden: str | None, attention: str | None, embeddi
 
 def dtype(entries: Entries) -> str:
     """The Format in which the config states its weights; BF16 where it names none."""
-    stated = entries.values.get("dtype", entries.values.get("torch_dtype"))
+    name = "dtype" if "dtype" in entries.values else "torch_dtype"
+    stated = entries.values.get(name)
     if stated is None or stated == "auto":
         return "bf16"
     known = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16", "float8_e4m3fn": "fp8-e4m3"}
     if not isinstance(stated, str) or stated.removeprefix("torch.") not in known:
-        raise entries.refuse("dtype", f"is not one of {', '.join(known)}; correct it or take it out")
+        raise entries.refuse(
+            name, f"is {shown(stated)}, not one of {', '.join(known)}; correct it or take it out"
+        )
     return known[stated.removeprefix("torch.")]
