@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
+from llmplanner.core.autograd.backward import Alive
 from llmplanner.core.autograd.trace import Traced
 from llmplanner.core.estimate import Bytes, Part, TermName
 from llmplanner.core.plan import Checkpointing
 from llmplanner.core.step import Step
 from llmplanner.core.terms import activations, communication, gradients, loss, optimizer
 from llmplanner.core.terms.trained import Estimated, weights
+from llmplanner.core.zero import GRADIENTS
 
 Moment = dict[TermName, Sequence[Part]]
 
@@ -21,7 +23,7 @@ def forward(step: Step) -> list[Moment]:
     held: list[Part] = []
     if step.arithmetic.autocast:
         held.append(activations.held_output(step))
-        if step.train.checkpointing is Checkpointing.FULL:
+        if step.train.checkpointing is Checkpointing.FULL and not step.arithmetic.gathered:
             held.append(activations.cast_weights(step))
     return [
         _always(step)
@@ -78,14 +80,20 @@ def _in_layer(step: Step, group: Traced, layer: int) -> Moment:
     """One layer is being undone: those behind it have their gradients, those before it their activations."""
     alive = group.backward
     here = Part("of the layer", alive.saved, f"layer {layer}, at its worst operation")
-    own = Part("of the layer", alive.gradients, f"{step.arithmetic.weight} B per parameter done")
     return {
-        "gradients": [*gradients.behind(step, group, layer), own],
+        "gradients": [*gradients.behind(step, group, layer), *_own_gradients(step, alive)],
         "activations": [*activations.before(step, group, layer), here, activations.inputs(step)],
         "logits": (),
         "temporaries": [_on_their_way(alive.flowing)],
         "communication": _shared(step),
     }
+
+
+def _own_gradients(step: Step, alive: Alive) -> list[Part]:
+    """The layer's own; before they are divided, ZeRO 2 and 3 have them in `communication`."""
+    if step.split.zero >= GRADIENTS and step.split.data > 1:
+        return []
+    return [Part("of the layer", alive.gradients, f"{step.arithmetic.weight} B per parameter done")]
 
 
 def _at_the_turn(step: Step) -> list[Moment]:

@@ -1,11 +1,12 @@
 """What every term of a training step reads: one device's model, what its forward pass keeps, its sizes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llmplanner.core.autograd.tape import ARITHMETIC, Arithmetic, Cause, Unit
 from llmplanner.core.autograd.trace import Place, Traced, trace
 from llmplanner.core.model import Model
 from llmplanner.core.plan import Count, Split, Train
+from llmplanner.core.zero import WEIGHTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,14 @@ class Step:
 
 def one_step(model: Model, train: Train, split: Split) -> Step:
     """The step of a device that holds `model`."""
-    traced = trace(model, train)
+    gathered = split.zero >= WEIGHTS and split.data > 1
+    arithmetic = replace(ARITHMETIC[train.precision], gathered=gathered)
+    traced = trace(model, train, arithmetic)
     return Step(
         model,
         train,
         split,
-        ARITHMETIC[train.precision],
+        arithmetic,
         traced,
         parameters=sum(each.count * sum(each.parameters) for each in traced),
         tensors=sum(each.count * len(each.parameters) for each in traced),

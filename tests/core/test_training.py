@@ -293,6 +293,32 @@ def test_what_is_divided_is_said_to_be_unmeasured_and_has_a_band() -> None:
         assert "not measured" in named(divided)[name].source
 
 
+@pytest.mark.parametrize("checkpointing", list(Checkpointing))
+def test_zero_3_never_holds_a_16_bit_copy_of_the_whole_model(checkpointing: Checkpointing) -> None:
+    """Gathered weights are freed after their layer (Zhao et al. 2023): two layers and what is outside."""
+    split = Split(data=8, zero=3)
+    table = 49_152 * 576
+    layer = (parameters(from_config(SMOLLM, "", "")).total - table) // 30
+    for phase in device(Train(512, checkpointing=checkpointing), split=split).phases:
+        terms = named(phase)
+        assert not any("cast by autocast" in part.name for term in phase.terms for part in term.parts)
+        for part in terms["communication"].parts if "communication" in terms else ():
+            if part.name == "gathered weights":
+                assert part.bytes == pytest.approx(2 * (2 * layer + table), rel=0.001)
+
+
+@pytest.mark.parametrize(
+    "split", [Split(data=2), Split(data=2, zero=1), Split(data=4, zero=3), Split(tensor=3)], ids=str
+)
+def test_over_several_devices_no_term_claims_to_be_measured(split: Split) -> None:
+    for phase in device(Train(512), split=split).phases:
+        for term in phase.terms:
+            counted = term.name in {"weights", "gradients", "optimizer"} and split == Split(data=2)
+            assert counted or term.low < term.bytes < term.high
+            assert counted or term.name == "runtime" or "not measured" in term.source
+            assert "thousand steps" not in term.note
+
+
 def test_tensor_parallel_devices_hold_the_model_together() -> None:
     built = from_config(SMOLLM | {"vocab_size": 49_152}, "SmolLM2-135M", "config.json")
     one, three = (parameters(device_model(built, count)).total for count in (1, 3))

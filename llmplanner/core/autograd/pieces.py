@@ -72,9 +72,12 @@ def linear(walk: Walk, piece: Linear, x: Value, cause: Cause) -> Value:
 
 
 def matrix(walk: Walk, elements: int, cause: Cause) -> tuple[Value, ...]:
-    """A parameter that a product reads: under autocast a copy, whose gradient is cast back afterwards."""
+    """A parameter that a product reads: under autocast a copy, whose gradient is cast back afterwards.
+
+    A gathered weight is told in the term communication.
+    """
     walk.tape.parameters.append(elements)
-    if not walk.arithmetic.autocast:
+    if walk.arithmetic.gathered or not walk.arithmetic.autocast:
         return ()
     copy = walk.tape.op(Value(elements, walk.arithmetic.operand, Unit.ONCE), ())
     walk.tape.save(cause, copy)

@@ -72,6 +72,7 @@ class Arithmetic:
     operand: int  # of a matrix product
     residual: int
     autocast: bool
+    gathered: bool = False  # ZeRO 3: weights arrive as operands, a unit at a time; autocast casts none
 
 
 ARITHMETIC = {

@@ -7,7 +7,7 @@ from enum import StrEnum
 from llmplanner.core.autograd.backward import NOTHING, Alive, worst
 from llmplanner.core.autograd.layers import embed, finish, layer
 from llmplanner.core.autograd.pieces import Walk
-from llmplanner.core.autograd.tape import ARITHMETIC, Amounts, Cause, Tape, Unit, Value
+from llmplanner.core.autograd.tape import Amounts, Arithmetic, Cause, Tape, Unit, Value
 from llmplanner.core.estimate import Bytes
 from llmplanner.core.model import Attention, Kind, LatentAttention, Layer, Model, Stack
 from llmplanner.core.plan import AttentionKernel, Count, Train
@@ -52,20 +52,22 @@ class Traced:
         )
 
 
-def trace(model: Model, step: Train) -> tuple[Traced, ...]:
+def trace(model: Model, step: Train, arithmetic: Arithmetic) -> tuple[Traced, ...]:
     """What stays alive from the forward pass, group by group, as if nothing were computed again."""
     traced: list[Traced] = []
     memory: Value | None = None
     for place in range(len(model.stacks)):
-        found, out = _stack(model, place, step, memory)
+        found, out = _stack(model, place, step, arithmetic, memory)
         traced.extend(found)
         memory = Value(out.width, out.size, Unit.SOURCE)
     return tuple(traced)
 
 
-def _stack(model: Model, place: int, step: Train, memory: Value | None) -> tuple[list[Traced], Value]:
+def _stack(
+    model: Model, place: int, step: Train, arithmetic: Arithmetic, memory: Value | None
+) -> tuple[list[Traced], Value]:
     """The pieces of a stack and its output; `memory` is the encoder's, for a decoder."""
-    stack, arithmetic = model.stacks[place], ARITHMETIC[step.precision]
+    stack = model.stacks[place]
     counts = units(model, stack, step)
 
     def walk() -> Walk:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from llmplanner.core.estimate import Bytes, Part, Term, TermName
+from llmplanner.core.estimate import Bytes, Part, Term, TermName, largest
 from llmplanner.core.plan import Split
 from llmplanner.core.step import Step
 from llmplanner.core.zero import WEIGHTS, share
@@ -24,12 +24,9 @@ NOTES: dict[TermName, str] = {
     "activations": "Equal to the byte to what was measured in over a thousand steps of twelve families.",
     "temporaries": "Alive at this moment only.",
 }
-DIVIDED = (
-    "; divided as in ZeRO (arXiv:1910.02054) or Megatron-LM (arXiv:1909.08053): not measured, "
-    "shown as a tenth more or less"
-)
-BY_ZERO = {"weights", "gradients", "optimizer", "temporaries"}
-TENTH = 10  # the band of what is divided: a judgement, for want of measurements
+OVER_DEVICES = "; over several devices as in {paper}: not measured, shown as a tenth more or less"
+COUNTED = {"weights", "gradients", "optimizer"}  # the same on every device, where nothing is divided
+TENTH = 10  # the band over several devices: a judgement, for want of measurements
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,7 @@ def weights(step: Step) -> list[Part]:
 def term(name: TermName, parts: Sequence[Part], split: Split) -> Term:
     """The sum of the parts. A formula with more than one part names each."""
     amount = _sum([part.bytes for part in parts])
-    low = high = amount
+    low, high, source, note = amount, amount, SOURCES[name], NOTES.get(name, "")
     if any(isinstance(part, Estimated) for part in parts):
         low = _sum([part.low if isinstance(part, Estimated) else part.bytes for part in parts])
         high = _sum([part.high if isinstance(part, Estimated) else part.bytes for part in parts])
@@ -59,10 +56,24 @@ def term(name: TermName, parts: Sequence[Part], split: Split) -> Term:
         formula = parts[0].formula
     else:
         formula = " + ".join(f"{part.name} ({part.formula})" for part in parts)
-    source = SOURCES[name]
-    if split.tensor > 1 or (split.data > 1 and split.zero > 0 and name in BY_ZERO):
-        low, high, source = low - amount // TENTH, high + amount // TENTH, source + DIVIDED
-    return Term(name, amount, low, high, formula, source, NOTES.get(name, ""), tuple(parts))
+    if _unmeasured(name, split):
+        low, high = largest(low - amount // TENTH, 0 * low), high + amount // TENTH
+        source += OVER_DEVICES.format(paper=_paper(split))
+        note = note if name in COUNTED else ""
+    return Term(name, amount, low, high, formula, source, note, tuple(parts))
+
+
+def _unmeasured(name: TermName, split: Split) -> bool:
+    """Whether the papers' rules stand in for a measurement: for all terms but exact counts of a whole."""
+    divided = split.tensor > 1 or (split.data > 1 and split.zero > 0)
+    return divided or (split.devices > 1 and name not in COUNTED)
+
+
+def _paper(split: Split) -> str:
+    papers = ["Megatron-LM (arXiv:1909.08053)"] if split.tensor > 1 else []
+    if split.data > 1:
+        papers.append("ZeRO (arXiv:1910.02054)" if split.zero else "PyTorch's DistributedDataParallel")
+    return " and ".join(papers)
 
 
 def _sum(amounts: Sequence[Bytes]) -> Bytes:
