@@ -28,7 +28,7 @@ def _phases(plan: Plan, engine: Engine) -> Iterator[Phase]:
     if not isinstance(plan.workload, Serve):
         raise BadInput("This plan trains; serving is estimated for plans that serve.", "task")
     model = device_model(plan.model, plan.split.tensor)
-    resident = (weights(model, plan.weights), runtime(plan.split.tensor))
+    resident = (weights(model, plan.weights), runtime(plan.split.tensor, plan.machine.devices[0].vendor))
     yield Phase("load", resident)
     batch = -(-plan.workload.batch // plan.split.data)
     if model.kind is Kind.ENCODER:

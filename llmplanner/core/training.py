@@ -32,7 +32,7 @@ def devices(plan: Plan) -> tuple[DeviceEstimate, ...]:
             "FlashAttention computes in 16 bits only; take sdpa or another precision.", "attention"
         )
     step = one_step(device_model(plan.model, plan.split.tensor), train, plan.split)
-    beside = runtime(count)
+    beside = runtime(count, plan.machine.devices[0].vendor)
     phases = tuple(Phase(phase.name, (*phase.terms, beside)) for phase in tensors(step))
     return tuple(DeviceEstimate(device.name, phases) for device in plan.machine.devices[:count])
 

@@ -10,10 +10,10 @@ from typing import Literal
 from llmplanner.core.estimate import DeviceEstimate, Estimate, PhaseName, Term, TermName
 from llmplanner.core.machine import Device
 from llmplanner.core.plan import Plan, Serve
+from llmplanner.core.quantities import GIB, gib_text
 
 State = Literal["fits", "tight", "no", "unknown"]
 
-GIB = 2**30
 RESERVE_BYTES = GIB  # llama.cpp's default margin per device (--fit-target)
 RESERVE_PERCENT = 8  # vLLM's default share of the card is 92 % (gpu_memory_utilization)
 TRAINING_PERCENT = (
@@ -43,7 +43,7 @@ WORDS: dict[TermName, str] = {
     "master_weights": "master weights",
     "temporaries": "temporaries",
     "communication": "communication buffers",
-    "runtime": "CUDA context",
+    "runtime": "driver and libraries",
 }
 
 
@@ -147,7 +147,7 @@ def _message(now: Judgement, empty: Judgement, pairs: list[tuple[Device, DeviceE
     if known and now.state == "no" and empty.state in {"fits", "tight"}:
         device = next(device for device, _ in pairs if available_now(device) == now.available_bytes)
         in_use = (available_empty(device) or 0) - (now.available_bytes or 0)
-        said += f" It would fit the empty card, but {_gib(in_use)} is in use now."
+        said += f" It would fit the empty card, but {gib_text(in_use)} is in use now."
     if (now if known else empty).state == "tight" and any(device.wddm for device, _ in pairs):
         said += " Windows may move what does not fit to system memory, which is slow."
     return said
@@ -157,23 +157,30 @@ def _sentence(judged: Judgement, place: str) -> str:
     needed, available, margin = judged.needed_bytes, judged.available_bytes, judged.margin_bytes
     if available is None or margin is None:
         return (
-            f"Cannot tell: {_gib(needed)} are needed, but the memory of {judged.device} is not known; "
+            f"Cannot tell: {gib_text(needed)} are needed, but the memory of {judged.device} is not known; "
             "name a GPU of the catalogue."
         )
-    budget = f"{needed / GIB:,.2f} of {_gib(available)} {place} on {judged.device}"
+    budget = f"{_shared(needed, available)} {place} on {judged.device}"
     if judged.state == "fits":
         return f"Fits: {budget}."
     if judged.state == "tight":
-        return f"Tight: {budget}; only {_gib(margin)} would be left."
-    has = f"{_gib(available)} {place} on {judged.device}"
-    return f"Does not fit: {_gib(needed)} needed, {has}, {_gib(-margin)} short."
+        return f"Tight: {budget}; only {gib_text(margin)} would be left."
+    has = f"{gib_text(available)} {place} on {judged.device}"
+    return f"Does not fit: {gib_text(needed)} needed, {has}, {gib_text(-margin)} short."
+
+
+def _shared(needed: int, available: int) -> str:
+    """Two sizes with their unit once, where it is the same."""
+    left, right = gib_text(needed), gib_text(available)
+    number, _, unit = left.partition(" ")
+    return f"{number if right.endswith(f' {unit}') else left} of {right}"
 
 
 def _why(device: DeviceEstimate, judged: Judgement, *, training: bool) -> str:
     """When the device is fullest, of what, and what the margin is for."""
     peak = device.peak
     largest = sorted(peak.terms, key=_size, reverse=True)[:2]
-    parts = ", ".join(f"{WORDS[term.name]} {_gib(_size(term))}" for term in largest)
+    parts = ", ".join(f"{WORDS[term.name]} {gib_text(_size(term))}" for term in largest)
     said = f"Fullest {DOING[peak.name]}: {parts}."
     if judged.state != "tight":
         return said
@@ -183,7 +190,3 @@ def _why(device: DeviceEstimate, judged: Judgement, *, training: bool) -> str:
 
 def _size(term: Term) -> int:
     return int(term.bytes)
-
-
-def _gib(amount: int) -> str:
-    return f"{amount / GIB:,.2f} GiB"

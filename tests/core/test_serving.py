@@ -108,6 +108,19 @@ def test_loading_holds_weights_and_runtime_alone() -> None:
     assert [each.name for each in load_phase.terms] == ["weights", "runtime"]
 
 
+@pytest.mark.parametrize("vendor", ["Google", "Apple", "AMD"])
+def test_a_card_without_cuda_has_a_range_for_what_nobody_measured(vendor: str) -> None:
+    machine = Machine((Device("another card", 80 * 2**30, vendor=vendor),) * 2)
+    for count in (1, 2):
+        plan = Plan(LLAMA, Serve(512), machine, Split(tensor=count), FORMATS["bf16"])
+        runtime = term(estimate(plan).devices[0], "load", "runtime")
+        assert runtime.low == 0 < runtime.bytes < runtime.high
+        told = runtime.formula + runtime.source + runtime.note + "".join(part.name for part in runtime.parts)
+        assert not any(word in told for word in ("CUDA", "cuBLAS", "NCCL"))
+        assert "not measured" in runtime.note
+        assert vendor in runtime.source
+
+
 def test_a_shorter_prompt_needs_less_to_read() -> None:
     short, long = serve(LLAMA, 8192, prompt=512), serve(LLAMA, 8192)
     assert term(short, "prefill", "activations").bytes < term(long, "prefill", "activations").bytes

@@ -120,6 +120,19 @@ def test_the_sentences() -> None:
     assert unseen.message.startswith("Cannot tell: ")
 
 
+@pytest.mark.parametrize(
+    ("margin", "words"),
+    [
+        (0, "only 0 bytes would"),
+        (5, "only 5 bytes would"),
+        (-7 * 2**20, "7.00 MiB short"),
+        (-3, "3 bytes short"),
+    ],
+)
+def test_a_margin_next_to_nothing_is_told_in_smaller_units(margin: int, words: str) -> None:
+    assert words in verdict(plan(CARD), need(20 * GIB - margin)).message
+
+
 def test_why_names_the_phase_and_the_largest_terms() -> None:
     terms = (
         exact("weights", 7 * GIB, "", ""),

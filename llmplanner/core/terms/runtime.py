@@ -2,6 +2,7 @@
 
 from llmplanner.core.estimate import Part, Term
 
+NVIDIA = "NVIDIA"
 MIB = 2**20
 GIB = 2**30
 CONTEXT = GIB * 2 // 5  # 0.40 GiB
@@ -13,9 +14,28 @@ NCCL = GIB * 35 // 100  # one communicator: 342 to 392 MiB (NVIDIA aiconfigurato
 NCCL_HIGH = GIB * 8 // 5  # 1.6 GB (NVIDIA/nccl issue 864)
 
 
-def runtime(devices: int) -> Term:
-    """CUDA context, cuBLAS workspace and, where `devices` talk to each other, NCCL's buffers."""
-    talk = devices > 1
+def runtime(devices: int, vendor: str = NVIDIA) -> Term:
+    """CUDA context, cuBLAS workspace and, where `devices` talk to each other, NCCL's buffers.
+
+    No figure of another vendor's cards is published: NVIDIA's stands in for them, in a band down to nothing.
+    """
+    return _cuda(devices > 1) if vendor == NVIDIA else _elsewhere(vendor, _cuda(devices > 1))
+
+
+def _elsewhere(vendor: str, cuda: Term) -> Term:
+    amount = int(cuda.bytes)
+    return Term(
+        "runtime",
+        amount,
+        0,
+        cuda.high,
+        f"{amount / GIB:.2f} GiB for driver and libraries, as on a card of NVIDIA's",
+        f"No published measurement for {vendor}",
+        note=f"What a process on a card of {vendor} takes beside the model was not measured.",
+    )
+
+
+def _cuda(talk: bool) -> Term:
     parts = [Part("CUDA context", CONTEXT, "0.40 GiB"), Part("cuBLAS workspace", WORKSPACE, "8.1 MiB")]
     if talk:
         parts.append(Part("NCCL buffers", NCCL, "0.35 GiB"))
