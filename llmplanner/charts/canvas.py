@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from threading import get_ident
 
+from msgspec import Struct
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QBrush, QColor, QFont, QFontDatabase, QFontMetricsF, QPainter, QPainterPath, QPen
 
@@ -17,8 +18,7 @@ ELLIPSIS = "…"
 GROUND = 3.5  # pixels of panel at both ends of words that lie on a line
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
+class Style(Struct, frozen=True):
     """How words are set. Sizes are pixels at 96 per inch."""
 
     size: float = 12.0
@@ -105,16 +105,14 @@ def wrap(words: str, style: Style, room: float, most: int) -> list[str]:
     return [line for line in (elide(line, style, room) for line in lines) if line]
 
 
-@dataclass(frozen=True, slots=True)
-class TextBox:
+class TextBox(Struct, frozen=True):
     """Words as they were painted, and where."""
 
     text: str
     rect: QRectF
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(Struct, frozen=True):
     """What the pointer finds: an area, or a curve's points, with the words to show there."""
 
     area: QRectF

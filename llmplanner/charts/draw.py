@@ -1,7 +1,7 @@
 """Paints a figure at any size: the one function behind the window, PNG, SVG, PDF and the clipboard."""
 
-from dataclasses import dataclass, replace
-
+from msgspec import Struct
+from msgspec.structs import replace
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QPainter
 
@@ -32,8 +32,7 @@ FIRST = 5.0  # points of this priority are named before curves, and in bold
 LOWEST_WITH_LEGEND = 150.0  # pixels: below, the plot needs the room
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     """What of a figure is painted. A card of the window has the title already, a file needs all."""
 
     title: bool = True
@@ -48,8 +47,7 @@ CARD = Options(title=False, source=False, ground=False, margin=2.0)
 FILE = Options()
 
 
-@dataclass(frozen=True, slots=True)
-class Drawn:
+class Drawn(Struct, frozen=True):
     """What was painted, in pixels."""
 
     plots: tuple[Plot, ...]

@@ -2,10 +2,13 @@
 
 Positions are data in exact base units (bytes, FLOPs); an axis says by what to divide for its tick labels.
 A colour is a key of the palette, resolved by the theme: "weights", "hoffmann3", "accent", "warn".
+
+Structs, not dataclasses: to define twenty of these takes 15 ms of every start, of those next to none.
 """
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 Scale = Literal["linear", "log10", "log2", "category"]
 TickStyle = Literal["plain", "si", "power", "percent"]  # 1,000 · 1k · 10³ (2¹⁰ on log2) · 100 %
@@ -14,8 +17,7 @@ Marker = Literal["dot", "ring", "square", "diamond", "plan"]  # plan: the user's
 Align = Literal["left", "centre", "right"]
 
 
-@dataclass(frozen=True, slots=True)
-class Axis:
+class Axis(Struct, frozen=True):
     """One axis. `low` and `high` are taken from the marks where they are None.
 
     On a category axis, category i of `names` is centred on i; on y the first is at the top.
@@ -37,8 +39,7 @@ class Axis:
 HIDDEN = Axis("", visible=False, grid=False, down=True)  # for cells and words: rows are counted from the top
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(Struct, frozen=True):
     """A share of a bar. Negative values count as nothing."""
 
     series: str  # as the legend names it
@@ -51,8 +52,7 @@ class Segment:
     key: str = ""  # what a click reports
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(Struct, frozen=True):
     """Segments stacked from `start` along x, in the row of a category of y."""
 
     category: str
@@ -63,8 +63,7 @@ class Bar:
     label_colour: str = "text"
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """A curve. Outside `fitted` (a range of x) it is dashed: extrapolated."""
 
     series: str
@@ -82,8 +81,7 @@ class Line:
     key: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Band:
+class Band(Struct, frozen=True):
     """What is uncertain: the area between two curves over xs."""
 
     series: str
@@ -95,8 +93,7 @@ class Band:
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(Struct, frozen=True):
     """One thing at a place. Labels are placed by falling priority while there is room; hover has the rest."""
 
     x: float
@@ -111,8 +108,7 @@ class Point:
     key: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """A limit: a straight line across the plot at a value of one axis, named on the line."""
 
     axis: Literal["x", "y"]
@@ -124,8 +120,7 @@ class Rule:
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(Struct, frozen=True):
     """A small box with a text, such as one bit. x and y are its centre, width and height in data units."""
 
     x: float
@@ -140,8 +135,7 @@ class Cell:
     key: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Struct, frozen=True):
     """Words at a place of the plot."""
 
     x: float
@@ -158,8 +152,7 @@ class Text:
 Mark = Bar | Line | Band | Point | Rule | Cell | Text
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
+class Figure(Struct, frozen=True):
     """One chart: what it shows, where that comes from, and its axes and marks, drawn in their order.
 
     `beside` holds figures drawn in columns to its right (small multiples), each under its `heading`.

@@ -2,8 +2,8 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from PySide6.QtCore import QPointF, QRectF
 from PySide6.QtGui import QColor
 
@@ -37,8 +37,7 @@ ANCHORS = (  # direction from the point, anchor of the text; the best places fir
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RuleName:
+class RuleName(Struct, frozen=True):
     """A vertical limit's name above the plot: its line's x, its row (0 is the lowest), and its extent."""
 
     rule: Rule
@@ -117,8 +116,7 @@ class Trail:
         return sum((column, row) in self._squares for column in columns for row in rows)
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(Struct, frozen=True):
     """A label to be placed at a point."""
 
     text: str

@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
+from msgspec import Struct
 from PySide6.QtCore import QRectF
 
 from llmplanner.charts.canvas import LABEL, STRONG, TICK, text_height, text_width
@@ -15,8 +15,7 @@ CLOSEST_ROWS = 34.0  # pixels from tick to tick on a y axis
 SMALLEST = 24.0  # pixels: a plot is never narrower or lower
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """One axis laid out: data from low to high lie on pixels from start to end."""
 
     axis: Axis
@@ -48,8 +47,7 @@ class Span:
         return ticks(self.axis, self.low, self.high, abs(self.end - self.start), size_of, closest)
 
 
-@dataclass(frozen=True, slots=True)
-class Plot:
+class Plot(Struct, frozen=True):
     """Where the marks of one figure go."""
 
     figure: Figure

@@ -1,9 +1,10 @@
 """Predicted loss against compute, parameters and data, one curve for each law that predicts one."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from llmplanner.charts.figure import Axis, Band, Figure, Line, Mark, Point
@@ -23,8 +24,7 @@ Values = NDArray[np.float64]
 Ends = tuple[float, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
+class Curve(Struct, frozen=True):
     """A law's losses over the places of a panel, its band if any, and the places it was fitted on."""
 
     losses: Values

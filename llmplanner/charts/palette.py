@@ -6,9 +6,10 @@ each stands out from the panel of either theme. The lines of the laws, as `strok
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
+
+from msgspec import Struct
 
 SERIES: Mapping[str, str] = MappingProxyType(
     {
@@ -91,6 +92,7 @@ def _toned(colour: str, ground: str, text: str, least: float) -> str:
     return next((shade for shade in shades if contrast(shade, ground) >= least), text)
 
 
+@cache
 def _luminance(colour: str) -> float:
     linear = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in _channels(colour))
     return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
@@ -101,8 +103,7 @@ def _channels(colour: str) -> tuple[float, float, float]:
     return red, green, blue
 
 
-@dataclass(frozen=True, slots=True)
-class Theme:
+class Theme(Struct, frozen=True):
     """Colours as #rrggbb. Text and mute have a contrast of 4.5 or more on panel and window (WCAG 2.1 AA)."""
 
     name: str

@@ -2,9 +2,9 @@
 
 import os
 import re
-from dataclasses import dataclass
 from functools import cache
 
+from msgspec import Struct
 from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QMarginsF, QMimeData, QRectF, QSize, QSizeF
 from PySide6.QtGui import QColor, QGuiApplication, QImage, QPageSize, QPainter, QPdfWriter
 from PySide6.QtSvg import QSvgGenerator
@@ -21,8 +21,7 @@ INCH = 0.0254  # metres
 SIZE_IN_MM = re.compile(rb'<svg width="[\d.]+mm" height="[\d.]+mm"')  # rounded: one pixel too large
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Struct, frozen=True):
     """How large and in which colours a file is made."""
 
     width: int = 800  # pixels at 96 per inch

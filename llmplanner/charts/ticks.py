@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from llmplanner.charts.figure import Axis
 
@@ -13,8 +14,7 @@ CLOSEST = 52.0  # pixels from tick to tick on an x axis; more are more than one 
 LARGEST = 1e300  # beyond it, pixels can no longer be computed
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(Struct, frozen=True):
     """One labelled place of an axis, in data units."""
 
     value: float
