@@ -9,6 +9,7 @@ from llmplanner.core.quantities import count_text, money_text, significant
 
 NEAR = 0.9  # from here on, a limit that is kept is shown as tight
 MOST = 3.0  # the axis ends here, whatever the share
+EXAMPLE = Limits(devices=8, days=7.0, cost=10_000.0)  # what is shown where no limit is set
 NAMES = {"hardware": "GPUs", "time": "time", "money": "money"}
 
 
@@ -48,6 +49,21 @@ def binding_sentence(run: Run, limits: Limits, tokens: float) -> str:
         share = min(allowed) / run.flops
         said.append(f"All limits together allow {count_text(tokens * share)} of {count_text(tokens)} tokens.")
     return " ".join(said)
+
+
+def example_sentence(run: Run) -> str:
+    """How a run with no limit set would fare against the example's."""
+    uses = limit_uses(run, EXAMPLE)
+    binding = max(uses, key=lambda use: use.share)
+    said = (
+        f"{EXAMPLE.devices} GPUs, {significant(EXAMPLE.days or 0)} days and {money_text(EXAMPLE.cost or 0)}"
+    )
+    fate = (
+        "the run would keep to all."
+        if binding.share <= 1
+        else (f"{NAMES[binding.name]} would bind, {needed_text(binding)} needed.")
+    )
+    return f"No limit is set; type one above. For example {said}: {fate}"
 
 
 def _more_devices(enough: int, limits: Limits) -> str:

@@ -4,20 +4,19 @@ from functools import partial
 from statistics import median
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from llmplanner.app.cards import Card, note
 from llmplanner.app.chart_view import ChartView
 from llmplanner.app.fact_table import FactTable
-from llmplanner.app.fields import CountField
+from llmplanner.app.page_field import PageField, Told
 from llmplanner.app.session import Session, State
 from llmplanner.app.stat import Stat
 from llmplanner.app.theme import GAP
 from llmplanner.app.zoom_view import ZoomView
 from llmplanner.charts.budget import budget_figure
 from llmplanner.charts.figure import Figure
-from llmplanner.charts.limits import binding_sentence, limits_figure
+from llmplanner.charts.limits import EXAMPLE, binding_sentence, example_sentence, limits_figure
 from llmplanner.charts.palette import Theme
 from llmplanner.compose import budget_of, tokens_of
 from llmplanner.core.budget import Budget
@@ -33,9 +32,9 @@ from llmplanner.models.runs import training_runs
 from llmplanner.plans import FIELDS
 
 MEGA = 1000  # kWh in a MWh
-LIMITS = 92  # px: three bars; twice that on a large screen
-LARGE = 760  # px
-SIDE = 416  # px: the cards beside the chart
+LIMITS = 100  # px: three bars
+SIDE = 428  # px: the cards beside the chart
+NONE = "no limit"
 EQUIVALENTS = (  # the cards that people reckon in, by id in the catalogue, each in its 16-bit Format
     ("V100", "v100-sxm2-16", "fp16"),
     ("A100", "a100-sxm-80", "bf16"),
@@ -47,18 +46,31 @@ OBSERVED = (
     ("A100", "a100-sxm-80"),
     ("H100", "h100-sxm"),
 )  # hardware of the published runs, id in the catalogue
-TIPS = {
-    "tokens": "Tokens of the whole training run. Left empty: 20 for each parameter, a rule of thumb.",
-    "efficiency": "The share of the dense peak that the whole run reaches, from 0.001 to 1 or in %.",
-    "price_per_hour": "US dollars per GPU-hour. Left empty: the catalogue's median on demand.",
-    "limit_devices": "How many GPUs you can have. Left empty: no limit.",
-    "limit_days": "How many days the run may take. Left empty: no limit.",
-    "limit_cost": "How many US dollars the GPU-hours may cost. Left empty: no limit.",
-}
-WHY = (
-    "SXM cards; V100 in FP16, the others in BF16. 3.2 A100, not 2: two reach 0.62 PF/s, "
-    "and 1.25 only with 2:4 sparsity."
+ENTRIES = {  # label where the field's own name is too long, what an empty entry says, example, tip
+    "tokens": ("Tokens", "20 each", "1.4T", "Of the whole run. Left empty: 20 per parameter, a rule."),
+    "efficiency": ("Efficiency", "", "0.35 or 35 %", "MFU: the share of the dense peak that it reaches."),
+    "price_per_hour": ("$/GPU-hour", "", "2.5", "US dollars. Left empty: the catalogue's median on demand."),
+    "pue": (
+        "PUE", "", "1.1",
+        "Power usage effectiveness: energy of the data centre over that of its computers. LLaMA: 1.1.",
+    ),
+    "limit_devices": ("", NONE, "64", "How many GPUs you can have. Left empty: no limit."),
+    "limit_days": ("", NONE, "7", "How many days the run may take. Left empty: no limit."),
+    "limit_cost": ("", NONE, "10k", "How many US dollars the GPU-hours may cost. Left empty: no limit."),
+}  # fmt: skip
+RUN, AT_HAND = (
+    ("tokens", "efficiency", "price_per_hour", "pue"),
+    ("limit_devices", "limit_days", "limit_cost"),
 )
+WHY = "3.2 A100 dense, not 2: those take 2:4 sparsity."
+WHY_TIP = (
+    "SXM cards; V100 in FP16, the others in BF16. Two A100 reach 0.62 PF/s, and 1.25 only with 2:4 sparsity."
+)
+ASKS = {  # what the page shows, by the plan's task
+    "serve": "The plan serves: this page reckons what training this model would take.",
+    "finetune": "The plan fine-tunes: Tokens, at the right, says how many this run sees.",
+    "pretrain": "The plan's own run. All by 6 N D, encoder-decoders by half of it.",
+}
 
 
 class ComputeTab(QWidget):
@@ -66,14 +78,18 @@ class ComputeTab(QWidget):
 
     def __init__(self, session: Session) -> None:
         super().__init__()
-        self._session = session
+        self.session = session
         self.stats = {name: Stat(name) for name in ("FLOPs", "PF-days", "Time", "Cost")}
         self.chart = ZoomView(least=QSize(320, 300))
         self.limits = ChartView(least=QSize(200, LIMITS))
-        self.limits.setFixedHeight(LIMITS)
-        self.fields = {name: CountField(FIELDS[name], tip, _HINTS[name]) for name, tip in TIPS.items()}
-        self.binding = note()
-        self.observed = note(_observed())
+        self.limits.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)  # what is left
+        self.fields = {
+            name: PageField(FIELDS[name], tip, example, hint=hint, label=label)
+            for name, (label, hint, example, tip) in ENTRIES.items()
+        }
+        self.what = note()
+        self.binding = Told({name: self.fields[name] for name in AT_HAND}, 3)
+        self.observed = Told({name: self.fields[name] for name in RUN}, 2)
         self.observed.setToolTip(
             "MFU of published runs: model FLOPs over all GPU-hours at the dense BF16 peak, restarts and all; "
             + ", ".join(f"{count} runs on {hardware}" for hardware, *_, count in _reached())
@@ -84,7 +100,9 @@ class ComputeTab(QWidget):
         self._lay_out()
 
     def _lay_out(self) -> None:
-        chart = Card("Training compute of published models")
+        chart = Card("")
+        self.title = chart.title
+        chart.rows.addWidget(self.what)
         chart.rows.addWidget(self.chart, 1)
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -101,21 +119,19 @@ class ComputeTab(QWidget):
 
     def _side(self) -> QWidget:
         """What is asked for and what is at hand, which limit binds, what one PF-day is; scrolls."""
-        asked = Card("The run, and what is at hand")
-        fields = QGridLayout()
-        fields.setHorizontalSpacing(GAP)
-        fields.setVerticalSpacing(4)
-        for index, field in enumerate(self.fields.values()):
-            fields.addWidget(field, index // 3, index % 3, Qt.AlignmentFlag.AlignTop)
-            fields.setColumnStretch(index % 3, 1)
-        asked.rows.addLayout(fields)
+        asked = Card("")
+        asked.title.hide()  # the fields say it, and the bars want its room
+        asked.rows.setSpacing(6)
+        asked.rows.addLayout(self._line(RUN))
         asked.rows.addWidget(self.observed)
-        asked.rows.addWidget(self.limits)
+        asked.rows.addLayout(self._line(AT_HAND))
         asked.rows.addWidget(self.binding)
-        asked.rows.addStretch()
+        asked.rows.addWidget(self.limits, 1)
         reckoner = Card("GPUs that do one PF-day in a day")
         reckoner.rows.addWidget(self.equivalents)
-        reckoner.rows.addWidget(note(WHY))
+        why = note(WHY)
+        why.setToolTip(WHY_TIP)
+        reckoner.rows.addWidget(why)
         inside = QWidget()
         column = QVBoxLayout(inside)
         column.setContentsMargins(0, 0, 0, 0)
@@ -131,13 +147,15 @@ class ComputeTab(QWidget):
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         return scroll
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Gives the bars more room on a large screen."""
-        self.limits.setFixedHeight(2 * LIMITS if event.size().height() > LARGE else LIMITS)
-        super().resizeEvent(event)
+    def _line(self, names: tuple[str, ...]) -> QHBoxLayout:
+        line = QHBoxLayout()
+        line.setSpacing(8)
+        for name in names:
+            line.addWidget(self.fields[name], 1)
+        return line
 
     def _enter(self, name: str, value: object) -> None:
-        self._session.edit(**{name: value})
+        self.session.edit(**{name: value})
 
     # What the window asks for
 
@@ -153,6 +171,10 @@ class ComputeTab(QWidget):
         self.chart.show_figure(budget_figure(training_runs(), budget.parameters, budget.tokens, budget.flops))
         limits = Limits(draft.limit_devices, draft.limit_days, draft.limit_cost)
         self._show_limits(budget, limits)
+        own = draft.parameters is None
+        what = model.name if own else f"a model of {count_text(budget.parameters)} parameters"
+        self.title.setText(f"Training {what}, among published runs")
+        self.what.setText(ASKS[draft.task] if own else ASKS["pretrain"])
         self.equivalents.show_rows(_equivalents(budget))
 
     def show_theme(self, theme: Theme) -> None:
@@ -181,14 +203,15 @@ class ComputeTab(QWidget):
         )
         self._show_time(budget)
         self._show_cost(budget)
+        self.observed.say(f"{_observed()}\n{_rests_on(budget)}")
 
     def _show_time(self, budget: Budget) -> None:
         run, stat = budget.run, self.stats["Time"]
         device = budget.device.name if budget.device is not None else "this GPU"
         if run is None:
-            stat.show_text(
-                "No time yet", "Choose a GPU of the catalogue.", f"No dense peak is known for {device}."
-            )
+            known = budget.device is not None and bool(budget.device.peak_flops)
+            todo = "Choose another precision." if known else "Choose a GPU of the catalogue."
+            stat.show_text("No time yet", todo, f"No dense peak is known for {device} in this precision.")
             return
         count = f"{run.devices:,} × " if run.devices > 1 else ""
         stat.show_text(
@@ -205,7 +228,10 @@ class ComputeTab(QWidget):
             return
         hours = f"{count_text(run.hours)} GPU-hours"
         energy = "" if budget.energy is None else f" · {_energy_text(budget.energy)}"
-        tip = f"{hours}; energy by the board's power and a PUE of {budget.pue:g}."
+        tip = (
+            f"{hours}. Energy: GPU-hours x the board's {_watts(budget.device)} x a PUE of {budget.pue:g}; "
+            "hosts and network are left out."
+        )
         if run.price is None or run.cost is None:
             stat.show_text("No price", f"{hours}{energy}", f"{tip} Type a price per GPU-hour.")
             return
@@ -214,27 +240,22 @@ class ComputeTab(QWidget):
         stat.show_text(money_text(run.cost), said, f"{tip} {dated and _price_source(budget.device)}".strip())
 
     def _show_limits(self, budget: Budget, limits: Limits) -> None:
+        """The limits that are set; without any, how the run would fare against an example."""
         run = budget.run
-        uses = () if run is None else limit_uses(run, limits)
+        shown = EXAMPLE if limits == Limits() else limits
+        uses = () if run is None else limit_uses(run, shown)
         self.limits.setVisible(bool(uses))
         if uses:
             self.limits.show_figure(limits_figure(uses))
-        self.binding.setText(
-            "Limits need a GPU whose dense peak is known."
-            if run is None
-            else binding_sentence(run, limits, budget.tokens)
-        )
+        if run is None:
+            self.binding.say("Limits need a GPU whose dense peak is known.")
+        elif limits == Limits():
+            self.binding.say(example_sentence(run))
+        else:
+            self.binding.say(binding_sentence(run, limits, budget.tokens))
 
 
 _HEADS = ("dense, 16 bits", *(name for name, _, _ in EQUIVALENTS))
-_HINTS = {
-    "tokens": "20 per parameter",
-    "efficiency": "",
-    "price_per_hour": "",
-    "limit_devices": "no limit",
-    "limit_days": "no limit",
-    "limit_cost": "no limit",
-}
 
 
 def _energy_text(kilowatt_hours: float) -> str:
@@ -247,7 +268,20 @@ def _observed() -> str:
     """What published runs reached, beside the field where the user says what theirs will."""
     (first, *others) = _reached()
     said = "".join(f", {hardware} {low}–{high} % ({middle})" for hardware, low, middle, high, _ in others)
-    return f"Seen: {first[0]} {first[1]}–{first[3]} % (median {first[2]}){said}"
+    return f"MFU seen: {first[0]} {first[1]}–{first[3]} % (median {first[2]}){said}"
+
+
+def _rests_on(budget: Budget) -> str:
+    """What cost and energy rest on, in a line."""
+    price, own = _price(budget.device), budget.price
+    if own is None:
+        said = "No price is known: type one."
+    elif own == price:
+        said = f"Price: on demand, {_price_dates(budget.device)}."
+    else:
+        said = "Price: your own."
+    watts = None if budget.device is None else budget.device.watts
+    return said if watts is None else f"{said} Energy: {watts:,.0f} W a GPU x PUE."
 
 
 def _reached() -> list[tuple[str, int, int, int, int]]:
@@ -258,6 +292,10 @@ def _reached() -> list[tuple[str, int, int, int, int]]:
         low, middle, high = (round(100 * value) for value in (found[0], median(found), found[-1]))
         rows.append((hardware, low, middle, high, len(found)))
     return rows
+
+
+def _watts(device: Device | None) -> str:
+    return "power" if device is None or device.watts is None else f"{device.watts:,.0f} W"
 
 
 def _price(device: Device | None) -> float | None:

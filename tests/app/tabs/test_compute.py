@@ -75,8 +75,12 @@ def test_tokens_move_the_dot(page: ComputeTab) -> None:
 
 
 def test_limits_say_which_binds(page: ComputeTab) -> None:
-    assert not page.limits.isVisible()
-    assert "No limit is set" in page.binding.text()
+    assert page.binding.text() == (
+        "No limit is set; type one above. For example 8 GPUs, 7 days and $10,000: "
+        "money would bind, $2.29M needed."
+    )
+    assert page.limits.isVisible()  # the example's
+    assert page.session.state.draft.limit_devices is None
     type_into(page, "limit_days", "21")
     assert page.binding.text().startswith("Time binds: 47.2 days needed, 21 days at hand. 1,151 GPUs meet it")
     type_into(page, "limit_devices", "1000")
@@ -96,8 +100,40 @@ def test_limits_that_hold_say_so(page: ComputeTab) -> None:
 def test_wrong_entry_marks_its_own_field(page: ComputeTab) -> None:
     before = figures(page)
     type_into(page, "efficiency", "3")
-    assert page.fields["efficiency"].problem.text()
+    assert page.fields["efficiency"].entry.property("wrong")
+    assert page.observed.text() == "Efficiency (MFU) takes 0.001 to 1, such as 0.35 or 35 %; not '3'."
+    assert page.observed.isVisible()
     assert figures(page) == before
+    type_into(page, "efficiency", "0.35")
+    assert page.observed.text().startswith("MFU seen")
+
+
+def test_wrong_entries_move_nothing(page: ComputeTab) -> None:
+    places = [field.mapTo(page, field.rect().topLeft()) for field in page.fields.values()]
+    for name in page.fields:
+        type_into(page, name, "many")
+    assert page.binding.text() == "Money at hand takes 0 to 1e12, such as 10k; not 'many'."
+    assert [field.mapTo(page, field.rect().topLeft()) for field in page.fields.values()] == places
+
+
+def test_the_page_says_that_it_trains_what_the_plan_serves(qtbot: QtBot) -> None:
+    tab = shown(qtbot, Draft(gpu="rtx-4090"))
+    assert tab.title.text() == "Training Llama 3.1 8B, among published runs"
+    assert tab.what.text().startswith("The plan serves")
+
+
+def test_power_usage_effectiveness_is_typed(page: ComputeTab) -> None:
+    before = page.stats["Cost"].detail.text()
+    type_into(page, "pue", "2,2")
+    assert "PUE of 2.2" in page.stats["Cost"].toolTip()
+    assert page.stats["Cost"].detail.text() != before
+    assert "700 W a GPU" in page.observed.text()
+
+
+def test_a_card_without_a_peak_in_the_precision_gets_a_sentence(qtbot: QtBot) -> None:
+    tab = shown(qtbot, Draft(gpu="apple-m4-max-128"))
+    assert figures(tab)["Time"] == "No time yet"
+    assert tab.binding.text() == "Limits need a GPU whose dense peak is known."
 
 
 def test_a100_are_three_and_a_fifth_not_two(page: ComputeTab) -> None:
