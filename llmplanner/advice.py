@@ -11,15 +11,16 @@ from llmplanner.core.estimating import estimate
 from llmplanner.core.formats import format_named
 from llmplanner.core.machine import Machine
 from llmplanner.core.model import Kind, Model
-from llmplanner.core.plan import at_weights
-from llmplanner.core.quantities import GIB
-from llmplanner.core.verdict import Judgement, verdict
+from llmplanner.core.plan import Plan, Serve, at_weights, computed_in
+from llmplanner.core.quantities import GIB, gib_text
+from llmplanner.core.verdict import Judgement, Verdict, verdict
 from llmplanner.gpus.catalogue import catalogue
 from llmplanner.plans import Draft
 
 RANK = {"fits": 0, "tight": 1, "no": 2, "unknown": 3}
 SHORTEST = 512  # tokens of a context or sequence; shorter ones are no use to anybody
 MOST_GPUS = 64
+MOST_NEARER = 2  # changes that are told though the plan does not fit with them either
 WORTHWHILE = 0.98  # of what was needed before; what saves less is not worth a line
 NARROW = (("int8", "INT8"), ("int4", "INT4"))
 
@@ -31,29 +32,56 @@ class Change:
     """A change of one thing, and how the plan is then judged on its fullest device."""
 
     text: str
-    draft: Draft
+    draft: Draft  # the same plan, where it is the card that has to change: see `frees`
     judged: Judgement
+    frees: bool = False  # memory that other programs hold
 
 
 def changes(draft: Draft, model: Model, local: Machine | None, *, cards: bool = True) -> tuple[Change, ...]:
     """Changes that lower what the plan needs on a device, those that make it fit first.
 
     Of a number that can change step by step (context, sequences, GPUs), the mildest step that fits is given,
-    or the last where none does. With `cards`, the smallest card of the catalogue that fits is given too.
+    or the last where none does. With `cards`, the smallest larger card of the catalogue that fits is given
+    too. Where the empty card would do, the first change is to free its memory. Only where no change is judged
+    better than the plan as it is, up to two that need less are given all the same.
     """
-    before = _tried(("", draft), model, local)
-    if before is None:
+    try:
+        plan = plan_of(draft, model, machine_named(draft, local))
+        judged = verdict(plan, estimate(plan))
+    except BadInput:
         return ()
+    before = Change("", draft, judged.decisive)
     ladders = [*_ladders(draft, model)]
     if cards and before.judged.state in {"no", "tight"}:
-        ladders.append(_larger_cards(draft, before.judged))
-    found = [change for steps in ladders if (change := _mildest(steps, model, local)) is not None]
-    return tuple(sorted((change for change in found if _helps(change, before)), key=_order))
+        ladders.append(_larger_cards(draft, plan, before.judged))
+    tried = (_mildest(steps, model, local) for steps in ladders)
+    found = sorted((each for each in tried if each is not None and _helps(each, before)), key=_order)
+    found = [*_freed(draft, judged), *found]
+    if before.judged.state == "fits":
+        return tuple(found)
+    better = [each for each in found if RANK[each.judged.state] < RANK[before.judged.state]]
+    return tuple(better or found[:MOST_NEARER])
+
+
+def better(found: Iterable[Change], before: str) -> bool:
+    """Whether one of the changes is judged better than the state `before`."""
+    return any(RANK[change.judged.state] < RANK[before] for change in found)
+
+
+def _freed(draft: Draft, judged: Verdict) -> list[Change]:
+    """Freeing what is in use on the card, where the empty card is judged better than it is now."""
+    now, empty = judged.now, judged.empty
+    if now.available_bytes is None or empty.available_bytes is None or RANK[empty.state] >= RANK[now.state]:
+        return []
+    used = gib_text(empty.available_bytes - now.available_bytes)
+    return [Change(f"Closing the programs that hold {used} of the card", draft, empty, frees=True)]
 
 
 def told(change: Change, before: str) -> str:
     """A change and its effect, after the state `before`: "Weights in INT8 would need 8 GiB, which fits."."""
     judged = change.judged
+    if change.frees:
+        return f"{change.text} would make room for the {gib_text(judged.needed_bytes)} needed."
     if before == "fits":
         return f"{change.text} would need {judged.needed_bytes / GIB:,.2f} GiB."
     ends = {"fits": ", which fits", "tight": ", which is tight", "no": ", still too much", "unknown": ""}
@@ -157,7 +185,8 @@ def _serving(draft: Draft, model: Model) -> Iterator[Iterable[Step]]:
         if format_named(key).bits < bits:
             yield [(f"Weights in {title}", replace(draft, weights=key, kv=draft.kv or "bf16"))]
     yield [
-        (f"{count:,} sequences at once", replace(draft, batch=count)) for count in _halvings(draft.batch, 1)
+        (f"{count:,} {'sequence' if count == 1 else 'sequences'} at once", replace(draft, batch=count))
+        for count in _halvings(draft.batch, 1)
     ]
     yield [
         (f"A context of {tokens:,} tokens", replace(draft, context=tokens, prompt=None))
@@ -199,14 +228,27 @@ def _more_gpus(draft: Draft) -> Iterable[Step]:
             yield f"{count} GPUs with ZeRO stage 3", changed
 
 
-def _larger_cards(draft: Draft, judged: Judgement) -> Iterable[Step]:
-    """NVIDIA's cards of the catalogue by memory, from the first that could hold what is needed."""
-    room = judged.needed_bytes
+def _larger_cards(draft: Draft, plan: Plan, judged: Judgement) -> Iterable[Step]:
+    """Common cards with more memory than the plan's, and what it computes in, by memory."""
+    present = max(device.memory_total or 0 for device in plan.machine.devices)
+    room, form, count = judged.needed_bytes, _computed(plan), len(plan.machine.devices)
     cards = sorted(
-        (card for card in catalogue() if card.vendor.casefold() == "nvidia" and card.memory_bytes >= room),
+        (
+            card
+            for card in catalogue()
+            if card.common and form in card.peak_flops and card.memory_bytes > max(present, room)
+        ),
         key=lambda card: card.memory_bytes,
     )
-    return [(f"{card.name}, {card.memory_gb:g} GB", replace(draft, gpu=card.id)) for card in cards[:24]]
+    many = f"{count} × " if count > 1 else ""
+    return [(f"{many}{card.name}, {card.memory_gb:g} GB", replace(draft, gpu=card.id)) for card in cards]
+
+
+def _computed(plan: Plan) -> str:
+    """The name of the format that the plan's matrix products are computed in."""
+    if isinstance(plan.workload, Serve):
+        return computed_in(plan.weights).key
+    return plan.workload.step.precision.value.removesuffix("-mixed")
 
 
 def _halvings(value: int, least: int) -> Iterator[int]:

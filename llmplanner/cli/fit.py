@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from llmplanner.cli.estimates import estimate_json, estimate_text
 from llmplanner.cli.output import paragraph, print_json, print_lines, table
 from llmplanner.cli.plan_options import add_plan_arguments
-from llmplanner.cli.planning import Planned, planned, title
+from llmplanner.cli.planning import Planned, planned, remarks, title
 from llmplanner.core.quantities import gib_text
 from llmplanner.core.verdict import Judgement, Verdict, verdict
 
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
         told = [{"text": change.text, "state": change.judged.state} for change in helpful]
         print_json({**estimate_json(found), "verdict": judged, "changes": told})
     else:
-        print_lines(*verdict_text(found, answer), *_advice(helpful))
+        print_lines(*verdict_text(found, answer), *_advice(helpful, answer))
     return EXIT[answer.decisive.state]
 
 
@@ -54,14 +54,20 @@ def _changes(found: Planned, answer: Verdict) -> "tuple[Change, ...]":
     return advice.changes(found.draft, found.plan.model, found.local)
 
 
-def _advice(helpful: "tuple[Change, ...]") -> list[str]:
+def _advice(helpful: "tuple[Change, ...]", answer: Verdict) -> list[str]:
     if not helpful:
         return []
     rows = [
         (change.text, WORDS[change.judged.state].lower(), gib_text(change.judged.needed_bytes))
         for change in helpful
     ]
-    return ["", "What would help, each change by itself:", *table(rows, "llr")]
+    from llmplanner import advice  # noqa: PLC0415 - as above
+
+    if advice.better(helpful, answer.decisive.state):
+        heading = "What would help, each change by itself:"
+    else:
+        heading = "No single change would do; these need less:"
+    return ["", heading, *table(rows, "llr")]
 
 
 def _judgement(judged: Judgement) -> dict[str, object]:
@@ -86,6 +92,7 @@ def verdict_text(found: Planned, answer: Verdict) -> list[str]:
         "",
         *paragraph(_message(found, answer)),
         *paragraph(answer.why),
+        *(line for remark in remarks(found) for line in paragraph(remark)),
         "",
         *table(rows, "llrrr"),
         *estimate_text(found, sources=False),

@@ -43,6 +43,7 @@ class Gpu(Struct, frozen=True):
     memory_usable_bytes: int | None = None  # CUDA's, of the empty card
     memory_reserved_bytes: int | None = None
     unified: bool = False  # shares the computer's memory
+    common: bool = False  # proposed where a larger card is needed
     several_memories: bool = False  # sold with less or more too: a name must say which
     bandwidth: float | None = None
     peak_flops: Mapping[str, float] = {}  # dense

@@ -81,6 +81,13 @@ def test_what_would_make_it_fit(run: Run) -> None:
     assert {"text": "Weights in INT4", "state": "fits"} in changes
 
 
+def test_where_no_single_change_fits_it_says_so(run: Run) -> None:
+    plan = ("--gpu", "gtx-1050-ti", "--context", "128k", "--batch", "512")
+    answer = run("fit", "llama-3.1-70b", *plan)
+    assert "No single change would do; these need less:" in answer.out
+    assert answer.out.rpartition("these need less:")[2].strip().count("\n") <= 1
+
+
 @needs_compiler
 class TestAgainstThisComputer:
     def test_free_memory_decides(self, run: Run, driver: Driver) -> None:

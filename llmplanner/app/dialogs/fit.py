@@ -66,6 +66,7 @@ class FitDialog(QDialog):
             use.setToolTip(f"Changes the plan: {change.text}. Undo takes it back.")
             use.setAccessibleName(f"Use: {change.text}")
             use.clicked.connect(partial(self._use, change.draft, change.text))
+            use.setVisible(not change.frees)  # that is done outside this program
             for column, part in enumerate((QLabel(change.text), needs, verdict, use)):
                 grid.addWidget(part, row, column)
         grid.setRowStretch(len(self.changes), 1)
