@@ -27,7 +27,7 @@ from llmplanner.core.tensors import parameters
 from llmplanner.gpus import catalogue as gpu_catalogue
 from llmplanner.models import catalogue as model_catalogue
 from llmplanner.models import config as model_config
-from llmplanner.plans import Draft, checked
+from llmplanner.plans import FIELDS, Draft, checked, is_uuid
 from llmplanner.resources import is_there, user_folder
 
 if TYPE_CHECKING:
@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 TOKENS_PER_PARAMETER = (
     20  # Hoffmann et al. 2022 (arXiv:2203.15556), a reading of Table 3, not a law of the paper
 )
+KNOWN = {
+    "engine": ("transformers",),
+    "method": ("full",),
+    "checkpointing": ("none", "full"),
+}  # in this version
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +84,34 @@ def machine_named(draft: Draft, local: Machine | None) -> Machine:
     memory; with none seen, the machine is one unknown device, and the verdict cannot tell.
     """
     count = split_of(draft).devices
-    if draft.gpu != "local" and not draft.gpu.startswith(("GPU-", "MIG-")):
+    if draft.gpu != "local" and not is_uuid(draft.gpu):
+        _refuse_file(draft.gpu)
         return Machine((gpu_catalogue.by_name(draft.gpu).device(),) * count)
     seen = local.devices if local is not None else ()
-    if draft.gpu != "local":
+    if is_uuid(draft.gpu):
+        if count > 1:
+            raise BadInput(
+                f"A UUID names one GPU and the plan asks for {count}; lower the count or take local.", "count"
+            )
         seen = tuple(device for device in seen if device.uuid == draft.gpu)
     if not seen:
         return Machine((Device("No GPU seen", None),) * count, local=True)
     if count > len(seen):
         raise BadInput(
-            f"The plan asks for {count} GPUs, this computer has {len(seen)}; "
+            f"The plan asks for {count:,} GPUs, this computer has {len(seen)}; "
             "lower the count or name a GPU of the catalogue.",
             "count",
         )
     return Machine(tuple(sorted(seen, key=_room, reverse=True)[:count]), local=True)
+
+
+def _refuse_file(gpu: str) -> None:
+    if Path(gpu).suffix.lower() in {".xml", ".json", ".csv", ".toml", ".txt"}:
+        raise BadInput(
+            f"Reading GPUs from a file such as {gpu} comes in a later version; "
+            "name a GPU of the catalogue, or local.",
+            "gpu",
+        )
 
 
 def _room(device: Device) -> int:
@@ -119,21 +138,28 @@ def split_of(draft: Draft) -> Split:
         data, tensor = 1, draft.count
     else:
         data, tensor = draft.count, 1
-    return Split(data=data, tensor=tensor, zero=draft.zero)
+    return Split(data=data, tensor=tensor, zero=0 if draft.task == "serve" else draft.zero)
 
 
 def plan_of(draft: Draft, model: Model, machine: Machine) -> Plan:
     """The core's plan. Raises BadInput, naming the field that cannot be used as it is."""
-    weights = format_named(checked(draft).weights or model.dtype)
+    _refuse_later(checked(draft))
+    weights = format_named(draft.weights or model.dtype)
     workload = _serve(draft, model, weights) if draft.task == "serve" else _train(draft, model)
     return Plan(model, workload, machine, split_of(draft), weights)
 
 
+def _refuse_later(draft: Draft) -> None:
+    """Refuses what this version does not know, whatever the task: the plan would not be what it says."""
+    for name, known in KNOWN.items():
+        value = getattr(draft, name)
+        if value not in known:
+            raise BadInput(
+                f"{FIELDS[name].label} {value} comes in a later version; take {' or '.join(known)}.", name
+            )
+
+
 def _serve(draft: Draft, model: Model, weights: Format) -> Serve:
-    if draft.engine != "transformers":
-        raise BadInput(
-            f"The engine {draft.engine} comes in a later version; this one knows transformers.", "engine"
-        )
     _within_context(model, draft.context, "context")
     if draft.prompt is not None and draft.prompt > draft.context and model.kind is not Kind.ENCODER_DECODER:
         raise BadInput(
@@ -146,12 +172,6 @@ def _serve(draft: Draft, model: Model, weights: Format) -> Serve:
 
 
 def _train(draft: Draft, model: Model) -> FineTune | Pretrain:
-    if draft.method != "full":
-        raise BadInput(f"The method {draft.method} comes in a later version; this one knows full.", "method")
-    if draft.checkpointing == "selective":
-        raise BadInput(
-            "Selective checkpointing comes in a later version; take none or full.", "checkpointing"
-        )
     _within_context(model, draft.sequence, "sequence")
     step = Train(
         draft.sequence,

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from llmplanner.core.errors import BadInput
-from llmplanner.core.quantities import parse_amount, parse_count, parse_tokens
+from llmplanner.core.quantities import parse_amount, parse_count, parse_tokens, range_text
 from llmplanner.resources import read_file
 
 SCHEMA = 1
@@ -77,6 +77,21 @@ class Field:
     optional: bool = False
 
 
+# What the memory does not depend on: of the other kind of task, and of the compute budget.
+SERVING = frozenset({"weights", "kv", "context", "prompt", "batch"})
+TRAINING = frozenset(
+    {"method", "precision", "optimizer", "attention", "checkpointing", "sequence", "micro_batch", "zero"}
+)
+BUDGET = frozenset(
+    {"parameters", "tokens", "efficiency", "price_per_hour", "pue"}
+    | {"limit_devices", "limit_days", "limit_cost"}
+)
+
+LATER = frozenset(  # fields that later versions add
+    {"parallel", "ubatch", "flash_attention", "swa_full", "gpu_layers", "cpu_experts", "tensor_split"}
+    | {"offload", "rank", "lora_targets", "dropout", "accumulation", "sequence_parallel", "vllm_share"}
+)
+
 WEIGHTS = ("fp32", "fp16", "bf16", "fp8-e4m3", "fp8-e5m2", "int8", "int4")
 TASKS = ("serve", "finetune", "pretrain")
 ENGINES = ("transformers", "vllm", "llama.cpp")
@@ -120,9 +135,21 @@ FIELDS: Mapping[str, Field] = MappingProxyType(
 )
 
 
+def without_effect(task: str) -> frozenset[str]:
+    """The fields that the memory of such a task does not depend on. A plan keeps them for other tasks."""
+    return BUDGET | (TRAINING if task == "serve" else SERVING)
+
+
+def is_uuid(gpu: str) -> bool:
+    """Whether a plan's GPU is the UUID of one of this computer's cards, or of a slice of one."""
+    return gpu.startswith(("GPU-", "MIG-"))
+
+
 def changed(draft: Draft, name: str, text: str) -> Draft:
     """The draft with one field set from what was typed. Raises BadInput, naming the field."""
     field = FIELDS.get(name)
+    if field is None and name in LATER:
+        raise BadInput(f"The field {name} comes in a later version of LLM Planner; leave it out.", name)
     if field is None:
         raise BadInput(f"There is no field {name!r} in a plan; there are {', '.join(FIELDS)}.", name)
     left_out = field.optional and text.strip().lower() in {"", "auto", "none"}
@@ -132,14 +159,15 @@ def changed(draft: Draft, name: str, text: str) -> Draft:
 
 def _parsed(name: str, field: Field, text: str) -> str | int | float:
     """What was typed, as the field's type."""
-    parse = {"count": parse_count, "tokens": parse_tokens, "number": parse_amount}.get(field.kind)
-    if parse is None:
+    if field.kind in {"text", "choice"}:
         return text.strip() if field.kind == "text" else text.strip().lower()
     try:
-        value = parse(text)
+        if field.kind == "number":
+            return parse_amount(text, low=field.low, high=field.high)
+        parse = parse_tokens if field.kind == "tokens" else parse_count
+        return parse(text, low=int(field.low), high=int(field.high))
     except BadInput as error:
         raise BadInput(f"{field.label}: {error}", name) from error
-    return value if isinstance(value, int) else float(value)
 
 
 def checked(draft: Draft) -> Draft:
@@ -152,7 +180,7 @@ def checked(draft: Draft) -> Draft:
             raise BadInput(f"{field.label} cannot be {value!r}; it takes {', '.join(field.choices)}.", name)
         if field.kind in {"count", "tokens", "number"} and not field.low <= value <= field.high:
             raise BadInput(
-                f"{field.label} cannot be {value:,}; it takes {field.low:,g} to {field.high:,g}.", name
+                f"{field.label} cannot be {value:,}; it takes {range_text(field.low, field.high)}.", name
             )
     return draft
 
@@ -200,6 +228,8 @@ def from_table(raw: object, name: str) -> Draft:
         )
     known = {field.name for field in fields(Draft)}
     unknown = sorted(set(raw) - known)
+    if unknown and unknown[0] in LATER:
+        raise BadInput(f"{name}: the field {unknown[0]} comes in a later version of LLM Planner.", unknown[0])
     if unknown:
         raise BadInput(f"{name} has a field {unknown[0]!r} that a plan does not have; remove it.", unknown[0])
     try:

@@ -92,3 +92,9 @@ def test_a_model_is_found_by_title_and_hub_id_and_else_suggested() -> None:
     assert model_named("meta-llama/Llama-3.1-8B").model == model_named("Llama 3.1 8B").model
     with pytest.raises(BadInput, match=r"llama-3\.1-8b"):
         model_named("llama-3.1-9b")
+
+
+def test_a_uuid_is_one_card_however_many_there_are() -> None:
+    with pytest.raises(BadInput, match="A UUID names one GPU") as caught:
+        machine_named(replace(Draft(), gpu="GPU-1", count=2), LOCAL)
+    assert caught.value.field == "count"

@@ -14,6 +14,7 @@ def estimate_json(found: Planned) -> dict[str, object]:
     return {
         "model": model_json(found.plan.model),
         "devices": [_device(device) for device in found.estimate.devices],
+        "ignored": list(found.ignored),
     }
 
 

@@ -9,6 +9,7 @@ from llmplanner.charts import export
 from llmplanner.charts.memory import memory_figure
 from llmplanner.cli.fit import verdict_text
 from llmplanner.cli.output import paragraph, print_lines
+from llmplanner.cli.plan_options import Stated
 from llmplanner.cli.planning import Planned, planned_from
 from llmplanner.core.errors import BadInput
 from llmplanner.core.verdict import Verdict, verdict
@@ -25,7 +26,7 @@ GO_ON = (
 
 def answer(arguments: Sequence[str]) -> int:
     """Prints the plan of the file that was named, or the example's. Raises BadInput for another file."""
-    found = _planned(Path(arguments[0])) if arguments else planned_from(EXAMPLE, frozenset(FIELDS))
+    found = planned_from(_stated(Path(arguments[0])) if arguments else Stated(EXAMPLE, frozenset(FIELDS)))
     judged = verdict(found.plan, found.estimate)
     shown = "the plan" if arguments else "an example plan"
     print_lines(
@@ -42,11 +43,11 @@ def answer(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _planned(path: Path) -> Planned:
+def _stated(path: Path) -> Stated:
     """The plan in a file, or the example's with the model in it. Raises BadInput."""
     if path.name.endswith(plans.SUFFIX):
-        return planned_from(plans.read(path), frozenset(FIELDS))
-    return planned_from(replace(EXAMPLE, model=str(path)), frozenset())
+        return Stated(plans.read(path), frozenset(FIELDS))
+    return Stated(replace(EXAMPLE, model=str(path)))
 
 
 def _picture(found: Planned, judged: Verdict) -> str:

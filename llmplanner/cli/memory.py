@@ -5,7 +5,7 @@ import argparse
 from llmplanner.cli.estimates import estimate_json, estimate_text
 from llmplanner.cli.output import paragraph, print_json, print_lines
 from llmplanner.cli.plan_options import add_plan_arguments
-from llmplanner.cli.planning import planned, title
+from llmplanner.cli.planning import planned, remarks, title
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,5 +19,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(estimate_json(found))
     else:
-        print_lines(*paragraph(f"{title(found)}."), *estimate_text(found, sources=True))
+        notes = (line for remark in remarks(found) for line in paragraph(remark))
+        print_lines(*paragraph(f"{title(found)}."), *notes, *estimate_text(found, sources=True))
     return 0

@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from llmplanner import plans
@@ -74,7 +74,25 @@ def _metavar(field: str) -> str:
     return {"choice": "NAME", "text": "NAME"}.get(FIELDS[field].kind, "N")
 
 
-def draft_of(arguments: argparse.Namespace, otherwise: Draft | None = None) -> Draft:
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """A plan as somebody stated it. `fields` are those that were set, in a command or in a plan file.
+
+    `typed` are those of the command alone: a plan file keeps what its task does not need.
+    """
+
+    draft: Draft
+    fields: frozenset[str] = frozenset()
+    typed: frozenset[str] = frozenset()
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The fields of the command that the plan's memory does not depend on."""
+        none = plans.without_effect(self.draft.task)
+        return tuple(name for name in FIELDS if name in self.typed & none)
+
+
+def stated(arguments: argparse.Namespace, otherwise: Draft | None = None) -> Stated:
     """The plan that the command line states: the plan file, then the options, then --set. Raises BadInput.
 
     `otherwise` is the plan to start from where neither a model nor a plan file is named.
@@ -92,11 +110,14 @@ def draft_of(arguments: argparse.Namespace, otherwise: Draft | None = None) -> D
         draft = _read(Path(arguments.plan))
     if arguments.model is not None:
         draft = replace(draft, model=arguments.model, config=None)
+    typed = set()
     for field, text in _pairs(arguments):
         draft = plans.changed(draft, field, text)
+        typed.add(field)
         if field == "model":
             draft = replace(draft, config=None)
-    return draft
+    fields = frozenset(typed if arguments.plan is None else FIELDS)
+    return Stated(draft, fields, frozenset(typed))
 
 
 def _read(path: Path) -> Draft:
@@ -104,13 +125,6 @@ def _read(path: Path) -> Draft:
         return plans.read(path)
     except BadInput as error:
         raise BadInput(str(error), error.field or "plan") from error
-
-
-def stated(arguments: argparse.Namespace) -> frozenset[str]:
-    """The fields that the command line or its plan file sets; a plan file sets all."""
-    return (
-        frozenset(FIELDS) if arguments.plan is not None else frozenset(name for name, _ in _pairs(arguments))
-    )
 
 
 def _pairs(arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:

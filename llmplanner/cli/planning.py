@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from llmplanner import compose
 from llmplanner.cli.machines import probe_for
-from llmplanner.cli.plan_options import draft_of, stated
+from llmplanner.cli.plan_options import Stated, stated
 from llmplanner.core.estimate import Estimate
 from llmplanner.core.estimating import estimate
 from llmplanner.core.machine import Machine
@@ -17,12 +17,16 @@ from llmplanner.plans import Draft
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A plan put together, and what it needs. `probe` is the look at this computer, where one was taken."""
+    """A plan put together, and what it needs. `probe` is the look at this computer, where one was taken.
+
+    `ignored` are the fields that were typed and on which the estimate does not depend.
+    """
 
     draft: Draft
     plan: Plan
     estimate: Estimate
     probe: Probe | None
+    ignored: tuple[str, ...] = ()
 
     @property
     def local(self) -> Machine | None:
@@ -32,27 +36,27 @@ class Planned:
 
 def planned(arguments: argparse.Namespace, otherwise: Draft | None = None) -> Planned:
     """The plan that the arguments state, estimated; `otherwise` where they name no model. Raises BadInput."""
-    return planned_from(draft_of(arguments, otherwise), stated(arguments))
+    return planned_from(stated(arguments, otherwise))
 
 
-def planned_from(draft: Draft, fields: frozenset[str]) -> Planned:
-    """The plan that a draft states, estimated. `fields` are those that somebody stated. Raises BadInput."""
-    model = compose.model_named(draft.model, draft.config).model
-    draft = _within_model(draft, model, fields)
+def planned_from(said: Stated) -> Planned:
+    """A stated plan, estimated. Raises BadInput."""
+    model = compose.model_named(said.draft.model, said.draft.config).model
+    draft = _within_model(said, model)
     probe = probe_for(draft)
     machine = compose.machine_named(draft, probe.machine if probe is not None else None)
     plan = compose.plan_of(draft, model, machine)
-    return Planned(draft, plan, estimate(plan), probe)
+    return Planned(draft, plan, estimate(plan), probe, said.ignored)
 
 
-def _within_model(draft: Draft, model: Model, fields: frozenset[str]) -> Draft:
+def _within_model(said: Stated, model: Model) -> Draft:
     """The draft with lengths that nobody stated brought within what the model was built for."""
-    longest = model.context_length
+    draft, longest = said.draft, model.context_length
     if longest is None:
         return draft
-    if "context" not in fields and draft.context > longest:
+    if "context" not in said.fields and draft.context > longest:
         draft = replace(draft, context=longest)
-    if "sequence" not in fields and draft.sequence > longest:
+    if "sequence" not in said.fields and draft.sequence > longest:
         draft = replace(draft, sequence=longest)
     return draft
 
@@ -73,6 +77,17 @@ def title(found: Planned) -> str:
             f"tokens per GPU, {draft.attention} attention, checkpointing {draft.checkpointing}"
         )
     return f"{plan.model.name} {what}, on {_machine(found)}"
+
+
+def remarks(found: Planned) -> list[str]:
+    """What is to be known of the plan beside its title, a sentence each."""
+    note = found.plan.model.note
+    return [*([note] if note else []), *without_effect(found.ignored)]
+
+
+def without_effect(ignored: tuple[str, ...]) -> list[str]:
+    """The sentence on fields that were typed for nothing, where there are any."""
+    return [f"Without effect on this answer: {', '.join(ignored)}."] if ignored else []
 
 
 def _machine(found: Planned) -> str:

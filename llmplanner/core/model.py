@@ -230,6 +230,7 @@ class Model:
     name: str = ""
     model_type: str = ""
     source: str = ""  # where the architecture was read
+    note: str = ""  # a sentence on what its file states and is not counted, for every answer on the model
 
     @property
     def layers(self) -> int:

@@ -88,9 +88,9 @@ def parse_amount(
     else:
         raise _not_understood(text, takes, field)
     if not Fraction(low) <= number <= Fraction(high):
-        raise BadInput(
-            f"{_shown(text)} is out of range: it takes {significant(low)} to {significant(high)}.", field
-        )
+        share = high == 1 and 1 < number <= 100  # noqa: PLR2004 - per cent, without the sign
+        hint = f"; for that share write {text.strip()} % or {significant(number / 100)}" if share else ""
+        raise BadInput(f"{_shown(text)} is out of range: it takes {range_text(low, high)}{hint}.", field)
     return float(number)
 
 
@@ -161,9 +161,7 @@ def _whole(
     number *= suffixes[suffix]
     low, high = bounds
     if not low <= number <= high:
-        raise BadInput(
-            f"{_shown(text)} is out of range: it takes {exact_text(low)} to {count_text(high)}.", field
-        )
+        raise BadInput(f"{_shown(text)} is out of range: it takes {range_text(low, high)}.", field)
     if number.denominator != 1:
         raise BadInput(f"{_shown(text)} is not whole; it takes {takes}.", field)
     return int(number)
@@ -253,6 +251,14 @@ def significant(number: float | Fraction, digits: int = 3) -> str:
     if not -3 <= power <= max(5, digits - 1):  # noqa: PLR2004 - what reads well written out
         return f"{_trimmed(f'{rounded.scaleb(-power):f}')}e{power}"
     return _trimmed(f"{rounded:,f}")
+
+
+def range_text(low: float, high: float) -> str:
+    """The numbers that a field takes: 1 to 1,000,000,000; 0.001 to 1; 1 to 1e30."""
+    ends = (
+        f"{int(end):,}" if end == int(end) and abs(end) < 10**15 else significant(end) for end in (low, high)
+    )
+    return " to ".join(ends)
 
 
 def exact_text(number: int) -> str:

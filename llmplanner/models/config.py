@@ -102,9 +102,14 @@ def from_config(config: Mapping[str, object], name: str, source: str) -> Model:
     notes = [where]
     if entries.assumed:
         notes.append(f"{', '.join(sorted(entries.assumed))}: {DEFAULTS_SOURCE}")
+    note = ""
     if config.get("quantization_config") is not None:
         notes.append(f"its quantization_config is not read, weights count as {model.dtype.upper()}")
-    return replace(model, name=name, model_type=dialect.model_type, source="; ".join(notes))
+        note = (
+            "The model's file has a quantization_config, which this version does not read: its weights count "
+            f"as {model.dtype.upper()} unless another format is stated."
+        )
+    return replace(model, name=name, model_type=dialect.model_type, source="; ".join(notes), note=note)
 
 
 def model_types() -> tuple[str, ...]:
