@@ -12,14 +12,14 @@ from llmplanner.core.stored import Stored, in_every_format, read
 DESCRIPTION = """\
 VALUE is a number: 3.14, 0,1, 1e-45, -1/3, 0x1.8p1, pi, e, -inf, nan. A bit pattern has the name of its
 format before it: bf16:0x4049, fp8:0b00110001."""
-_NEGATIVE = re.compile(r"-(\d|[.,]\d|pi|e$|inf|nan)")
+NEGATIVE = re.compile(r"-(\d|[.,]\d|pi|e$|inf|nan)")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The value, and the scale of the integer formats."""
     parser.description = DESCRIPTION
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser._negative_number_matcher = _NEGATIVE  # noqa: SLF001 - argparse's own takes -1/3, -1e-3 and -inf for options
+    parser._negative_number_matcher = NEGATIVE  # noqa: SLF001 - argparse's own takes -1/3, -1e-3 and -inf for options
     parser.add_argument("value", metavar="VALUE", help="a number, or a pattern such as bf16:0x4049")
     parser.add_argument(
         "--absmax",

@@ -12,15 +12,19 @@ from llmplanner.charts.bits import bits_figure
 from llmplanner.charts.budget import budget_figure
 from llmplanner.charts.figure import Figure
 from llmplanner.charts.formats import formats_figure
+from llmplanner.charts.limits import EXAMPLE as EXAMPLE_LIMITS
+from llmplanner.charts.limits import limits_figure
 from llmplanner.charts.loss import loss_figure
 from llmplanner.charts.memory import memory_figure
 from llmplanner.charts.palette import THEMES
 from llmplanner.charts.ranges import ranges_figure
 from llmplanner.charts.scaling import scaling_figure
+from llmplanner.cli.bits import NEGATIVE
 from llmplanner.cli.output import print_json, print_lines, table
 from llmplanner.cli.plan_options import add_plan_arguments
 from llmplanner.cli.planning import planned
 from llmplanner.core.budget import Budget
+from llmplanner.core.cost import Limits, limit_uses
 from llmplanner.core.errors import BadInput
 from llmplanner.core.quantities import parse_count
 from llmplanner.core.stored import in_every_format, read
@@ -34,6 +38,7 @@ VALUE = "pi"  # of the charts of a value, where none is stated
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The chart's name, the plan or the value that it is of, and the file."""
+    parser._negative_number_matcher = NEGATIVE  # noqa: SLF001 - argparse's own takes -1/3 and -inf for options
     parser.add_argument("name", nargs="?", metavar="NAME", help="the chart; --list names them")
     parser.add_argument("--list", action="store_true", help="name the charts")
     parser.add_argument("-o", "--output", metavar="FILE", help="the file: .png, .svg, .pdf or .csv")
@@ -127,6 +132,20 @@ def _budget(arguments: argparse.Namespace) -> Figure:
     return budget_figure(training_runs(), budget.parameters, budget.tokens, budget.flops)
 
 
+def _limits(arguments: argparse.Namespace) -> Figure:
+    """The limits of the plan; without any, the example that the window shows."""
+    draft, budget = planned(arguments, EXAMPLE).draft, _budget_of(arguments)
+    if budget.run is None:
+        raise BadInput(
+            "No dense peak is known for this card at this precision; name another with --gpu.", "gpu"
+        )
+    own = Limits(draft.limit_devices, draft.limit_days, draft.limit_cost)
+    uses = limit_uses(budget.run, EXAMPLE_LIMITS if own == Limits() else own)
+    if not uses:
+        raise BadInput("The money at hand needs a price: add --set price_per_hour=2.", "price_per_hour")
+    return limits_figure(uses)
+
+
 def _scaling(arguments: argparse.Namespace) -> Figure:
     budget = _budget_of(arguments)
     return scaling_figure(tuple(laws().values()), training_runs(), budget.size, budget.tokens)
@@ -148,6 +167,7 @@ CHARTS: dict[str, tuple[str, Callable[[argparse.Namespace], Figure]]] = {
     "ranges": ("The range of each number format, and a value in it", _ranges),
     "formats": ("The plan's memory at each number format", _formats),
     "budget": ("Training compute of published models, and of the plan", _budget),
+    "limits": ("How much of the GPUs, the time and the money at hand a run takes", _limits),
     "scaling": ("Parameters and tokens: compute-optimal lines and published models", _scaling),
     "loss": ("Loss against compute, parameters and data", _loss),
 }

@@ -13,7 +13,7 @@ from PySide6.QtGui import QImage
 from tests.cli.conftest import ROOT, Answer
 
 Run = Callable[..., Answer]
-NAMES = ("memory", "bits", "formats", "budget", "scaling", "loss")
+NAMES = ("memory", "bits", "ranges", "formats", "budget", "limits", "scaling", "loss")
 SIGNS = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF", ".csv": b""}
 
 
@@ -64,6 +64,29 @@ def test_bits_of_a_value(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "bits"), [("-1/3", "1 01111101 01010101010101010101011"), ("-inf", "1 11111111 " + "0" * 23)]
+)
+def test_a_negative_value_is_no_option(run: Run, tmp_path: Path, value: str, bits: str) -> None:
+    path = tmp_path / "bits.csv"
+    assert run("chart", "bits", value, "-o", path).code == 0
+    assert bits in path.read_text(encoding="utf-8")
+    assert run("chart", "ranges", value, "-o", path).code == 0
+
+
+def test_limits_are_the_plans_and_an_example_without(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "limits.csv"
+    assert run("chart", "limits", "-o", path).code == 0
+    assert "money $10,000" in path.read_text(encoding="utf-8")
+    assert (
+        run("chart", "limits", "llama-3.1-8b", "--gpu", "h100-sxm", "--set", "limit_days=21", "-o", path).code
+        == 0
+    )
+    written = path.read_text(encoding="utf-8")
+    assert "time 21 days" in written
+    assert "money" not in written
+
+
+@pytest.mark.parametrize(
     ("arguments", "field"),
     [
         ((), "name"),
@@ -79,6 +102,7 @@ def test_bits_of_a_value(run: Run, tmp_path: Path) -> None:
         (("memory", "-o", "x.png", "--theme", "sepia"), "theme"),
         (("memory", "nothing-like-it", "-o", "x.png"), "model"),
         (("bits", "many", "-o", "x.png"), "value"),
+        (("limits", "llama-3.1-8b", "--gpu", "apple-m4-max-128", "-o", "x.png"), "gpu"),
     ],
 )
 def test_what_cannot_be_charted(
