@@ -31,6 +31,7 @@ class Activation(StrEnum):
     RELU = "relu"
     GELU = "gelu"  # one fused operation, the tanh approximation too
     GELU_NEW = "gelu_new"  # written out in Python: five tensors
+    GELU_BLOOM = "bloom_gelu"  # written out too; in training a function of its own, which keeps its input
     SILU = "silu"
 
 

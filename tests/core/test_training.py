@@ -201,6 +201,15 @@ def test_every_family_trains_all_of_its_parameters(model_type: str) -> None:
             assert 16 * parameters(built).total <= tensors_of(peak.phases[2])
 
 
+def test_bloom_keeps_the_input_of_its_gelu_alone() -> None:
+    """BloomGelu trains through a function of its own: its forward pass keeps what a fused one does."""
+    sizes = {"hidden_size": 256, "n_layer": 2, "n_head": 4, "vocab_size": 1024}
+    bloom = from_config({"model_type": "bloom", **sizes}, "BLOOM", "config.json")
+    step = one_step(bloom, Train(512, precision=Precision.BF16), ALONE)
+    kept_inside = sum(part.bytes for part in activations.by_cause(step.layers) if part.name == "feed-forward")
+    assert kept_inside == 2 * 512 * 2 * (256 + 2 * 4 * 256)  # layers, tokens, bytes: x, its product, its GELU
+
+
 # One row of each kind for those who have no table: SmolLM2-135M (training.csv, real-smollm2-135m-*).
 
 

@@ -113,7 +113,8 @@ def activate(walk: Walk, kind: Activation, x: Value, cause: Cause) -> Value:
         return tape.op(out, (x,))
     if kind is not Activation.GELU_NEW:
         tape.save(cause, x)
-        return tape.op(Value(x.width, x.size, x.unit), (x,))
+        scratch = [Value(4 * x.width, x.size, x.unit)] if kind is Activation.GELU_BLOOM else []
+        return tape.op(Value(x.width, x.size, x.unit), (x,), *scratch)  # bloom_gelu_back, written out
     wide = FP32 if walk.arithmetic.autocast else x.size  # autocast takes the power in FP32
     tape.save(cause, x if x.size == wide else Value(x.width, wide, x.unit))
     tape.keep(cause, x.width, x.size, x.unit)  # half of x

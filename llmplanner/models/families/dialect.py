@@ -44,6 +44,7 @@ ACTIVATIONS = {
     "gelu_python": Activation.GELU_NEW,
     "gelu_new": Activation.GELU_NEW,
     "gelu_fast": Activation.GELU_NEW,
+    "bloom_gelu": Activation.GELU_BLOOM,
 }
 
 

@@ -74,6 +74,7 @@ BLOOM = replace(
     output_bias=True,
     rotary=None,
     alibi=True,
+    activation="gelu_impl",  # of the class: no file names it
     parallel=None,
     head="lm_head",
     dropouts=("hidden_dropout", "attention_dropout", None),
@@ -185,7 +186,7 @@ DIALECTS = (
             "hidden_size": 64,
             "n_layer": 2,
             "n_head": 8,
-            "hidden_act": "gelu",
+            "gelu_impl": "bloom_gelu",
             "tie_word_embeddings": True,
             "hidden_dropout": 0.0,
             "attention_dropout": 0.0,
