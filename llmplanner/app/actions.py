@@ -136,6 +136,7 @@ class Actions(QObject):
         )
         if answer is QMessageBox.StandardButton.Yes:
             self._settings.reset()
+            self._window.session.kept.clear()
             self._window.looks.choose("system")
             draft = self._window.session.state.draft
             self._window.session.replace(replace(plans.Draft(), gpu=draft.gpu), text="reset")

@@ -7,6 +7,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from llmplanner.app.session import Session, State
+from llmplanner.app.settings import Settings
 from llmplanner.core.machine import Device, Machine
 from llmplanner.plans import Draft
 
@@ -120,3 +121,17 @@ def test_cards_seen_later_are_taken_without_an_undo_step(session: Session) -> No
     assert session.state.verdict.now.available_bytes == 70 * GIB
     session.meet(Machine((Device("Test card", 80 * GIB, memory_free=0),), local=True))
     assert session.state.verdict.now.state == "no"
+
+
+def test_what_pages_keep_is_announced_once_and_is_no_undo_step(session: Session, qtbot: QtBot) -> None:
+    with qtbot.waitSignal(session.kept_more, timeout=100):
+        session.keep("quantization/number", "0,1")
+    with qtbot.assertNotEmitted(session.kept_more):
+        session.keep("quantization/number", "0,1")
+    assert not session.steps.count()
+
+
+@pytest.mark.parametrize("text", ["0,1", "-1e400", "fp8-e4m3:0x7F", '"a" = 1; [b]', "1/3", "π"])
+def test_what_pages_keep_comes_back(tmp_path: Path, text: str) -> None:
+    Settings(tmp_path).pages = {"quantization/number": text}
+    assert Settings(tmp_path).pages == {"quantization/number": text}

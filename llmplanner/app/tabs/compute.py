@@ -31,7 +31,7 @@ from llmplanner.gpus import catalogue as gpus
 from llmplanner.models.runs import training_runs
 from llmplanner.plans import FIELDS
 
-MEGA = 1000  # kWh in a MWh
+STEP = 1000  # kWh in a MWh, MWh in a GWh
 LIMITS = 100  # px: three bars
 SIDE = 428  # px: the cards beside the chart
 NONE = "no limit"
@@ -127,6 +127,7 @@ class ComputeTab(QWidget):
         asked.rows.addLayout(self._line(AT_HAND))
         asked.rows.addWidget(self.binding)
         asked.rows.addWidget(self.limits, 1)
+        asked.rows.addStretch(0)  # takes the room of the bars where there are none
         reckoner = Card("GPUs that do one PF-day in a day")
         reckoner.rows.addWidget(self.equivalents)
         why = note(WHY)
@@ -259,9 +260,12 @@ _HEADS = ("dense, 16 bits", *(name for name, _, _ in EQUIVALENTS))
 
 
 def _energy_text(kilowatt_hours: float) -> str:
-    if kilowatt_hours >= MEGA:
-        return f"{significant(kilowatt_hours / MEGA)} MWh"
-    return f"{significant(kilowatt_hours)} kWh"
+    """Energy in the unit that needs the fewest digits: 18.4 MWh."""
+    for unit in ("kWh", "MWh", "GWh"):
+        if kilowatt_hours < STEP:
+            return f"{significant(kilowatt_hours)} {unit}"
+        kilowatt_hours /= STEP
+    return f"{significant(kilowatt_hours)} TWh"
 
 
 def _observed() -> str:

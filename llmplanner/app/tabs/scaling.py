@@ -26,6 +26,7 @@ from llmplanner.models.laws import laws
 from llmplanner.models.runs import training_runs
 from llmplanner.plans import FIELDS
 
+LEAST_RATIO = 0.01  # tokens per parameter: below, no law is near
 SIDE = 428  # px, the least width of the cards beside the chart
 HEADS = ("Law", "N", "D", "D / N", "loss", "fitted")
 AGAINST = ("Compute", "Size", "Data")
@@ -160,7 +161,8 @@ class ScalingTab(QWidget):
 def _figures(said: Prediction) -> tuple[str, str, str, str]:
     size, tokens = float(said.parameters), float(said.tokens)
     loss = "" if said.loss is None else f"{float(said.loss):.3f}"
-    return count_text(size), count_text(tokens), significant(tokens / size), loss
+    ratio = tokens / size
+    return count_text(size), count_text(tokens), significant(ratio) if ratio >= LEAST_RATIO else "<0.01", loss
 
 
 def _band(said: Prediction) -> str:
