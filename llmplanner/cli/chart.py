@@ -21,8 +21,8 @@ from llmplanner.charts.ranges import ranges_figure
 from llmplanner.charts.scaling import scaling_figure
 from llmplanner.cli.bits import NEGATIVE
 from llmplanner.cli.output import print_json, print_lines, table
-from llmplanner.cli.plan_options import add_plan_arguments
-from llmplanner.cli.planning import planned
+from llmplanner.cli.plan_options import add_plan_arguments, stated
+from llmplanner.cli.planning import planned, without_effect
 from llmplanner.core.budget import Budget
 from llmplanner.core.cost import Limits, limit_uses
 from llmplanner.core.errors import BadInput
@@ -33,6 +33,7 @@ from llmplanner.models.laws import laws
 from llmplanner.models.runs import training_runs
 from llmplanner.plans import EXAMPLE
 
+OF_MEMORY = ("memory", "formats")  # charts that a plan's task decides about
 VALUE = "pi"  # of the charts of a value, where none is stated
 
 
@@ -60,10 +61,12 @@ def run(arguments: argparse.Namespace) -> int:
     _, make = CHARTS[arguments.name]
     figure = make(arguments)
     _save(figure, path, arguments)
+    ignored = stated(arguments, EXAMPLE).ignored if arguments.name in OF_MEMORY else ()
     if arguments.json:
-        print_json({"file": str(path), "title": figure.title, "source": figure.source})
+        told = {"file": str(path), "title": figure.title, "source": figure.source}
+        print_json({**told, "ignored": list(ignored)})
     else:
-        print_lines(f"{figure.title}: written to {path}.")
+        print_lines(f"{figure.title}: written to {path}.", *without_effect(ignored))
     return 0
 
 

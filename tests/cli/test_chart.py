@@ -30,7 +30,7 @@ def test_every_chart_of_the_example(run: Run, tmp_path: Path, name: str, suffix:
     path = tmp_path / f"{name}{suffix}"
     answer = run("chart", name, "-o", path, "--json")
     assert answer.code == 0
-    assert set(answer.json) == {"schema", "file", "title", "source"}
+    assert set(answer.json) == {"schema", "file", "title", "source", "ignored"}
     assert answer.json["file"] == str(path)
     assert answer.json["title"]
     assert path.read_bytes().startswith(SIGNS[suffix])
