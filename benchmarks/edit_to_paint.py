@@ -32,8 +32,9 @@ def edits() -> list[float]:
     from PySide6.QtWidgets import QApplication  # noqa: PLC0415 - the platform is chosen first
 
     from llmplanner.app.main import example_window  # noqa: PLC0415
+    from llmplanner.app.theme import ARGUMENTS  # noqa: PLC0415
 
-    app = QApplication([])
+    app = QApplication(ARGUMENTS)
     window = example_window()
     window.resize(1280, 800)
     window.show()

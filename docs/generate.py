@@ -43,8 +43,9 @@ def screenshots() -> None:
     from PySide6.QtWidgets import QApplication, QTabWidget  # noqa: PLC0415 - cli.md needs no Qt
 
     from llmplanner.app.main import example_window  # noqa: PLC0415
+    from llmplanner.app.theme import ARGUMENTS  # noqa: PLC0415
 
-    app = QApplication([])
+    app = QApplication(ARGUMENTS)
     window = example_window()
     window.resize(1280, 800)
     window.show()

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from PySide6.QtGui import QGuiApplication
 
+from llmplanner.app.theme import ARGUMENTS
+
 HOME = Path(tempfile.mkdtemp(prefix="llmplanner-tests-"))
 SCREEN = {"name": "tests", "x": 0, "y": 0, "width": 1920, "height": 1080, "logicalDpi": 96, "dpr": 1}
 
@@ -34,6 +36,12 @@ def isolate() -> None:
 
 
 isolate()
+
+
+@pytest.fixture(scope="session")
+def qapp_args() -> list[str]:
+    """The tests' application has the program's style on every system."""
+    return ARGUMENTS
 
 
 @pytest.fixture(autouse=True)

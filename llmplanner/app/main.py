@@ -12,7 +12,7 @@ from llmplanner.app.faults import watch
 from llmplanner.app.session import Session
 from llmplanner.app.settings import Settings, start_log
 from llmplanner.app.start import Starter
-from llmplanner.app.theme import Looks
+from llmplanner.app.theme import ARGUMENTS, Looks
 from llmplanner.app.window import Window
 from llmplanner.core.errors import BadInput
 from llmplanner.plans import Draft
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     """Opens the window, on the file that `argv` names where it names one; the program's exit code."""
     arguments = sys.argv[1:] if argv is None else argv
     start_log()
-    app = QApplication([TITLE])
+    app = QApplication(ARGUMENTS)
     app.setApplicationName("llmplanner")
     app.setApplicationDisplayName(TITLE)
     app.setDesktopFileName("llmplanner")
@@ -57,7 +57,7 @@ def example_window() -> Window:
     """The window with the example plan, with no settings of the user and no look at the GPUs."""
     app = QApplication.instance()
     if not isinstance(app, QApplication):
-        app = QApplication([TITLE])
+        app = QApplication(ARGUMENTS)
     window = Window(Session(EXAMPLE), Looks(app))
     Actions(window, Settings(Path(mkdtemp(prefix="llmplanner-"))))
     return window

@@ -65,8 +65,9 @@ class VerdictBar(QFrame):
         if self._symbol.property("verdict") != judged.state:
             for label in (self._symbol, self.sentence):
                 label.setProperty("verdict", judged.state)
-                label.style().unpolish(label)
-                label.style().polish(label)
+                if label.testAttribute(Qt.WidgetAttribute.WA_WState_Polished):  # else Qt does it on showing
+                    label.style().unpolish(label)
+                    label.style().polish(label)
 
     def show_hint(self, text: str) -> None:
         """Says which change helps most."""
