@@ -30,7 +30,10 @@ class Budget:
     counted: float | None
     device: Device | None
     devices: int
-    format: str | None  # the Format whose dense peak counts
+    wanted: str  # the Format that the precision computes in
+    format: (
+        str | None
+    )  # the Format whose dense peak counts: `wanted`, or the next best where the card lacks it
     peak: float | None  # FLOP/s of one device
     efficiency: float
     price: float | None  # USD per device-hour

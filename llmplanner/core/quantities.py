@@ -275,6 +275,11 @@ def count_text(number: float, digits: int = 3) -> str:
     return significant(number, digits)
 
 
+def counted(number: float, noun: str) -> str:
+    """A count and what is counted, one of it or many: 1 GPU, 8 GPUs, 70B parameters."""
+    return f"{count_text(number)} {noun if number == 1 else f'{noun}s'}"
+
+
 def tokens_text(tokens: int) -> str:
     """Tokens of a context: 32,768."""
     return exact_text(tokens)

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from llmplanner.core.engine import TRANSFORMERS, Engine
 from llmplanner.core.errors import BadInput
 from llmplanner.core.estimate import DeviceEstimate, Phase, Term
+from llmplanner.core.fullest import fullest
 from llmplanner.core.model import Kind, Model
 from llmplanner.core.plan import Count, Plan, Serve, computed_in
 from llmplanner.core.sharding import device_model
-from llmplanner.core.terms.activations_serving import Pass, activations
+from llmplanner.core.terms.activations_serving import Pass, activations, head_input
 from llmplanner.core.terms.kv_cache import Kept, kept, kv_cache
 from llmplanner.core.terms.logits import next_token_logits, token_logits
 from llmplanner.core.terms.runtime import runtime
@@ -42,9 +43,10 @@ def _phases(plan: Plan, engine: Engine) -> Iterator[Phase]:
 def _encoded(plan: Plan, model: Model, engine: Engine, batch: Count) -> Iterator[Term]:
     """One forward pass of an encoder over the whole context."""
     tokens, operand = _workload(plan).context, computed_in(plan.weights).bits // 8
-    yield activations(model, model.stacks[0], engine, Pass(tokens, tokens, batch, operand, cached=False))
-    if model.head.linear is not None:
-        yield token_logits(plan.model.vocab_size, operand, batch * tokens)
+    run = Pass(tokens, tokens, batch, operand, cached=False)
+    layers = activations(model, model.stacks[0], engine, run)
+    logits = token_logits(plan.model.vocab_size, operand, batch * tokens)
+    yield from _layers_or_head(model, run, layers, logits)
 
 
 def _read(plan: Plan, model: Model, engine: Engine, prompt: Count, batch: Count) -> Iterator[Term]:
@@ -53,9 +55,13 @@ def _read(plan: Plan, model: Model, engine: Engine, prompt: Count, batch: Count)
     decoder = model.kind is Kind.DECODER
     if decoder:
         yield _cache(plan, kept(model, engine), prompt, prompt, batch)
-    yield activations(model, model.stacks[0], engine, Pass(prompt, prompt, batch, operand, cached=decoder))
-    if model.head.linear is not None and decoder:
-        yield next_token_logits(plan.model.vocab_size, operand, batch)
+    run = Pass(prompt, prompt, batch, operand, cached=decoder)
+    layers = activations(model, model.stacks[0], engine, run)
+    if decoder:
+        logits = next_token_logits(plan.model.vocab_size, operand, batch)
+        yield from _layers_or_head(model, run, layers, logits)
+    else:
+        yield layers
 
 
 def _answered(plan: Plan, model: Model, engine: Engine, prompt: Count, batch: Count) -> Iterator[Term]:
@@ -63,9 +69,17 @@ def _answered(plan: Plan, model: Model, engine: Engine, prompt: Count, batch: Co
     operand, context = computed_in(plan.weights).bits // 8, _workload(plan).context
     yield _cache(plan, kept(model, engine), context, prompt, batch)
     encoder = prompt if model.kind is Kind.ENCODER_DECODER else 0
-    yield activations(model, model.stacks[-1], engine, Pass(1, context, batch, operand, encoder))
-    if model.head.linear is not None:
-        yield next_token_logits(plan.model.vocab_size, operand, batch)
+    run = Pass(1, context, batch, operand, encoder)
+    layers = activations(model, model.stacks[-1], engine, run)
+    logits = next_token_logits(plan.model.vocab_size, operand, batch)
+    yield from _layers_or_head(model, run, layers, logits)
+
+
+def _layers_or_head(model: Model, run: Pass, layers: Term, logits: Term) -> tuple[Term, ...]:
+    """The fuller of two moments: inside the layers, or at the head, when what the layers held is gone."""
+    if model.head.linear is None:
+        return (layers,)
+    return fullest([(layers,), (head_input(model, run), logits)])
 
 
 def _cache(plan: Plan, groups: tuple[Kept, ...], context: Count, encoder: Count, batch: Count) -> Term:

@@ -5,21 +5,17 @@ the forward pass, activations by the backward pass.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from llmplanner.core import moments
 from llmplanner.core.errors import BadInput
-from llmplanner.core.estimate import Bytes, DeviceEstimate, Phase, Term
+from llmplanner.core.estimate import DeviceEstimate, Phase, Term
+from llmplanner.core.fullest import fullest
 from llmplanner.core.moments import Moment
 from llmplanner.core.plan import AttentionKernel, Plan, Precision, Serve
 from llmplanner.core.sharding import device_model
 from llmplanner.core.step import Step, one_step
 from llmplanner.core.terms.runtime import runtime
 from llmplanner.core.terms.trained import term
-
-if TYPE_CHECKING:  # one plan is answered without NumPy: its import would be the longest part of a start
-    import numpy as np
-    from numpy.typing import NDArray
 
 
 def devices(plan: Plan) -> tuple[DeviceEstimate, ...]:
@@ -53,30 +49,9 @@ def worst(step: Step, moments: Sequence[Moment]) -> tuple[Term, ...]:
     totals = [sum((part.bytes for parts in moment.values() for part in parts), start=0) for moment in moments]
     if all(isinstance(total, int) for total in totals):
         return _terms(step, moments[max(range(len(moments)), key=totals.__getitem__)])
-    import numpy as np  # noqa: PLC0415 - of maps alone
-
-    chosen = np.argmax(np.stack(np.broadcast_arrays(*totals)), axis=0)
-    terms = ([term(name, moment[name], step.split) for moment in moments] for name in moments[0])
-    return tuple(_picked(chosen, each) for each in terms if any(term.parts for term in each))
+    names = [name for name in moments[0] if any(moment[name] for moment in moments)]
+    return fullest([[term(name, moment[name], step.split) for name in names] for moment in moments])
 
 
 def _terms(step: Step, moment: Moment) -> tuple[Term, ...]:
     return tuple(term(name, parts, step.split) for name, parts in moment.items() if parts)
-
-
-def _picked(chosen: "NDArray[np.intp]", terms: Sequence[Term]) -> Term:
-    """One term of a map of plans, whose moments differ. Its formula tells them all."""
-    import numpy as np  # noqa: PLC0415 - of maps alone
-
-    def pick(amounts: Sequence[Bytes]) -> Bytes:
-        if all(amount is amounts[0] for amount in amounts):
-            return amounts[0]
-        choices = [np.broadcast_to(amount, chosen.shape) for amount in amounts]
-        return np.choose(chosen, choices).astype(np.int64, copy=False)
-
-    amount = pick([each.bytes for each in terms])
-    exact = all(each.low is each.bytes and each.high is each.bytes for each in terms)
-    low = amount if exact else pick([each.low for each in terms])
-    high = amount if exact else pick([each.high for each in terms])
-    formula = " or ".join(dict.fromkeys(each.formula for each in terms if each.formula))
-    return Term(terms[0].name, amount, low, high, formula, terms[0].source, terms[0].note)

@@ -1,6 +1,7 @@
 """The activations of serving against what Transformers' own code held (tests/data/README.md)."""
 
 import csv
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -10,8 +11,9 @@ from llmplanner.core.estimate import Term
 from llmplanner.core.estimating import estimate
 from llmplanner.core.formats import FORMATS
 from llmplanner.core.machine import Device, Machine
-from llmplanner.core.model import Model
+from llmplanner.core.model import Kind, Model
 from llmplanner.core.plan import Plan, Serve, Split
+from llmplanner.core.terms.logits import next_token_logits
 from llmplanner.models.config import from_config, read
 from tests.reference import REFERENCE, ROOT, needs_reference
 
@@ -44,9 +46,14 @@ def cut(name: str, layers: int) -> Model:
 
 
 def terms(row: dict[str, str]) -> dict[str, Term]:
-    """The terms of a measured row's phase."""
+    """The terms of a row's phase inside the layers: a model without its head has no other moment."""
+    model = cut(row["model"], int(row["layers"]))
+    return named(row, replace(model, head=replace(model.head, linear=None)))
+
+
+def named(row: dict[str, str], model: Model) -> dict[str, Term]:
     workload = Serve(int(row["context_tokens"]), int(row["batch"]), int(row["prompt_tokens"]))
-    plan = Plan(cut(row["model"], int(row["layers"])), workload, MACHINE, Split(), FORMATS["bf16"])
+    plan = Plan(model, workload, MACHINE, Split(), FORMATS["bf16"])
     phases = estimate(plan).devices[0].phases
     found = next(phase for phase in phases if phase.name == row["phase"])
     return {term.name: term for term in found.terms}
@@ -86,9 +93,25 @@ def test_the_cache_is_what_the_pass_left(name: str) -> None:
 def test_logits_hold_what_generate_copies(name: str) -> None:
     for row in ROWS:
         if row["model"] == name and row["logits_bytes"]:
-            term = terms(row)["logits"]
+            term = next_token_logits(cut(name, int(row["layers"])).vocab_size, 2, int(row["batch"]))
             assert term.bytes == pytest.approx(int(row["logits_bytes"]), rel=0.2), row
             assert term.high >= int(row["sampling_bytes"]) > term.bytes, row
+
+
+@needs_reference
+@pytest.mark.parametrize("name", NAMES)
+def test_a_phase_holds_the_fuller_of_layers_and_head(name: str) -> None:
+    """What the layers held is gone when the head runs: the two never add up."""
+    for row in ROWS:
+        if row["model"] == name and row["logits_bytes"]:
+            model = cut(name, int(row["layers"]))
+            found = named(row, model)
+            said = sum(int(found[term].bytes) for term in found if term not in {"weights", "runtime"})
+            entering = int(row["batch"]) * 2 * model.hidden_size
+            if model.kind is Kind.ENCODER_DECODER:
+                entering *= 1 + int(row["prompt_tokens"])
+            head = int(row["kv_cache_bytes"]) + int(row["logits_bytes"]) + entering
+            assert said == pytest.approx(max(int(row["layers_peak_bytes"]), head), rel=0.06), row
 
 
 @needs_reference

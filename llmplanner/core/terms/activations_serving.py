@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from llmplanner.core.engine import Engine
-from llmplanner.core.estimate import Bytes, Part, Term, largest, smallest
+from llmplanner.core.estimate import Bytes, Part, Term, exact, largest, smallest
 from llmplanner.core.model import (
     Activation,
     Attention,
@@ -102,6 +102,23 @@ def activations(model: Model, stack: Stack, engine: Engine, run: Pass) -> Term:
         SOURCE,
         note="A padded batch repeats keys and values for every head: up to the upper bound.",
         parts=tuple(parts),
+    )
+
+
+def head_input(model: Model, run: Pass) -> Term:
+    """What is left of the activations when the logits are made: the last hidden states, the encoder's too.
+
+    The head of a masked language model transforms them first, through two tensors of their size.
+    """
+    tensors = 1 if model.head.transform is None else 3
+    size = model.hidden_size * run.operand
+    states = run.new * tensors + run.encoder
+    return exact(
+        "activations",
+        run.batch * (states * size),
+        f"{said(run.batch)} × {said(states)} hidden states × {size:,} B",
+        "Transformers 5.23: the layers' tensors are gone when the head runs",
+        note="At the head; the layers need less.",
     )
 
 
