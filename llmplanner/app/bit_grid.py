@@ -232,12 +232,14 @@ class BitGrid(QWidget):
         for row in rows:
             self.rows[row.key].show_row(row)
             name, value, error, reach = self.labels[row.key]
-            name.setText(row.name)
+            name.setText(_name(row))
+            name.setToolTip(row.name)
             value.setText(row.value_text)
             value.setToolTip(_exactly(decimal_text(row.value)))
             error.setText(significant(row.error, 2))
             error.setToolTip(_exactly(decimal_text(row.error)))
-            reach.setText(row.range_text)
+            reach.setText(_range(row))
+            reach.setToolTip(row.range_text)
 
     def show_height(self, height: int) -> None:
         """Gives every row this height."""
@@ -281,6 +283,15 @@ class _Heads(QWidget):
             painter.setPen(QColor(self.theme.ink(name)))
             box = QRectF((left - LEFT) * size, 0, units * size, self.height())
             painter.drawText(box, flag | middle, name)
+
+
+def _name(row: Stored) -> str:
+    """A row's name; its scale in few digits, for the bits want the room."""
+    return row.name if row.scale is None else f"{row.format.name}, absmax {significant(row.scale.absmax, 3)}"
+
+
+def _range(row: Stored) -> str:
+    return row.range_text if row.scale is None else f"±{significant(row.scale.absmax, 4)}"
 
 
 def _label(text: str, role: str) -> QLabel:

@@ -63,8 +63,8 @@ def facts(row: Stored) -> str:
         )
     return (
         f"{form.name}{pattern}: {form.exponent_bits} exponent bits (bias {form.bias}), "
-        f"{form.fraction_bits} fraction bits; {row.range_text}, normal from "
-        f"{significant(form.smallest_normal)}, smallest {significant(form.smallest)}; "
+        f"{form.fraction_bits} fraction bits; normal from {significant(form.smallest_normal)}, "
+        f"smallest {significant(form.smallest)}; "
         f"whole numbers exact to {form.largest_exact_integer:,}."
     )
 

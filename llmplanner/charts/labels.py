@@ -13,6 +13,7 @@ from llmplanner.charts.layout import Span
 
 MOST_RULES = 4  # limits named above one plot
 SHARES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0)  # of a curve, to name it at
+COVERED = 50  # what it costs to cover another point, in the same
 FAR = 10.0  # what it costs to name a curve at its other end, in squares of curves that the name covers
 CURVE_ANCHORS = (  # anchor of the text, pixels to the right and heights down from the curve, cost
     ((0.0, 1.0), 6, -0.3, 0.0),
@@ -135,11 +136,14 @@ def name_points(canvas: Canvas, within: QRectF, names: Iterable[Name], trail: Tr
         for order, (away, ((dx, dy), anchor)) in enumerate(itertools.product(far, ANCHORS)):
             x, y = name.x + dx * away * name.away, name.y + dy * away * name.away
             rect = canvas.box(name.text, x, y, name.style, anchor)
-            if within.contains(rect) and canvas.is_free(rect.adjusted(-GROUND, 0, GROUND, 0)):
-                crossings = trail.crossings(rect)
-                places.append(
-                    (crossings + (FAR if order >= len(ANCHORS) else 0), order, crossings, x, y, anchor)
-                )
+            wide = rect.adjusted(-GROUND, 0, GROUND, 0)
+            covers = not canvas.is_free(wide)
+            if not within.contains(rect) or (covers and name.style is not STRONG):
+                continue
+            if canvas.is_free(wide, marks_too=False):  # in a crowd, what must be named covers other points
+                crossings = trail.crossings(rect) + COVERED * covers
+                cost = crossings + (FAR if order >= len(ANCHORS) else 0)
+                places.append((cost, order, crossings, x, y, anchor))
         if places:
             _, _, crossings, x, y, anchor = min(places)
             canvas.text(name.text, x, y, name.style, name.colour, anchor, grounded=crossings > 0)

@@ -146,3 +146,13 @@ def test_what_the_page_says_of_gopher_is_not_cut(qtbot: QtBot) -> None:
     del qtbot
     said = " ".join(box.text for box in painted(SCALING, 464, 345, CARD).texts)
     assert SCALING.note in said
+
+
+@pytest.mark.parametrize("parameters", np.geomspace(1e8, 1e12, 25))
+def test_your_plan_is_named_wherever_it_stands(qtbot: QtBot, parameters: float) -> None:
+    del qtbot
+    for tokens in (2e11, 1e12, 1.5e13):
+        budget = budget_figure(training_runs(), parameters, tokens, 6 * parameters * tokens)
+        scaling = scaling_figure(LAWS, training_runs(), parameters, tokens)
+        for figure in (budget, scaling):
+            assert "your plan" in {box.text for box in painted(figure, 464, 345, CARD).texts}

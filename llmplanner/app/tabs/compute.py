@@ -211,8 +211,12 @@ class ComputeTab(QWidget):
         device = budget.device.name if budget.device is not None else "this GPU"
         if run is None:
             known = budget.device is not None and bool(budget.device.peak_flops)
-            todo = "Choose another precision." if known else "Choose a GPU of the catalogue."
-            stat.show_text("No time yet", todo, f"No dense peak is known for {device} in this precision.")
+            todo = "Its dense peak is not known." if known else "Choose a GPU of the catalogue."
+            stat.show_text(
+                "No time yet",
+                todo,
+                f"No dense peak of {device} is known in this precision; choose another card or precision.",
+            )
             return
         count = f"{run.devices:,} × " if run.devices > 1 else ""
         stat.show_text(

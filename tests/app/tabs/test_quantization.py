@@ -197,8 +197,9 @@ def test_the_page_needs_no_scrolling_in_a_window_of_1280_by_800(qtbot: QtBot) ->
     page = window.page
     assert isinstance(page, QuantizationTab)
     (scroll,) = page.findChildren(QScrollArea)
-    for text in ("pi", "-70000", "12345678.9", "-1e400"):
+    for text in ("pi", "-70000", "12345678.9", "-1e400", "fp32:0x2DCCCCCD", "tf32:0x16E64"):
         enter(qtbot, page, text)
+        page.grid.rows["fp32"].bits[0].setFocus()
         qtbot.waitUntil(lambda: not scroll.verticalScrollBar().isVisible(), timeout=2000)
         names = {row.row.name for row in page.grid.rows.values()}
         qtbot.waitUntil(lambda: names <= {box.text for box in page.ranges.drawn().texts}, timeout=2000)  # noqa: B023 - called at once
