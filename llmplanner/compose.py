@@ -196,7 +196,12 @@ def tokens_of(draft: Draft, model: Model) -> int:
 def budget_of(draft: Draft, model: Model, machine: Machine) -> "Budget":
     """What training the plan's parameters on its tokens takes, whatever the plan's task is."""
     # Not before it is asked for: a tenth of the start of `fit` and of the window.
-    from llmplanner.core.budget import Budget, counted_training_flops, dense_peak  # noqa: PLC0415
+    from llmplanner.core.budget import (  # noqa: PLC0415
+        COMPUTES_IN,
+        Budget,
+        counted_training_flops,
+        dense_peak,
+    )
     from llmplanner.core.flops import training_flops  # noqa: PLC0415
 
     counts = parameters(model)
@@ -214,6 +219,7 @@ def budget_of(draft: Draft, model: Model, machine: Machine) -> "Budget":
         counted=counted_training_flops(model, tokens, draft.sequence) if stated is None else None,
         device=device,
         devices=len(machine.devices),
+        wanted=COMPUTES_IN[draft.precision][0],
         format=peak[0] if peak else None,
         peak=peak[1] if peak else None,
         efficiency=draft.efficiency,

@@ -1,5 +1,6 @@
 """Writes a figure as a PNG, SVG, PDF or CSV file: whole or not at all. Qt is imported only for pictures."""
 
+import errno
 import os
 import re
 import tempfile
@@ -51,11 +52,13 @@ def content(figure: Figure, suffix: str, look: "Look | None" = None) -> bytes:
 
 def check_suffix(path: Path) -> None:
     """Raises BadInput unless the name ends in a kind of file that can be written."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise BadInput(
-            f"{path.name or path} does not say what kind of file it is: end it in {', '.join(SUFFIXES)}.",
-            field="output",
-        )
+    if path.suffix.lower() in SUFFIXES:
+        return
+    if path.suffix:
+        problem = f"the kind {path.suffix.removeprefix('.')} is not supported; take {', '.join(SUFFIXES)}."
+    else:
+        problem = f"the name does not say what kind of file it is; end it in {', '.join(SUFFIXES)}."
+    raise BadInput(f"{path.name or path}: {problem}", field="output")
 
 
 def check_size(width: int, height: int, dpi: int) -> None:
@@ -93,10 +96,22 @@ def write(path: Path, data: bytes) -> None:
         if temporary is not None:
             with suppress(OSError):
                 temporary.unlink()
-        raise BadInput(
-            f"{path} cannot be written: {error.strerror or error}. Choose another folder or free some room.",
-            field="output",
-        ) from error
+        raise BadInput(f"{path} cannot be written: {_problem(path, error)}.", field="output") from error
+
+
+def _problem(path: Path, error: OSError) -> str:
+    """What is wrong with a place to write to, and what to do."""
+    with suppress(OSError):
+        if path.is_dir():
+            return "it is a folder; add the name of a file"
+    match error.errno:
+        case errno.ENOENT | errno.ENOTDIR:
+            return f"there is no folder {path.parent}; make it, or choose another"
+        case errno.ENAMETOOLONG:
+            return "its name is too long; choose a shorter one"
+        case errno.ENOSPC | errno.EDQUOT:
+            return f"{error.strerror}; free some room, or choose another disk"
+    return f"{error.strerror or error}; choose another folder"
 
 
 def _mode() -> int:

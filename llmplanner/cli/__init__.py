@@ -11,13 +11,14 @@ import sys
 from collections.abc import Sequence
 
 from llmplanner import __version__
-from llmplanner.cli.arguments import Parser
+from llmplanner.cli.arguments import Parser, field_of
 from llmplanner.cli.display import has_display
 from llmplanner.cli.edge import crashed, interrupted, refused, silence
+from llmplanner.cli.program import program
 from llmplanner.core.errors import BadInput
 
 COMMANDS = {
-    "models": "the catalogue, and the models found on this computer",
+    "models": "the models of the catalogue, and those that you have added to it",
     "show": "a model's architecture, parameters and card",
     "memory": "the memory of a plan, term by term, per device",
     "fit": "whether a plan fits: exit 0 fits or tight, 1 does not fit, 3 cannot tell",
@@ -29,15 +30,15 @@ COMMANDS = {
 }
 LATER = ("solve", "check")
 
-USAGE = f"""\
-LLM Planner {__version__}: does this model fit, how long will it take, what will it cost?
+USAGE = """\
+LLM Planner {version}: does this model fit, how long will it take, what will it cost?
 
-llmplanner [FILE]          opens the window, on a plan or a model
-llmplanner COMMAND ...     answers in the terminal; `llmplanner COMMAND --help` has the details
+{program} [FILE]          opens the window, on a plan or a model
+{program} COMMAND ...     answers in the terminal; `{program} COMMAND --help` has the details
 
-{os.linesep.join(f"  {name:<9}{what}" for name, what in COMMANDS.items())}
+{commands}
 
-Every command takes --json. `llmplanner --version` prints the version.
+Every command takes --json. `{program} --version` prints the version.
 """
 
 
@@ -71,7 +72,8 @@ def _run(arguments: list[str]) -> int:
     if first in LATER:
         raise BadInput(f"The command {first} comes in a later version of LLM Planner.", "command")
     if first in {"-h", "--help"}:
-        sys.stdout.write(USAGE)
+        lines = "\n".join(f"  {name:<9}{what}" for name, what in COMMANDS.items())
+        sys.stdout.write(USAGE.format(version=__version__, program=program(), commands=lines))
         return 0
     if first == "--version":
         sys.stdout.write(f"llmplanner {__version__}\n")
@@ -83,7 +85,8 @@ def _run(arguments: list[str]) -> int:
 
 def _command(name: str, arguments: list[str]) -> int:
     module = importlib.import_module(f"llmplanner.cli.{name}")
-    parser = Parser(prog=f"llmplanner {name}", description=f"Prints {COMMANDS[name]}.")
+    what = COMMANDS[name]
+    parser = Parser(prog=f"{program()} {name}", description=f"{what[0].upper()}{what[1:]}.")
     parser.add_argument(
         "--json", action="store_true", help="answer as JSON, numbers in bytes, FLOPs and seconds"
     )
@@ -117,14 +120,15 @@ def _check_file(arguments: list[str]) -> None:
     first = arguments[0]
     if first.startswith("-"):
         raise BadInput(
-            f"{first} is no option of llmplanner; options follow a command, see `llmplanner --help`."
+            f"{first} is no option by itself; options follow a command, see `{program()} --help`.",
+            field_of(first),
         )
     if not os.path.lexists(first):  # a name too long for a file is none, says pathlib with an error
         raise BadInput(
             f"{first!r} is neither a file nor a command; the commands are {', '.join(COMMANDS)}.", "command"
         )
     if len(arguments) > 1:
-        raise BadInput(f"The window opens one file; leave out {' '.join(arguments[1:])}.")
+        raise BadInput(f"The window opens one file; leave out {' '.join(arguments[1:])}.", "file")
 
 
 def _open_streams() -> None:

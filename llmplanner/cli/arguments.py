@@ -5,6 +5,7 @@ import re
 from typing import NoReturn
 
 from llmplanner.core.errors import BadInput
+from llmplanner.core.quantities import parse_amount
 
 
 class Parser(argparse.ArgumentParser):
@@ -15,8 +16,23 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raises BadInput with argparse's message as a sentence and the option as its field."""
+        unknown = re.match(r"unrecognized arguments: (-\S+)", message)
         named = re.match(r"argument (?:-\w/)?-*([\w-]+)[^:]*: (.*)", message, re.DOTALL)
-        field = named.group(1).replace("-", "_") if named else None
+        option = named or unknown
+        field = field_of(option.group(1)) if option else None
         text = f"--{named.group(1)}: {named.group(2)}" if named else message
         sentence = text if text.startswith("-") else text[0].upper() + text[1:]
         raise BadInput(f"{sentence.rstrip('.')}; see `{self.prog} --help`.", field)
+
+
+def field_of(option: str) -> str:
+    """The field that an option states: `--micro-batch` is micro_batch."""
+    return option.lstrip("-").partition("=")[0].replace("-", "_")
+
+
+def option_amount(arguments: argparse.Namespace, field: str, low: float) -> float:
+    """The number that an option states. Raises BadInput, naming the option."""
+    try:
+        return parse_amount(getattr(arguments, field), low=low)
+    except BadInput as error:
+        raise BadInput(f"--{field}: {error}", field) from error

@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     heading = ("", "bits", "hex", "stored value", "error", "range")
     print_lines(
-        f"{typed.text} = {significant(typed.value, 20)}",
+        f"{typed.text} = {significant(typed.value, 20).replace(',', '')}",  # no comma that could mean a point
         *table([heading, *map(_row, rows)], "lllrrl"),
         *_remarks(rows),
     )

@@ -90,7 +90,7 @@ def _save(figure: Figure, path: Path, arguments: argparse.Namespace) -> None:
         export.save(figure, path)
         return
     width, height = _size(arguments.size)
-    dpi = parse_count(arguments.dpi, "dpi")
+    dpi = _dpi(arguments.dpi)
     export.check_size(width, height, dpi)
     if arguments.theme not in THEMES:
         raise BadInput(f"--theme takes {' or '.join(THEMES)}; not {arguments.theme!r}.", "theme")
@@ -99,6 +99,13 @@ def _save(figure: Figure, path: Path, arguments: argparse.Namespace) -> None:
     except ImportError as error:
         raise BadInput(export.missing_library(error)) from error
     export.save(figure, path, render.Look(width, height, dpi, THEMES[arguments.theme]))
+
+
+def _dpi(text: str) -> int:
+    try:
+        return parse_count(text, low=export.LEAST_DPI, high=export.MOST_DPI)
+    except BadInput as error:
+        raise BadInput(f"--dpi: {error}", "dpi") from error
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -5,13 +5,13 @@ import argparse
 from llmplanner import compose, plans
 from llmplanner.cli.machines import probe_for
 from llmplanner.cli.output import paragraph, print_json, print_lines, table
-from llmplanner.core.budget import Budget
+from llmplanner.core.budget import COMPUTES_IN, Budget
 from llmplanner.core.errors import BadInput
 from llmplanner.core.flops import pf_days
 from llmplanner.core.machine import Device, Machine
 from llmplanner.core.model import Kind, Model
 from llmplanner.core.quantities import (
-    count_text,
+    counted,
     duration_text,
     exact_text,
     flops_text,
@@ -49,6 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.gpu is not None:
         machine = compose.machine_named(draft, probe.machine if probe is not None else None)
     budget = compose.budget_of(draft, model, machine)
+    if arguments.precision is not None:
+        _refuse_other_peak(budget)
     hint = probe.message if probe is not None else "Add --gpu NAME and --count N for time, cost and energy."
     if arguments.json:
         print_json(_json(budget))
@@ -57,6 +59,18 @@ def run(arguments: argparse.Namespace) -> int:
         name = "A model" if stated else model.name
         print_lines(*_text(draft, budget, name, _factor(model, stated=stated), hint))
     return 0
+
+
+def _refuse_other_peak(budget: Budget) -> None:
+    """Refuses a precision that was asked for where another's peak would count."""
+    if budget.device is None or budget.format in {None, budget.wanted}:
+        return
+    has = [name for name, formats in COMPUTES_IN.items() if formats[0] in budget.device.peak_flops]
+    raise BadInput(
+        f"No {budget.wanted.upper()} peak of {budget.device.name} is known, and it may lack that format; "
+        f"take --precision {' or '.join(has)}.",
+        "precision",
+    )
 
 
 def _draft(arguments: argparse.Namespace) -> Draft:
@@ -92,6 +106,7 @@ def _json(budget: Budget) -> dict[str, object]:
         "tokens": budget.tokens,
         "gpus": budget.devices if run else None,
         "format": budget.format,
+        "format_wanted": budget.wanted,
         "peak_flops": budget.peak,
         "efficiency": budget.efficiency,
         "price_per_hour": budget.price,
@@ -99,15 +114,15 @@ def _json(budget: Budget) -> dict[str, object]:
 
 
 def _text(draft: Draft, budget: Budget, name: str, factor: int, hint: str) -> list[str]:
-    active = f"{exact_text(round(budget.active))} parameters"
-    formula = f"{factor} × {active} × {count_text(budget.tokens)} tokens"
+    active = "1 parameter" if budget.active == 1 else f"{exact_text(round(budget.active))} parameters"
+    formula = f"{factor} × {active} × {counted(budget.tokens, 'token')}"
     rows = [
         ("FLOPs", flops_text(budget.flops), formula),
         ("PF-days", significant(float(pf_days(budget.flops)), 4), "FLOPs / 8.64e19"),
     ]
     if budget.counted is not None:
         rows.append(("counted", flops_text(budget.counted), "matrix by matrix, with causal attention"))
-    title = f"{name} of {count_text(budget.parameters)} parameters on {count_text(budget.tokens)} tokens"
+    title = f"{name} of {counted(budget.parameters, 'parameter')} on {counted(budget.tokens, 'token')}"
     if budget.run is None:
         return [title, "", *table(rows, "lr"), "", *paragraph(_without_time(budget, hint))]
     rows += _run_rows(draft, budget)
@@ -120,7 +135,7 @@ def _run_rows(draft: Draft, budget: Budget) -> list[tuple[str, str, str]]:
         return []
     rows = [
         ("GPU-hours", exact_text(round(run.hours)), "FLOPs / (peak × efficiency × 3600)"),
-        ("time", duration_text(run.days * 86_400), f"on {budget.devices:,} GPUs at once"),
+        ("time", duration_text(run.days * 86_400), f"on {counted(budget.devices, 'GPU')} at once"),
     ]
     if run.cost is not None and budget.price is not None:
         rows.append(
@@ -150,7 +165,8 @@ def _on_what(budget: Budget) -> str:
     if budget.device is None or budget.peak is None or budget.format is None:
         return ""
     peak = f"{significant(budget.peak / 1e12, 4)} TFLOP/s dense {budget.format.upper()}"
-    return f"{budget.devices:,} × {budget.device.name}, {peak} each, at {budget.efficiency:.0%} of it."
+    lacks = "" if budget.format == budget.wanted else f" No {budget.wanted.upper()} peak of it is known."
+    return f"{budget.devices:,} × {budget.device.name}, {peak} each, at {budget.efficiency:.0%} of it.{lacks}"
 
 
 def _without_time(budget: Budget, hint: str) -> str:

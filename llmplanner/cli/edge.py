@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 
 REFUSED = 2  # bad input
@@ -10,10 +11,19 @@ INTERRUPTED = 130  # as shells count an interrupt
 PIPE_CLOSED = 141  # as shells count a broken pipe
 
 
+# What a terminal obeys instead of showing it: control characters, line ends, turns of the writing direction.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """One line of text for a terminal: what it would obey is written out."""
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
 def refused(message: str, field: str | None = None, *, as_json: bool = False) -> int:
     """Says a sentence on standard error. Gives the exit code."""
     error = {"schema": 1, "error": {"field": field, "message": message}}
-    _say(json.dumps(error) if as_json else message)
+    _say(json.dumps(error) if as_json else printable(message))
     return REFUSED
 
 

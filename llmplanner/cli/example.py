@@ -8,19 +8,20 @@ from llmplanner import plans
 from llmplanner.charts import export
 from llmplanner.charts.memory import memory_figure
 from llmplanner.cli.fit import verdict_text
-from llmplanner.cli.output import paragraph, print_lines
+from llmplanner.cli.output import paragraph, print_lines, table
 from llmplanner.cli.plan_options import Stated
 from llmplanner.cli.planning import Planned, planned_from
+from llmplanner.cli.program import program
 from llmplanner.core.errors import BadInput
 from llmplanner.core.verdict import Verdict, verdict
 from llmplanner.plans import EXAMPLE, FIELDS
 
 PICTURE = Path("llmplanner-memory.png")  # in the working directory
 GO_ON = (
-    "llmplanner fit MODEL --gpu NAME       does it fit",
-    "llmplanner models                     the models of the catalogue",
-    "llmplanner gpus                       the GPUs of this computer",
-    "llmplanner --help                     all commands",
+    ("fit MODEL --gpu NAME", "does it fit"),
+    ("models", "the models of the catalogue"),
+    ("gpus", "the GPUs of this computer"),
+    ("--help", "all commands"),
 )
 
 
@@ -36,8 +37,8 @@ def answer(arguments: Sequence[str]) -> int:
         "",
         *paragraph(_picture(found, judged)),
         "",
-        "How to go on (with run.py: python3 run.py fit MODEL --gpu NAME):",
-        *(f"  {line}" for line in GO_ON),
+        "How to go on:",
+        *table((f"  {program()} {command}", what) for command, what in GO_ON),
         *paragraph("On a computer with a display, the same command opens the window."),
     )
     return 0

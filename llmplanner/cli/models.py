@@ -5,7 +5,7 @@ from pathlib import Path
 
 from llmplanner.cli.output import print_json, print_lines, table
 from llmplanner.cli.places import models_folder
-from llmplanner.core.errors import BadInput
+from llmplanner.cli.program import program
 from llmplanner.core.quantities import count_text
 from llmplanner.core.tensors import parameters
 from llmplanner.models import catalogue
@@ -20,14 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints the models whose card holds every word. Raises BadInput where none does."""
+    """Prints the models whose card holds every word; that there is none is an answer too."""
     words = [word.lower() for text in arguments.query for word in text.split()]
     user = models_folder()
     found = [entry for entry in catalogue.entries(user) if all(word in _searched(entry) for word in words)]
-    if not found:
-        raise BadInput(f"No model matches {' '.join(words)!r}; `llmplanner models` lists them all.", "query")
     if arguments.json:
         print_json({"models": [_row(entry, user) for entry in found]})
+    elif not found:
+        print_lines(f"No model matches {' '.join(words)!r}; `{program()} models` lists them all.")
     else:
         heading = ("name", "kind", "parameters", "maker", "released")
         print_lines(*table([heading, *map(_line, found)], "llrll"))

@@ -6,6 +6,8 @@ import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
+from llmplanner.cli.edge import printable
+
 SCHEMA = 1
 NARROWEST, WIDEST = 40, 100  # columns of running text
 
@@ -27,7 +29,7 @@ def _plain(value: object) -> object:
 
 def print_lines(*lines: str) -> None:
     """Lines to a person."""
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
 
 
 def paragraph(text: str, indent: int = 0) -> list[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from llmplanner import plans
+from llmplanner.cli.program import program
 from llmplanner.core.errors import BadInput
 from llmplanner.plans import FIELDS, Draft
 
@@ -103,7 +104,7 @@ def stated(arguments: argparse.Namespace, otherwise: Draft | None = None) -> Sta
     unnamed = arguments.model is None and arguments.plan is None
     if unnamed and otherwise is None:
         raise BadInput(
-            "Name a model, or a plan file with --plan; `llmplanner models` lists the catalogue.", "model"
+            f"Name a model, or a plan file with --plan; `{program()} models` lists the catalogue.", "model"
         )
     draft = otherwise if unnamed and otherwise is not None else Draft()
     if arguments.plan is not None:

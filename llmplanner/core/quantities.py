@@ -163,7 +163,7 @@ def _whole(
     if not low <= number <= high:
         raise BadInput(f"{_shown(text)} is out of range: it takes {range_text(low, high)}.", field)
     if number.denominator != 1:
-        raise BadInput(f"{_shown(text)} is not whole; it takes {takes}.", field)
+        raise BadInput(f"{_shown(text)} is not whole; it takes {range_text(low, high)}, whole.", field)
     return int(number)
 
 

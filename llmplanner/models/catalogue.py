@@ -82,7 +82,7 @@ def entry(text: str, user: Path | None = None) -> Entry:
     hint = f" Near it: {', '.join(near)}." if near else ""
     raise BadInput(
         f"There is no model {text!r} in the catalogue and no such file.{hint} "
-        "List them with `llmplanner models`, or give the path of a config.json.",
+        "The command `models` lists those there are; or give the path of a config.json.",
         "model",
     )
 

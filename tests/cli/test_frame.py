@@ -44,10 +44,10 @@ def test_every_command_has_help(run: Run, name: str) -> None:
         (("solve", "context", "llama"), "command", "comes in a later version"),
         (("check", "table.csv"), "command", "comes in a later version"),
         (("fitt",), "command", "neither a file nor a command"),
-        (("--verbose",), None, "options follow a command"),
-        (("gpus", "--verbose"), None, "Unrecognized arguments: --verbose"),
+        (("--verbose",), "verbose", "options follow a command"),
+        (("gpus", "--verbose"), "verbose", "Unrecognized arguments: --verbose"),
         (("gpus", "extra"), None, "Unrecognized arguments: extra"),
-        (("gpus", "--js"), None, "Unrecognized"),  # no abbreviations
+        (("gpus", "--js"), "js", "Unrecognized"),  # no abbreviations
     ],
 )
 def test_what_cannot_be_run_is_one_sentence(

@@ -31,10 +31,6 @@ def test_models_finds_by_all_words(run: Run) -> None:
     assert all(len(line) <= 80 for line in answer.out.splitlines())
 
 
-def test_models_that_match_nothing(run: Run) -> None:
-    assert run("models", "nothing-like-it", "--json").error["field"] == "query"
-
-
 def test_models_of_the_user_stand_beside_the_catalogue(run: Run) -> None:
     catalogue = Path(__file__).resolve().parents[2] / "resources" / "models" / "llama-3.1-8b.toml"
     own = models_folder() / "our-llama.toml"
