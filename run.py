@@ -8,8 +8,10 @@ lock files; later starts find its stamp unchanged and go straight on. Other argu
 from __future__ import annotations  # so that an older Python reads on until it is told what it lacks
 
 import ctypes
+import errno
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -24,6 +26,7 @@ PYTHON = TOOLS / ("python.exe" if os.name == "nt" else "python")
 STAMP = VENV / "llmplanner-stamp"
 DISK_BYTES = 1_000_000_000  # the environment with the test tools (480 MB) and room to unpack it
 SETUP_FAILED = 2
+COMMAND = "LLMPLANNER_COMMAND"  # tells the program how its sentences are to name it
 
 QT_LIBRARIES = {  # any Qt import beyond QtCore, drawing into files included -> its Debian package
     "libGL.so.1": "libgl1",
@@ -97,6 +100,7 @@ def main(arguments: list[str]) -> int:
         return SETUP_FAILED
     if testing:
         return run_checks(arguments[1:])
+    os.environ[COMMAND] = f"{'py' if os.name == 'nt' else 'python3'} {shlex.quote(sys.argv[0])}"
     return become([str(PYTHON), "-m", "llmplanner", *arguments])
 
 
@@ -250,6 +254,11 @@ def provide_environment(*, testing: bool) -> None:
     enough = {stamp_of(testing=True), stamp_of(testing=testing)}
     if read_stamp() in enough:
         return
+    if not all(os.access(path, os.W_OK) for path in (ROOT, VENV) if path.exists()):
+        raise SetupError(
+            f"{ROOT} belongs to another user and is not set up for this Python: let that user start it once, "
+            "or copy it to a folder of yours."
+        )
     say("Setting up LLM Planner in .venv, once; this downloads about 150 MB.")
     whole = False
     try:
@@ -263,8 +272,9 @@ def provide_environment(*, testing: bool) -> None:
         STAMP.write_text(stamp_of(testing=testing), encoding="ascii")
         whole = True
     except OSError as error:
-        reason = error.strerror or error
-        raise SetupError(f"{VENV} cannot be made ({reason}): make room, or use a folder of yours.") from error
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        remedy = "make room and start this again" if full else "copy LLM Planner to a folder of yours"
+        raise SetupError(f"{VENV} cannot be made ({error.strerror or error}): {remedy}.") from error
     finally:
         if not whole:
             shutil.rmtree(VENV, ignore_errors=True)

@@ -11,6 +11,7 @@ from types import ModuleType
 
 import pytest
 
+from llmplanner.cli.program import VARIABLE
 from tests.reference import ROOT
 
 
@@ -85,6 +86,43 @@ def test_a_failed_set_up_leaves_nothing_behind(
     with pytest.raises(run.SetupError, match="No space left on device"):
         run.provide_environment(testing=False)
     assert not (elsewhere / ".venv").exists()
+
+
+def test_another_user_s_environment_is_left_alone(
+    run: ModuleType, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (elsewhere / ".venv/bin").mkdir(parents=True)
+    monkeypatch.setattr(os, "access", lambda path, _mode: path != elsewhere / ".venv")
+    with pytest.raises(run.SetupError, match="belongs to another user") as caught:
+        run.provide_environment(testing=False)
+    assert "room" not in str(caught.value)
+    assert (elsewhere / ".venv/bin").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"), [(28, "make room"), (13, "copy LLM Planner to a folder of yours")]
+)
+def test_a_failed_set_up_says_what_helps(
+    run: ModuleType, elsewhere: Path, monkeypatch: pytest.MonkeyPatch, number: int, remedy: str
+) -> None:
+    def fail(_lock: Path) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(run, "make_environment", fail)
+    with pytest.raises(run.SetupError, match=remedy):
+        run.provide_environment(testing=False)
+    assert not (elsewhere / ".venv").exists()
+
+
+def test_the_program_is_told_how_it_was_called(run: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    for step in ("provide_libraries", "provide_environment"):
+        monkeypatch.setattr(run, step, lambda **_: None)
+    monkeypatch.setattr(run, "read_stamp", lambda: run.stamp_of(testing=False))
+    monkeypatch.setattr(run, "become", lambda _command: 0)
+    monkeypatch.setattr(sys, "argv", ["../my planner/run.py", "--help"])
+    monkeypatch.setenv(VARIABLE, "")
+    assert run.main(["--help"]) == 0
+    assert os.environ[VARIABLE].endswith(" '../my planner/run.py'")
 
 
 def test_an_environment_for_tests_serves_the_program_but_not_the_other_way(

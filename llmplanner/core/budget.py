@@ -31,9 +31,7 @@ class Budget:
     device: Device | None
     devices: int
     wanted: str  # the Format that the precision computes in
-    format: (
-        str | None
-    )  # the Format whose dense peak counts: `wanted`, or the next best where the card lacks it
+    format: str | None  # the Format whose dense peak counts: the next best where the card lacks that one
     peak: float | None  # FLOP/s of one device
     efficiency: float
     price: float | None  # USD per device-hour
