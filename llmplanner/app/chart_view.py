@@ -3,7 +3,6 @@
 from PySide6.QtCore import QEvent, QPoint, QPointF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QAction,
-    QColor,
     QContextMenuEvent,
     QFocusEvent,
     QGuiApplication,
@@ -86,7 +85,6 @@ class ChartView(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: ARG002 - the whole is painted
         """Paints the figure, and a ring around it while it has the keyboard."""
         with QPainter(self) as painter:
-            painter.fillRect(self.rect(), QColor(self._theme.panel))
             self._drawn = draw(painter, self.width(), self.height(), self._figure, self._theme, CARD)
             if self.hasFocus() and self._by_keyboard:
                 pen = painter.pen()

@@ -154,7 +154,7 @@ class Canvas:
     def fill(self, rect: QRectF, colour: QColor | str, radius: float = 0.0) -> None:
         """A filled box without an edge."""
         self.painter.setPen(Qt.PenStyle.NoPen)
-        self.painter.setBrush(QBrush(self.colour(colour) if isinstance(colour, str) else colour))
+        self.painter.setBrush(self.colour(colour) if isinstance(colour, str) else colour)
         if radius:
             self.painter.drawRoundedRect(rect, radius, radius)
         else:

@@ -38,12 +38,11 @@ class Options(Struct, frozen=True):
     title: bool = True
     source: bool = True
     legend: bool = True
-    ground: bool = True
     outlines: bool = False  # text as shapes
     margin: float = 16.0
 
 
-CARD = Options(title=False, source=False, ground=False, margin=2.0)
+CARD = Options(title=False, source=False, margin=2.0)
 FILE = Options()
 
 
@@ -80,8 +79,7 @@ def draw(
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     painter.setRenderHint(QPainter.RenderHint.TextAntialiasing)
     canvas = Canvas(painter, QRectF(0, 0, width, height), theme, options.outlines)
-    if options.ground:
-        canvas.fill(canvas.bounds, "panel")
+    canvas.fill(canvas.bounds, "panel")
     margin = min(options.margin, width / 12, height / 12)
     area = canvas.bounds.adjusted(margin, margin, -margin, -margin)
     if options.title:

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Sequence
 
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QBrush, QColor, QPolygonF
+from PySide6.QtGui import QColor, QPolygonF
 
 from llmplanner.charts import hover
 from llmplanner.charts.canvas import LABEL, SMALL, STRONG, Canvas, Hit, Style, text_height, text_width
@@ -29,7 +29,7 @@ def band(canvas: Canvas, plot: Plot, mark: Band) -> None:
     tint = QColor(canvas.theme.stroke(mark.colour))
     tint.setAlphaF(BAND)
     canvas.painter.setPen(Qt.PenStyle.NoPen)
-    canvas.painter.setBrush(QBrush(tint))
+    canvas.painter.setBrush(tint)
     canvas.painter.drawPolygon(QPolygonF([*upper, *reversed(lower)]))
     tint.setAlphaF(2 * BAND)
     canvas.painter.setPen(canvas.pen(tint, 1.0))
@@ -281,7 +281,7 @@ def point(canvas: Canvas, plot: Plot, mark: Point) -> QPointF | None:
     canvas.painter.setPen(
         canvas.pen(ink if mark.marker == "ring" else ground, 2.0 if mark.marker == "plan" else 1.2)
     )
-    canvas.painter.setBrush(QBrush(ground if mark.marker == "ring" else ink))
+    canvas.painter.setBrush(ground if mark.marker == "ring" else ink)
     middle = QPointF(x, y)
     if mark.marker == "square":
         canvas.painter.drawRect(QRectF(x - radius, y - radius, 2 * radius, 2 * radius))
