@@ -9,7 +9,7 @@ from llmplanner.core.errors import BadInput
 from llmplanner.core.estimate import DeviceEstimate
 from llmplanner.core.estimating import estimate
 from llmplanner.core.formats import format_named
-from llmplanner.core.machine import Machine
+from llmplanner.core.machine import Machine, alike
 from llmplanner.core.model import Kind, Model
 from llmplanner.core.plan import Plan, Serve, at_weights, computed_in
 from llmplanner.core.quantities import GIB, gib_text
@@ -124,7 +124,7 @@ def _fullest(
         answer = estimate(plan if weights is None else at_weights(plan, format_named(weights)))
     except BadInput:
         return None
-    return max(answer.devices, key=lambda device: int(device.bytes))
+    return max(answer.different, key=lambda device: int(device.bytes))
 
 
 def _bytes(device: DeviceEstimate | None) -> int | None:
@@ -230,8 +230,9 @@ def _more_gpus(draft: Draft) -> Iterable[Step]:
 
 def _larger_cards(draft: Draft, plan: Plan, judged: Judgement) -> Iterable[Step]:
     """Common cards with more memory than the plan's, and what it computes in, by memory."""
-    present = max(device.memory_total or 0 for device in plan.machine.devices)
-    room, form, count = judged.needed_bytes, _computed(plan), len(plan.machine.devices)
+    devices = plan.machine.devices
+    present = max(device.memory_total or 0 for device in (devices[:1] if alike(devices) else devices))
+    room, form, count = judged.needed_bytes, _computed(plan), len(devices)
     cards = sorted(
         (
             card

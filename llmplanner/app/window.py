@@ -19,7 +19,7 @@ from llmplanner.app.status import Status
 from llmplanner.app.tabs import Tab
 from llmplanner.app.theme import GAP, MARGIN, THEME_CHOICES, Choice, Looks
 from llmplanner.app.verdict_bar import VerdictBar
-from llmplanner.core.machine import Machine
+from llmplanner.core.machine import Machine, alike
 
 PAUSE = 60  # ms without an edit, after which the change that helps most is looked for
 FIRST_SIZE = (1280, 800)
@@ -250,7 +250,8 @@ class Window(QMainWindow):
 
 def _machine(machine: Machine) -> str:
     """The machine in the title: "2 × H100 SXM5 80GB"."""
-    names, count = {device.name for device in machine.devices}, len(machine.devices)
+    devices, count = machine.devices, len(machine.devices)
+    names = {device.name for device in (devices[:1] if alike(devices) else devices)}
     if len(names) > 1:
         return f"{count} GPUs"
     return f"{count} × {names.pop()}" if count > 1 else names.pop()

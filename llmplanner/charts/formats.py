@@ -91,7 +91,7 @@ def _rows(plan: Plan) -> Iterator[Row]:
         plans = {name: _at(plan, plan.workload, precision) for precision, name in PRECISIONS.items()}
     for name, each in plans.items():
         needed = estimate(each)
-        fullest = max(needed.devices, key=lambda device: int(device.bytes))
+        fullest = max(needed.different, key=lambda device: int(device.bytes))
         called = f"{name}, as planned" if name == chosen else name
         yield Row(called, fullest, verdict(each, needed).decisive.state)
 

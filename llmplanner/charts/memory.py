@@ -28,15 +28,14 @@ def memory_figure(plan: Plan, estimate: Estimate, judged: Verdict | None = None)
     `judged` is the plan's verdict, where it is at hand; the limit that it goes by takes its colour.
     """
     judged = judged or verdict(plan, estimate)
-    needs = sorted(
-        zip(estimate.devices, plan.machine.devices, strict=False), key=lambda need: -_strain(*need)
-    )
-    shown = needs[:MOST_DEVICES]
+    different, count = estimate.beside(plan.machine.devices), len(estimate.devices)
+    ordered = sorted(((need, device) for device, need in different), key=lambda pair: -_strain(*pair))
+    shown = ordered * min(count, MOST_DEVICES) if len(ordered) == 1 else ordered[:MOST_DEVICES]
     names = _names([need.name for need, _ in shown])
     phases = dict.fromkeys(need.peak.name for need, _ in shown)
     return Figure(
         name="memory",
-        title=f"Memory of {plan.model.name} on {_where([device.name for _, device in needs])}",
+        title=f"Memory of {plan.model.name} on {_where([device.name for _, device in ordered], count)}",
         x=AXIS,
         y=Axis("", "category", names=names),
         marks=(
@@ -46,7 +45,7 @@ def memory_figure(plan: Plan, estimate: Estimate, judged: Verdict | None = None)
         subtitle=f"{_workload(plan)}, {' and '.join(phases)} phase",
         source=SOURCE,
         description=f"{judged.message} " + " ".join(_spoken(need) for need, _ in shown),
-        note=_left_out(needs[MOST_DEVICES:]),
+        note=_left_out(ordered[MOST_DEVICES:] or ordered, count - len(shown)),
     )
 
 
@@ -85,10 +84,10 @@ def _names(plain: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"{place}. {name}" for place, name in enumerate(plain, 1))
 
 
-def _where(names: Sequence[str]) -> str:
-    if len(names) == 1:
+def _where(names: Sequence[str], count: int) -> str:
+    if count == 1:
         return names[0]
-    return f"{len(names)} × {names[0]}" if len(set(names)) == 1 else f"{len(names)} devices"
+    return f"{count:,} × {names[0]}" if len(set(names)) == 1 else f"{count:,} devices"
 
 
 def _workload(plan: Plan) -> str:
@@ -169,13 +168,13 @@ def _ends(name: str, sizes: Sequence[int], colour: str, dash: Dash, source: str)
     return rules
 
 
-def _left_out(rest: Sequence[Need]) -> str:
-    """What is said of the devices that are not shown."""
-    if not rest:
+def _left_out(rest: Sequence[Need], count: int) -> str:
+    """What is said of the devices that are not shown, of which `rest` are the different ones."""
+    if not count:
         return ""
     sizes = sorted({gib_text(int(need.bytes)) for need, _ in rest})
     needed = sizes[0] if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
-    return f"{len(rest)} more devices need {needed} each; those with the least room are shown."
+    return f"{count:,} more devices need {needed} each; those with the least room are shown."
 
 
 def _spoken(need: DeviceEstimate) -> str:

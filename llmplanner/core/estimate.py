@@ -1,8 +1,11 @@
 """What a plan needs: terms by phase by device. Sums and the peak phase are derived, never stored."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Literal, Union
+
+from llmplanner.core.machine import Device, alike
 
 if TYPE_CHECKING:  # one plan is answered without NumPy: its import would be the longest part of a start
     import numpy as np
@@ -110,3 +113,27 @@ class Estimate:
     """All devices, in the machine's order."""
 
     devices: tuple[DeviceEstimate, ...]
+
+    @property
+    def different(self) -> tuple[DeviceEstimate, ...]:
+        """One device where all are alike, else every one: what has to be looked at."""
+        return self.devices[:1] if alike(self.devices) else self.devices
+
+    def beside(self, devices: tuple[Device, ...]) -> tuple[tuple[Device, DeviceEstimate], ...]:
+        """The machine's devices and what each needs; one pair where all are alike."""
+        if alike(devices) and alike(self.devices):
+            return ((devices[0], self.devices[0]),)
+        return tuple(zip(devices, self.devices, strict=False))
+
+    def each(self, change: Callable[[DeviceEstimate], DeviceEstimate]) -> "Estimate":
+        """Every device changed in the same way; alike devices stay one object."""
+        if alike(self.devices):
+            return Estimate((change(self.devices[0]),) * len(self.devices))
+        return Estimate(tuple(change(device) for device in self.devices))
+
+
+def holding(phases: tuple[Phase, ...], devices: tuple[Device, ...]) -> tuple[DeviceEstimate, ...]:
+    """The devices when all hold the same; alike devices share one estimate."""
+    if alike(devices):
+        return (DeviceEstimate(devices[0].name, phases),) * len(devices)
+    return tuple(DeviceEstimate(device.name, phases) for device in devices)

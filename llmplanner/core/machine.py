@@ -27,6 +27,11 @@ class Device:
     vendor: str = "NVIDIA"  # whose driver and libraries a process loads; NVML's cards are all NVIDIA's
 
 
+def alike(things: tuple[object, ...]) -> bool:
+    """Whether all are one and the same, told without a loop of ours: a plan may take a million devices."""
+    return bool(things) and things.count(things[0]) == len(things)
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """The devices in the order in which a split takes them."""

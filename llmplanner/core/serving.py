@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from llmplanner.core.engine import TRANSFORMERS, Engine
 from llmplanner.core.errors import BadInput
-from llmplanner.core.estimate import DeviceEstimate, Phase, Term
+from llmplanner.core.estimate import DeviceEstimate, Phase, Term, holding
 from llmplanner.core.fullest import fullest
 from llmplanner.core.model import Kind, Model
 from llmplanner.core.plan import Count, Plan, Serve, computed_in
@@ -21,8 +21,7 @@ SIXTEEN = 16
 def devices(plan: Plan) -> tuple[DeviceEstimate, ...]:
     """Every device's phases. Data-parallel copies share the sequences. Raises BadInput."""
     phases = tuple(_phases(plan, TRANSFORMERS))
-    used = plan.machine.devices[: plan.split.devices]
-    return tuple(DeviceEstimate(device.name, phases) for device in used)
+    return holding(phases, plan.machine.devices[: plan.split.devices])
 
 
 def _phases(plan: Plan, engine: Engine) -> Iterator[Phase]:

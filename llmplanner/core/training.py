@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from llmplanner.core import moments
 from llmplanner.core.errors import BadInput
-from llmplanner.core.estimate import DeviceEstimate, Phase, Term
+from llmplanner.core.estimate import DeviceEstimate, Phase, Term, holding
 from llmplanner.core.fullest import fullest
 from llmplanner.core.moments import Moment
 from llmplanner.core.plan import AttentionKernel, Plan, Precision, Serve
@@ -30,7 +30,7 @@ def devices(plan: Plan) -> tuple[DeviceEstimate, ...]:
     step = one_step(device_model(plan.model, plan.split.tensor), train, plan.split)
     beside = runtime(count, plan.machine.devices[0].vendor)
     phases = tuple(Phase(phase.name, (*phase.terms, beside)) for phase in tensors(step))
-    return tuple(DeviceEstimate(device.name, phases) for device in plan.machine.devices[:count])
+    return holding(phases, plan.machine.devices[:count])
 
 
 def tensors(step: Step) -> tuple[Phase, ...]:

@@ -13,6 +13,7 @@ from llmplanner.core.plan import Plan, Serve
 from llmplanner.core.quantities import GIB, gib_text
 
 State = Literal["fits", "tight", "no", "unknown"]
+Pairs = tuple[tuple[Device, DeviceEstimate], ...]
 
 RESERVE_BYTES = GIB  # llama.cpp's default margin per device (--fit-target)
 RESERVE_PERCENT = 8  # vLLM's default share of the card is 92 % (gpu_memory_utilization)
@@ -79,11 +80,11 @@ class Verdict:
 def verdict(plan: Plan, estimate: Estimate) -> Verdict:
     """Judges an estimate of one plan against the plan's devices."""
     training = not isinstance(plan.workload, Serve)
-    pairs = list(zip(plan.machine.devices, estimate.devices, strict=False))
+    pairs = estimate.beside(plan.machine.devices)
     now = _worst(pairs, available_now, training=training)
     empty = _worst(pairs, available_empty, training=training)
     judged = empty if now.available_bytes is None else now
-    fullest = max(estimate.devices, key=lambda device: int(device.bytes))
+    fullest = max(estimate.different, key=lambda device: int(device.bytes))
     return Verdict(now, empty, _message(now, empty, pairs), _why(fullest, judged, training=training))
 
 
@@ -127,9 +128,7 @@ def state_of(needed: int, available: int | None, *, training: bool) -> State:
     return "fits" if needed <= available - reserve else "tight"
 
 
-def _worst(
-    pairs: list[tuple[Device, DeviceEstimate]], available: Callable[[Device], int | None], *, training: bool
-) -> Judgement:
+def _worst(pairs: Pairs, available: Callable[[Device], int | None], *, training: bool) -> Judgement:
     """The judgement of the device that fares worst; of equals, the one with least left."""
     judged = [_judge(device, int(need.bytes), available(device), training=training) for device, need in pairs]
     return min(judged, key=lambda one: (WORST_FIRST.index(one.state), one.margin_bytes or 0))
@@ -140,7 +139,7 @@ def _judge(device: Device, needed: int, available: int | None, *, training: bool
     return Judgement(state_of(needed, available, training=training), device.name, needed, available, margin)
 
 
-def _message(now: Judgement, empty: Judgement, pairs: list[tuple[Device, DeviceEstimate]]) -> str:
+def _message(now: Judgement, empty: Judgement, pairs: Pairs) -> str:
     """The verdict as a person would say it, and what the other budget adds."""
     known = now.available_bytes is not None
     said = _sentence(now, "free now") if known else _sentence(empty, "of the empty card")

@@ -39,7 +39,7 @@ MOST_PHASES = 4
 CHART_SHARE, TABLE_SHARE = 6, 7  # of the height of the page
 LEAST_TERMS = 270  # px: four terms and the details of one
 BAR, FRAME = 17, 112  # px: of a bar that can be read, and of what stands around the bars
-SETTLE = 40  # ms after the last change until the table of formats follows
+SETTLE = 40  # ms after a change until the table of formats follows
 CHART = QSize(300, 140)
 WHAT_CHANGES = (
     "In GiB for each GPU. Training in full with AdamW keeps 16 bytes for each parameter (4 weights, "
@@ -128,7 +128,7 @@ class MemoryTab(QWidget):
     # What the window asks of a page
 
     def show_state(self, state: State) -> None:
-        """Shows an estimate; the comparison of formats follows when the edits pause."""
+        """Shows an estimate; the comparison of formats follows a moment later."""
         device = state.estimate.devices[0]
         phase = next((phase for phase in device.phases if phase.name == self._phase), device.peak)
         self._show_phases(device, phase)
@@ -140,7 +140,8 @@ class MemoryTab(QWidget):
         self.table.show_phase(phase)
         bars = min(len(state.estimate.devices), MOST_DEVICES)
         self.chart.setMinimumHeight(max(CHART.height(), FRAME + BAR * bars))
-        self._later.start()
+        if not self._later.isActive():  # while edits go on, too: no old figure stays longer than this
+            self._later.start()
 
     def show_theme(self, theme: Theme) -> None:
         """Takes the colours of a theme."""
@@ -175,11 +176,8 @@ class MemoryTab(QWidget):
 
 def _only(estimate: Estimate, phase: str) -> Estimate:
     """The same devices with one phase each."""
-    return Estimate(
-        tuple(
-            DeviceEstimate(device.name, tuple(one for one in device.phases if one.name == phase))
-            for device in estimate.devices
-        )
+    return estimate.each(
+        lambda device: DeviceEstimate(device.name, tuple(one for one in device.phases if one.name == phase))
     )
 
 
