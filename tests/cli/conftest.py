@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PySide6.QtWidgets import QApplication
 
 from llmplanner.cli import main
 
@@ -40,8 +41,9 @@ class Answer:
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
-    """Runs a command in this process."""
+def run(capsys: pytest.CaptureFixture[str], qapp: QApplication) -> Callable[..., Answer]:
+    """Runs a command in this process, where charts are drawn by the application that all tests share."""
+    assert qapp is not None
 
     def command(*arguments: object) -> Answer:
         code = main([str(argument) for argument in arguments])
