@@ -5,6 +5,7 @@ import argparse
 from llmplanner import compose, plans
 from llmplanner.cli.machines import probe_for
 from llmplanner.cli.output import paragraph, print_json, print_lines, table
+from llmplanner.cli.planning import without_effect
 from llmplanner.core.budget import COMPUTES_IN, Budget
 from llmplanner.core.errors import BadInput
 from llmplanner.core.flops import pf_days
@@ -31,6 +32,7 @@ OPTIONS = (
     ("--price", "price_per_hour", "P", "US dollars per GPU-hour; the catalogue's where not said"),
     ("--pue", "pue", "F", "power usage effectiveness of the data centre"),
 )
+OF_TIME = ("precision", "efficiency", "price_per_hour", "pue")  # for nothing where no GPU is stated
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,12 +54,16 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.precision is not None:
         _refuse_other_peak(budget)
     hint = probe.message if probe is not None else "Add --gpu NAME and --count N for time, cost and energy."
+    ignored = tuple(
+        field for field in OF_TIME if arguments.gpu is None and getattr(arguments, field) is not None
+    )
     if arguments.json:
-        print_json(_json(budget))
+        print_json({**_json(budget), "ignored": list(ignored)})
     else:
         stated = arguments.model is None
         name = "A model" if stated else model.name
-        print_lines(*_text(draft, budget, name, _factor(model, stated=stated), hint))
+        text = _text(draft, budget, name, _factor(model, stated=stated), hint)
+        print_lines(*text, *without_effect(ignored))
     return 0
 
 

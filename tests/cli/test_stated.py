@@ -56,6 +56,13 @@ def test_a_chart_says_it_too(run: Run, tmp_path: Path) -> None:
     assert "Without effect on this answer: zero." in run(*asked).out
 
 
+def test_what_needs_a_gpu_is_said_without_one(run: Run) -> None:
+    asked = ("compute", "--parameters", "7B", "--efficiency", "0.4", "--price", "2")
+    assert run(*asked, "--json").json["ignored"] == ["efficiency", "price_per_hour"]
+    assert "Without effect on this answer: efficiency, price_per_hour." in run(*asked).out
+    assert run(*asked, "--gpu", "t4", "--json").json["ignored"] == []
+
+
 def test_zero_divides_nothing_when_serving(run: Run) -> None:
     assert "ZeRO" not in run(*FIT, "--zero", "3", "--dp", "2").out
 
