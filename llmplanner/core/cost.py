@@ -1,12 +1,17 @@
-"""What a run costs in money and energy, and which of the limits on GPUs, time and money binds."""
+"""What a run costs in money and energy, and which of the limits on GPUs, time and money binds.
 
-from dataclasses import dataclass
+With limits, the run uses the GPUs at hand, or the plan's count where none are stated. A limit's use is what
+the run needs over what there is; what all limits together allow is the least of money and devices x days.
+"""
+
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from llmplanner.core.duration import SECONDS_PER_DAY, SECONDS_PER_HOUR, days, device_hours, devices_for_days
 from llmplanner.core.flops import Number
 
 LimitName = Literal["hardware", "time", "money"]
+HOURS_PER_DAY = SECONDS_PER_DAY / SECONDS_PER_HOUR
 
 
 def money(hours: Number, price: Number) -> Number:
@@ -56,7 +61,7 @@ class Run:
 class Limits:
     """What is at hand. None: no limit."""
 
-    devices: int | None = None
+    devices: int | None = None  # 1 or more
     days: float | None = None
     cost: float | None = None
 
@@ -78,28 +83,45 @@ class LimitUse:
         return self.needed / self.limit
 
 
-def limit_uses(run: Run, limits: Limits) -> tuple[LimitUse, ...]:
-    """The limits that are set, in the order hardware, time, money.
+def at_hand(run: Run, limits: Limits) -> Run:
+    """The run as limits see it: on the devices at hand, or on its own where none are stated."""
+    return run if limits.devices is None else replace(run, devices=limits.devices)
 
-    Hardware allows what all its devices do within the time limit; time, what the run's own devices do in it.
-    Money is left out where no price is known.
+
+def limit_uses(run: Run, limits: Limits) -> tuple[LimitUse, ...]:
+    """The limits that are set, in the order hardware, time, money, of the run on the devices at hand.
+
+    Time: its days on those devices. Hardware: the devices that would end it within the days, in fractions;
+    where no days are stated, the run's own count. Money: all device-hours, however many devices share them;
+    left out where no price is known.
     """
+    here = at_hand(run, limits)
     uses: list[LimitUse] = []
-    day = SECONDS_PER_DAY / SECONDS_PER_HOUR
+    in_days = None if limits.days is None else here.flops_in(here.devices * limits.days * HOURS_PER_DAY)
     if limits.devices is not None:
-        room = None if limits.days is None else run.flops_in(limits.devices * limits.days * day)
-        uses.append(LimitUse("hardware", run.devices, limits.devices, room))
+        needed = run.devices if limits.days is None else here.days / limits.days * here.devices
+        uses.append(LimitUse("hardware", needed, limits.devices, in_days))
     if limits.days is not None:
-        uses.append(LimitUse("time", run.days, limits.days, run.flops_in(run.devices * limits.days * day)))
+        uses.append(LimitUse("time", here.days, limits.days, in_days))
     if limits.cost is not None and run.price is not None:
-        room = run.flops_in(limits.cost / run.price) if run.price else None
-        uses.append(LimitUse("money", run.hours * run.price, limits.cost, room))
+        bought = run.flops_in(limits.cost / run.price) if run.price else None
+        uses.append(LimitUse("money", run.hours * run.price, limits.cost, bought))
     return tuple(uses)
 
 
 def binding_limit(uses: tuple[LimitUse, ...]) -> LimitUse | None:
-    """The limit that is used most; the first of equals. None where no limit is set."""
-    return max(uses, key=lambda use: use.share, default=None)
+    """The limit that is used most; the first of equals. None where no limit is set.
+
+    Hardware with days is the same limit as time, devices x days, and time speaks for both.
+    """
+    timed = any(use.name == "time" for use in uses)
+    own = [use for use in uses if not (timed and use.name == "hardware")]
+    return max(own, key=lambda use: use.share, default=None)
+
+
+def allowed_flops(uses: tuple[LimitUse, ...]) -> float | None:
+    """The largest run that all limits together allow: the least of what devices x days and money allow."""
+    return min((use.flops for use in uses if use.flops is not None), default=None)
 
 
 def devices_to_meet(run: Run, limit_days: float) -> int:

@@ -10,7 +10,7 @@ from pytestqt.qtbot import QtBot
 from llmplanner.charts.budget import budget_figure
 from llmplanner.charts.draw import CARD, FILE, Drawn, Options, draw
 from llmplanner.charts.figure import Band, Bar, Figure, Line, Point
-from llmplanner.charts.limits import limits_figure
+from llmplanner.charts.limits import binding_sentence, limits_figure
 from llmplanner.charts.loss import loss_figure, one_panel
 from llmplanner.charts.palette import DARK, LIGHT
 from llmplanner.charts.scaling import scaling_figure
@@ -120,10 +120,40 @@ def test_loss_with_the_other_unlimited_stays_below_the_plan() -> None:
 
 def test_limits_tell_kept_tight_and_broken() -> None:
     bars = [mark for mark in LIMITS.marks if isinstance(mark, Bar)]
-    assert [bar.label_colour for bar in bars] == ["warn", "bad", "ok"]
-    assert bars[0].label == "100 %"
+    assert [bar.label_colour for bar in bars] == ["bad", "bad", "ok"]
+    assert [bar.label for bar in bars[:2]] == ["197 %", "197 %"]
+    tight = limits_figure(limit_uses(RUN, Limits(days=44)))
+    assert [mark.label_colour for mark in tight.marks if isinstance(mark, Bar)] == ["warn"]
     assert bars[1].category == "time 21 days"
     assert bars[1].segments[0].value == pytest.approx(41.28 / 21, rel=1e-3)
+
+
+def test_shares_far_over_are_said_as_multiples_beside_their_bars(qtbot: QtBot) -> None:
+    del qtbot
+    run = Run(flops=7.227e23, devices=1, peak=165.2e12, efficiency=0.35, price=2.0)
+    figure = limits_figure(limit_uses(run, Limits(devices=8, days=30, cost=10_000)))
+    drawn = painted(figure, 396, 110, CARD)
+    (laid,) = drawn.plots
+    bars = [mark for mark in figure.marks if isinstance(mark, Bar)]
+    assert [bar.label for bar in bars] == ["→ 603 ×", "→ 603 ×", "→ 694 ×"]
+    for bar in bars:
+        boxes = [box.rect for box in drawn.texts if box.text == bar.label]
+        end = laid.x.at(bar.segments[0].value)
+        assert end is not None
+        assert all(end < box.left() and box.right() < 396 for box in boxes)
+    assert float(figure.table[3][3]) == pytest.approx(694, abs=1)
+
+
+def test_limits_sentence_is_of_the_gpus_at_hand() -> None:
+    """8 GPUs x 30 days do 24.9B tokens, 10,000 dollars buy 21.6B; one GPU alone would do 3.1B."""
+    run = Run(flops=7.227e23, devices=1, peak=165.2e12, efficiency=0.35, price=2.0)
+    said = binding_sentence(run, Limits(devices=8, days=30, cost=10_000), 15e12)
+    assert said.startswith("Money binds: $6.94M needed, $10,000 at hand.")
+    assert said.endswith("On the 8 GPUs at hand, all limits together allow 21.6B of 15T tokens.")
+    said = binding_sentence(run, Limits(devices=8, days=30), 15e12)
+    assert said.startswith("Time binds: 18,100 days needed, 30 days at hand. It would take 4,823 GPUs.")
+    assert said.endswith("allow 24.9B of 15T tokens.")
+    assert "On the 8 GPUs at hand, the run takes" not in said
 
 
 @pytest.mark.parametrize("size", [(396, 215), (1000, 700)])

@@ -2,7 +2,16 @@
 
 import pytest
 
-from llmplanner.core.cost import Limits, Run, binding_limit, devices_to_meet, energy, limit_uses
+from llmplanner.core.cost import (
+    Limits,
+    Run,
+    allowed_flops,
+    at_hand,
+    binding_limit,
+    devices_to_meet,
+    energy,
+    limit_uses,
+)
 from llmplanner.core.domain import BLOOMBERG_GPT, raw_needed
 from llmplanner.core.duration import days, device_hours, devices_per_pf_day, implied_efficiency
 from tests.reference import needs_reference, rows
@@ -52,7 +61,7 @@ def test_days_hours_and_money_agree() -> None:
 
 
 def test_time_binds_and_more_gpus_meet_it() -> None:
-    limits = Limits(devices=2048, days=14, cost=5e6)
+    limits = Limits(days=14, cost=5e6)
     uses = limit_uses(GPT3_ON_A100, limits)
     binding = binding_limit(uses)
     assert binding is not None
@@ -64,11 +73,42 @@ def test_time_binds_and_more_gpus_meet_it() -> None:
 
 
 def test_what_a_limit_allows_is_what_uses_it_up() -> None:
-    for use in limit_uses(GPT3_ON_A100, Limits(devices=1024, days=14, cost=500_000)):
+    limits = Limits(devices=1024, days=14, cost=500_000)
+    for use in limit_uses(GPT3_ON_A100, limits):
         assert use.flops is not None
         grown = Run(use.flops, 1024, 312e12, 0.4, 2.0)
-        again = {other.name: other for other in limit_uses(grown, Limits(1024, 14, 500_000))}
-        assert again["time" if use.name == "hardware" else use.name].share == pytest.approx(1.0)
+        again = {other.name: other for other in limit_uses(grown, limits)}
+        assert again[use.name].share == pytest.approx(1.0)
+
+
+LLAMA_ON_ONE_4090 = Run(flops=6 * 8.03e9 * 15e12, devices=1, peak=165.2e12, efficiency=0.35, price=2.0)
+
+
+def test_limits_are_those_of_the_gpus_at_hand() -> None:
+    """By hand: 8 GPUs x 30 days do 24.9B tokens of Llama 3.1 8B, 10,000 dollars buy 21.6B: money binds."""
+    uses = limit_uses(LLAMA_ON_ONE_4090, Limits(devices=8, days=30, cost=10_000))
+    tokens = {use.name: (use.flops or 0) / (6 * 8.03e9) for use in uses}
+    assert tokens["time"] == pytest.approx(24.9e9, rel=2e-3)
+    assert tokens["hardware"] == tokens["time"]
+    assert tokens["money"] == pytest.approx(21.6e9, rel=2e-3)
+    assert (allowed_flops(uses) or 0) / (6 * 8.03e9) == tokens["money"]
+    binding = binding_limit(uses)
+    assert binding is not None
+    assert binding.name == "money"
+
+
+def test_time_speaks_for_the_gpus_at_hand() -> None:
+    hardware, time = limit_uses(LLAMA_ON_ONE_4090, Limits(devices=8, days=30))
+    assert hardware.share == pytest.approx(time.share)
+    assert time.needed == pytest.approx(at_hand(LLAMA_ON_ONE_4090, Limits(devices=8)).days)
+    assert devices_to_meet(LLAMA_ON_ONE_4090, 30) == pytest.approx(hardware.needed, abs=1)
+    assert binding_limit((hardware, time)) == time
+
+
+def test_gpus_alone_are_the_plans_against_those_at_hand() -> None:
+    (use,) = limit_uses(GPT3_ON_A100, Limits(devices=512))
+    assert (use.needed, use.share) == (1024, 2.0)
+    assert allowed_flops((use,)) is None
 
 
 def test_money_of_nothing_is_broken_and_without_a_price_unknown() -> None:

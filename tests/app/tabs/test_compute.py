@@ -77,14 +77,17 @@ def test_tokens_move_the_dot(page: ComputeTab) -> None:
 def test_limits_say_which_binds(page: ComputeTab) -> None:
     assert page.binding.text() == (
         "No limit is set; type one above. For example 8 GPUs, 7 days and $10,000: "
-        "money would bind, $2.29M needed."
+        "time would bind, 3,020 days needed."
     )
     assert page.limits.isVisible()  # the example's
     assert page.session.state.draft.limit_devices is None
     type_into(page, "limit_days", "21")
     assert page.binding.text().startswith("Time binds: 47.2 days needed, 21 days at hand. 1,151 GPUs meet it")
     type_into(page, "limit_devices", "1000")
-    assert "It would take 1,151 GPUs, 1,000 are at hand." in page.binding.text()
+    assert page.binding.text().startswith(
+        "Time binds: 24.2 days needed, 21 days at hand. It would take 1,151 GPUs."
+    )
+    assert "On the 1,000 GPUs at hand, all limits together allow 13T of 15T tokens." in page.binding.text()
     type_into(page, "limit_cost", "0.5M")
     assert page.binding.text().startswith("Money binds: $2.29M needed, $500k at hand.")
     assert page.limits.isVisible()
@@ -94,7 +97,9 @@ def test_limits_say_which_binds(page: ComputeTab) -> None:
 
 def test_limits_that_hold_say_so(page: ComputeTab) -> None:
     type_into(page, "limit_days", "100")
-    assert page.binding.text() == "The run keeps to all limits; time is the nearest, at 47 %."
+    assert page.binding.text() == (
+        "On the plan's 512 GPUs, the run keeps to all limits; time is the nearest, at 47 %."
+    )
 
 
 def test_wrong_entry_marks_its_own_field(page: ComputeTab) -> None:
