@@ -10,6 +10,7 @@ from llmplanner import plans
 from llmplanner.app.settings import Settings, log_file
 from llmplanner.app.window import Window
 from llmplanner.core.errors import BadInput
+from llmplanner.resources import read_file
 
 PLAN_FILTER = f"Plans (*{plans.SUFFIX})"
 CONFIG_FILTER = "Model configs (*.json)"
@@ -54,15 +55,21 @@ class Actions(QObject):
     def open_file(self, file: str) -> None:
         """Opens a plan file, or else a model's config. A file that cannot be used changes nothing."""
         session = self._window.session
-        if not file.endswith(plans.SUFFIX):
-            session.choose_model(file)
+        if not _is_plan(file):
+            self.use_model(file)
             return
+        self._window.forget_messages()
         try:
             draft = plans.read(Path(file))
         except BadInput as error:
             self._window.show_notice(str(error))
             return
         session.replace(draft, text=f"opening of {Path(file).name}")
+
+    def use_model(self, model: str) -> None:
+        """Takes a model by name or path."""
+        self._window.forget_messages()
+        self._window.session.choose_model(model)
 
     def save(self) -> None:
         """Asks for a place and writes the plan there."""
@@ -76,6 +83,7 @@ class Actions(QObject):
 
     def save_to(self, path: Path) -> None:
         """Writes the plan, whole or not at all."""
+        self._window.show_notice("")
         try:
             plans.write(path, self._window.session.state.draft)
         except BadInput as error:
@@ -95,7 +103,7 @@ class Actions(QObject):
         from llmplanner.app.dialogs.models import ModelDialog  # noqa: PLC0415 - not before it is asked for
 
         dialog = ModelDialog(self._window.session.state.draft.model, self._window)
-        dialog.chosen.connect(self._window.session.choose_model)
+        dialog.chosen.connect(self.use_model)
         dialog.open()
 
     def make_it_fit(self) -> None:
@@ -140,3 +148,13 @@ class Actions(QObject):
             self._window.looks.choose("system")
             draft = self._window.session.state.draft
             self._window.session.replace(replace(plans.Draft(), gpu=draft.gpu), text="reset")
+
+
+def _is_plan(file: str) -> bool:
+    """Whether a file is a plan: by its name, or by the key that plans begin with."""
+    if file.endswith(plans.SUFFIX) or not file.endswith(".json"):
+        return file.endswith(plans.SUFFIX)
+    try:
+        return b'"llmplanner_plan"' in read_file(Path(file), plans.MAX_FILE)
+    except BadInput:  # told when it is read as a config
+        return False

@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from PySide6.QtCore import QEvent, QKeyCombination, QObject, QSignalBlocker, Qt, Signal
@@ -48,6 +49,14 @@ class Entry(QLineEdit):
         return super().event(event)
 
 
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A typed text, None where nothing was typed, and what is wrong with the field, if anything."""
+
+    text: str | None
+    sentence: str
+
+
 class Field(QWidget):
     """A control under its label. `entered` carries a new good value; showing one emits nothing."""
 
@@ -84,6 +93,20 @@ class Field(QWidget):
     def show_value(self, value: object) -> None:
         """Shows a value that came from elsewhere."""
         raise NotImplementedError
+
+    def pending(self) -> Pending | None:
+        """What was typed and is no value, or not yet; None where the field shows its value."""
+        entry, sentence = self.findChild(Entry), self.problem.text()
+        text = entry.text() if entry is not None and entry.isModified() else None
+        return Pending(text, sentence) if sentence or text is not None else None
+
+    def put_back(self, pending: Pending) -> None:
+        """Shows what was pending before a value was shown."""
+        entry = self.findChild(Entry)
+        if entry is not None and pending.text is not None and entry.text() != pending.text:
+            entry.setText(pending.text)
+            entry.setModified(True)
+        self.show_problem(pending.sentence)
 
     def show_problem(self, sentence: str) -> None:
         """Marks this field and says why; an empty sentence takes the mark away."""
@@ -235,6 +258,8 @@ class SearchField(Field):
 
     def _read(self) -> None:
         text = self.box.currentText().strip()
+        if not self.entry.isModified():
+            return  # passed through; what was said of a file stays
         if text == self._shown or not text:
             self._show()
             self.show_problem("")

@@ -15,10 +15,9 @@ from llmplanner.app.start import Starter
 from llmplanner.app.theme import ARGUMENTS, Looks
 from llmplanner.app.window import Window
 from llmplanner.core.errors import BadInput
-from llmplanner.plans import Draft
+from llmplanner.plans import EXAMPLE
 from llmplanner.resources import folder
 
-EXAMPLE = Draft(model="llama-3.1-8b", gpu="rtx-4090", context=32_768)
 TITLE = "LLM Planner"
 
 
@@ -39,17 +38,17 @@ def main(argv: list[str] | None = None) -> int:
 
 def restored_window(app: QApplication, settings: Settings, file: str | None = None) -> Window:
     """The window of the last plan, of `file`, or of the example; it looks for GPUs once it is shown."""
-    last = settings.load_plan()
-    session, problem = _session(last, settings)
+    last, problem = _last_session(settings)
+    session = last or Session(EXAMPLE)
     session.kept = settings.pages
     window = Window(session, Looks(app, settings.theme))
     window.restoreGeometry(settings.geometry)
     actions = Actions(window, settings)
-    Starter(window, settings, untouched=last is None and file is None)
-    if problem:
-        window.show_notice(problem)
+    Starter(window, settings, untouched=last is None and not problem and file is None)
     if file is not None:
         actions.open_file(file)
+    if problem:
+        window.show_notice(f"{problem} {window.notice.text()}".strip())
     return window
 
 
@@ -63,11 +62,11 @@ def example_window() -> Window:
     return window
 
 
-def _session(last: Draft | None, settings: Settings) -> tuple[Session, str]:
-    """The session of the last plan; of the example, and a sentence, where that cannot be used any more."""
-    if last is None:
-        return Session(EXAMPLE), ""
+def _last_session(settings: Settings) -> tuple[Session | None, str]:
+    """The session of the last plan, None where there is none; and why it cannot be used, if it cannot."""
     try:
-        return Session(last, settings.machine), ""
+        last = settings.load_plan()
+        return None if last is None else Session(last, settings.machine), ""
     except BadInput as error:
-        return Session(EXAMPLE), f"The last plan cannot be used: {error} This is the example."
+        kept = settings.set_aside_plan()
+        return None, f"The last plan cannot be used: {error} It is kept as {kept}; this is the example."

@@ -37,7 +37,8 @@ class Session(QObject):
     plan, by name.
     """
 
-    changed = Signal(object)  # the new State
+    changed = Signal(object)  # the new State, of another plan
+    met = Signal(object)  # the new State, of this computer's cards as seen now
     refused = Signal(str, str)  # field, sentence: the entry cannot be used, the State stays
     kept_more = Signal()  # `kept` has changed
 
@@ -113,7 +114,8 @@ class Session(QObject):
     def meet(self, local: Machine | None, draft: Draft | None = None) -> None:
         """Answers anew with this computer's cards as seen now, perhaps with another draft; no undo step."""
         self.local = local
-        self._take(draft or self._state.draft)
+        if self._take(draft or self._state.draft, emit=False):
+            self.met.emit(self._state)
 
     def go_to(self, draft: Draft) -> None:
         """Shows a draft of the undo history."""

@@ -20,7 +20,7 @@ LOG_BYTES = 500_000  # beyond which the log begins anew; the one before is kept
 
 
 class Settings:
-    """Kept in `folder`: settings.ini and the last plan. A file that cannot be used counts as absent."""
+    """Kept in `folder`: settings.ini and the last plan. Settings that cannot be used count as absent."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or user_folder()
@@ -85,12 +85,18 @@ class Settings:
         self._ini.setValue("machine", msgspec.json.encode(machine).decode() if machine else "")
 
     def load_plan(self) -> Draft | None:
-        """The last plan, or None where there is none that can be read."""
+        """The last plan, or None where there is none. Raises BadInput for one that cannot be read."""
+        return read(self.last_plan) if self.last_plan.exists() else None
+
+    def set_aside_plan(self) -> Path:
+        """Keeps the file of a last plan that cannot be used beside the one to come; where."""
+        kept = self.last_plan.with_name(f"{self.last_plan.name}.bak")
         try:
-            return read(self.last_plan) if self.last_plan.exists() else None
-        except BadInput as error:
-            logging.getLogger(__name__).warning("%s", error)
-            return None
+            self.last_plan.replace(kept)
+        except OSError as error:  # then nothing can be written in its place either
+            logging.getLogger(__name__).warning("%s cannot be kept: %s", self.last_plan, error)
+            return self.last_plan
+        return kept
 
     def save_plan(self, draft: Draft) -> None:
         """Keeps the plan for the next start. A folder that cannot be written is noted in the log."""

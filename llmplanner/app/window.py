@@ -10,6 +10,7 @@ from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence
 from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QTabWidget, QVBoxLayout, QWidget
 
 from llmplanner.advice import changes, told
+from llmplanner.app.fields import Field
 from llmplanner.app.jobs import Job
 from llmplanner.app.menu import LINE, Entry, add_choice, add_menu
 from llmplanner.app.notice import Notice
@@ -161,6 +162,7 @@ class Window(QMainWindow):
 
     def _connect(self) -> None:
         self.session.changed.connect(self.show_state)
+        self.session.met.connect(self.show_met)
         self.session.refused.connect(self.show_problem)
         self._advise.timeout.connect(self._show_hint)
         self.looks.changed.connect(self._repaint)
@@ -174,8 +176,25 @@ class Window(QMainWindow):
     # What is shown
 
     def show_state(self, state: State) -> None:
-        """Shows a state in the plan, the verdict and the visible page; the others follow when shown."""
+        """Shows another plan's state; what was said of the one before is answered by it."""
         self.show_notice("")
+        self._show(state)
+
+    def show_met(self, state: State) -> None:
+        """Shows what follows from the cards that were seen; messages and what is being typed stay."""
+        pending = [(field, field.pending()) for field in self.findChildren(Field)]
+        self._show(state)
+        for field, kept in pending:
+            if kept is not None:
+                field.put_back(kept)
+
+    def forget_messages(self) -> None:
+        """Takes away what was said of entries and files."""
+        self.show_notice("")
+        self.plan.show_state(self.session.state)
+
+    def _show(self, state: State) -> None:
+        """Shows a state in the plan, the verdict and the visible page; the others follow when shown."""
         self.plan.show_state(state)
         self.verdict.show_state(state)
         self._advise.start()

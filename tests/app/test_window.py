@@ -13,14 +13,14 @@ from pytestqt.qtbot import QtBot
 from llmplanner import plans
 from llmplanner.app.actions import Actions
 from llmplanner.app.fields import ChoiceField, CountField, SearchField, SliderField
-from llmplanner.app.main import EXAMPLE, example_window, restored_window
+from llmplanner.app.main import example_window, restored_window
 from llmplanner.app.settings import Settings
 from llmplanner.app.start import Starter
 from llmplanner.app.tabs.memory import MemoryTab
 from llmplanner.app.window import Window
 from llmplanner.core.machine import Device
 from llmplanner.gpus.local import Probe
-from llmplanner.plans import Draft
+from llmplanner.plans import EXAMPLE, Draft
 
 GIB = 2**30
 
