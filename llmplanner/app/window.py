@@ -5,9 +5,17 @@ from functools import partial
 from importlib import import_module
 from typing import cast
 
-from PySide6.QtCore import QTimer, Signal
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QPaintEvent
-from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QPaintEvent, QResizeEvent
+from PySide6.QtWidgets import (
+    QGridLayout,
+    QHBoxLayout,
+    QMainWindow,
+    QScrollArea,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from llmplanner.advice import changes, told
 from llmplanner.app.fields import Field
@@ -23,7 +31,10 @@ from llmplanner.app.verdict_bar import VerdictBar
 from llmplanner.core.machine import Machine, alike
 
 PAUSE = 60  # ms without an edit, after which the change that helps most is looked for
-FIRST_SIZE = (1280, 800)
+FIRST_SIZE = QSize(1280, 800)
+LEAST_SIZE = QSize(860, 500)
+TITLE_BAR = 40  # px that the desktop puts above the window
+LEAST_PAGE = 760  # px of width; in a narrower window a page scrolls
 
 PAGES = (
     ("Memory", "llmplanner.app.tabs.memory", "MemoryTab"),
@@ -33,15 +44,19 @@ PAGES = (
 )
 
 
-class Page(QWidget):
-    """The place of a page: empty until the page is made."""
+class Page(QScrollArea):
+    """The place of a page: empty until the page is made. It scrolls where the window has not the room."""
 
     def __init__(self, module: str, name: str) -> None:
         super().__init__()
         self.module, self._class = module, name
         self.tab: Tab | None = None
-        self._rows = QVBoxLayout(self)
-        self._rows.setContentsMargins(0, GAP, 0, 0)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # what it holds takes the keyboard
+        self._inside = QWidget()
+        self._grid = QGridLayout(self._inside)
+        self._grid.setContentsMargins(0, GAP, 0, 0)
+        self._grid.setColumnMinimumWidth(0, LEAST_PAGE)
+        self.setWidget(self._inside)
 
     def make(self, session: Session, looks: Looks) -> Tab:
         """The page itself, made on the first call."""
@@ -49,8 +64,29 @@ class Page(QWidget):
             widget = getattr(import_module(self.module), self._class)(session)
             self.tab = cast("Tab", widget)
             self.tab.show_theme(looks.theme)
-            self._rows.addWidget(widget)
+            self._grid.addWidget(widget, 0, 0)
         return self.tab
+
+    def unmake(self) -> None:
+        """Leaves the place empty again."""
+        if self.tab is not None:
+            cast("QWidget", self.tab).deleteLater()
+            self.tab = None
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Gives the page what room there is."""
+        self._fit()
+        super().resizeEvent(event)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Follows a page that needs more room, or less."""
+        if event.type() is QEvent.Type.LayoutRequest and watched is self._inside:
+            self._fit()
+        return super().eventFilter(watched, event)
+
+    def _fit(self) -> None:
+        """The size of the viewport, or the least that the page can do with; Qt's own way takes its hint."""
+        self._inside.resize(self.viewport().size().expandedTo(self._grid.totalMinimumSize()))
 
 
 class Window(QMainWindow):
@@ -67,7 +103,8 @@ class Window(QMainWindow):
         self.session, self.looks = session, looks
         self._was_painted = False
         self.setAcceptDrops(True)
-        self.resize(*FIRST_SIZE)
+        self.setMinimumSize(LEAST_SIZE)
+        self.resize(FIRST_SIZE.boundedTo(self.screen().availableSize() - QSize(0, TITLE_BAR)))
         self.plan = PlanPane(session)
         self.verdict = VerdictBar()
         self.notice = Notice()
@@ -206,6 +243,12 @@ class Window(QMainWindow):
         state = self.session.state
         best = next(iter(changes(state.draft, state.plan.model, self.session.local, cards=False)), None)
         self.verdict.show_hint("" if best is None else told(best, state.verdict.decisive.state))
+
+    def remake_pages(self) -> None:
+        """Makes the pages anew: they forget what they were told."""
+        for page in self.pages:
+            page.unmake()
+        self.show_page()
 
     def show_page(self) -> None:
         """Brings the visible page up to date."""
