@@ -134,7 +134,7 @@ class Actions(QObject):
         box.open()
 
     def reset(self) -> None:
-        """Asks, then forgets the settings and goes back to the defaults."""
+        """Asks, then forgets the settings and shows what a first start shows."""
         from PySide6.QtWidgets import QMessageBox  # noqa: PLC0415 - as above
 
         answer = QMessageBox.question(
@@ -143,11 +143,14 @@ class Actions(QObject):
             "Forget the theme, the window's size and the last plan? Saved plan files stay.",
         )
         if answer is QMessageBox.StandardButton.Yes:
-            self._settings.reset()
-            self._window.session.kept.clear()
-            self._window.looks.choose("system")
-            draft = self._window.session.state.draft
-            self._window.session.replace(replace(plans.Draft(), gpu=draft.gpu), text="reset")
+            window, session = self._window, self._window.session
+            session.kept.clear()
+            window.looks.choose("system")
+            first = plans.EXAMPLE
+            session.replace(first if session.local is None else replace(first, gpu="local"), text="reset")
+            window.forget_messages()
+            window.remake_pages()
+            self._settings.reset()  # last: what was done until here was kept
 
 
 def _is_plan(file: str) -> bool:

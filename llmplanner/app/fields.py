@@ -288,10 +288,12 @@ class SearchField(Field):
 class SliderField(Field):
     """A count on a logarithmic slider, with an entry beside it that takes any value in range.
 
-    `slid` carries the values while the slider moves, `entered` a typed one. The label shows the value.
+    `slid` carries the values while the slider moves, `released` says that it is let go, `entered` carries a
+    typed one. The label shows the value.
     """
 
     slid = Signal(object)
+    released = Signal()
 
     def __init__(self, field: plans.Field, tip: str, unit: str, high: int) -> None:
         row = QWidget()
@@ -317,6 +319,7 @@ class SliderField(Field):
         line.addWidget(self.slider, 1)
         line.addWidget(self.entry)
         self.slider.valueChanged.connect(self._slide)
+        self.slider.sliderReleased.connect(self.released)
         self.entry.editingFinished.connect(self._read)
 
     def stops(self) -> tuple[QWidget, ...]:

@@ -47,6 +47,7 @@ class Session(QObject):
         self.local = local
         self.kept: dict[str, str] = {}
         self.steps = QUndoStack(self)
+        self._slides = 0  # ended ones
         self._state = self._answer(draft)
 
     @property
@@ -69,8 +70,12 @@ class Session(QObject):
         self.replace(
             replace(self._state.draft, **entries),  # type: ignore[arg-type]
             text=_said(entries),
-            merge=" ".join(sorted(entries)),
+            merge=" ".join((str(self._slides), *sorted(entries))),
         )
+
+    def settle(self) -> None:
+        """Ends a slide: the next one is an undo step of its own."""
+        self._slides += 1
 
     def replace(self, draft: Draft, text: str = "change of plan", merge: str = "") -> None:
         """Takes another draft as an undo step. One that cannot be answered is refused and changes nothing."""

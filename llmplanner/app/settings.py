@@ -27,6 +27,7 @@ class Settings:
         self.file = self.folder / "settings.ini"
         self.last_plan = self.folder / f"last{SUFFIX}"
         self._ini = QSettings(str(self.file), QSettings.Format.IniFormat)
+        self.forgotten = False  # reset, and nothing changed since: there is nothing to keep
 
     @property
     def theme(self) -> Choice:
@@ -110,6 +111,7 @@ class Settings:
         self._ini.clear()
         self._ini.sync()
         self.last_plan.unlink(missing_ok=True)
+        self.forgotten = True
 
 
 def log_file() -> Path:

@@ -42,7 +42,7 @@ class Starter(QObject):
         window.painted.connect(self.begin)
         window.look_again.connect(self.probe)
         window.closing.connect(self._keep)
-        window.session.changed.connect(lambda _state: self._save.start())
+        window.session.changed.connect(self._keep_soon)
         window.session.kept_more.connect(self._save.start)
         window.looks.changed.connect(lambda _theme: self._keep_theme())
 
@@ -97,7 +97,13 @@ class Starter(QObject):
             page.make(self._window.session, self._window.looks)
             QTimer.singleShot(PAUSE, self, self._make_next)
 
+    def _keep_soon(self) -> None:
+        self._settings.forgotten = False
+        self._save.start()
+
     def _keep_plan(self) -> None:
+        if self._settings.forgotten:
+            return
         self._settings.save_plan(self._window.session.state.draft)
         self._settings.pages = self._window.session.kept
 
@@ -105,6 +111,8 @@ class Starter(QObject):
         self._settings.theme = self._window.looks.choice
 
     def _keep(self) -> None:
+        if self._settings.forgotten:
+            return
         self._keep_plan()
         self._keep_theme()
         self._settings.geometry = self._window.saveGeometry()

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication, QMessageBox
 from pytestqt.qtbot import QtBot
 
 from llmplanner import plans
 from llmplanner.app.actions import Actions
-from llmplanner.app.fields import SearchField, SliderField
+from llmplanner.app.fields import CountField, SearchField, SliderField
 from llmplanner.app.main import example_window, restored_window
 from llmplanner.app.settings import Settings
 from llmplanner.app.start import Starter
@@ -143,3 +144,51 @@ def test_a_plan_under_another_name_is_a_plan(window: Window, tmp_path: Path, *, 
     assert (window.session.state.draft.model == "gpt2") is not broken
     assert window.notice.isVisible() is broken
     assert ("renamed.json is not a plan file" in window.notice.text()) is broken
+
+
+def typed(qtbot: QtBot, field: CountField, text: str) -> None:
+    field.entry.setFocus()
+    field.entry.selectAll()
+    qtbot.keyClicks(field.entry, text)
+    qtbot.keyClick(field.entry, Qt.Key.Key_Return)
+
+
+@pytest.mark.parametrize("before", ["1", "4"])
+def test_a_number_of_gpus_that_the_heads_do_not_divide_over_is_told_at_that_field(
+    window: Window, qtbot: QtBot, before: str
+) -> None:
+    count, tensor = (window.plan.machine.fields[name] for name in ("count", "tp"))
+    assert isinstance(count, CountField)
+    typed(qtbot, count, before)
+    typed(qtbot, count, "3")
+    assert count.entry.text() == "3"
+    assert "1, 2, 4, 8, 16 or 32" in count.problem.text()
+    assert count.problem.isVisible()
+    assert not tensor.problem.isVisible()
+    assert not window.notice.isVisible()
+    typed(qtbot, count, "2")
+    assert not count.problem.isVisible()
+    assert window.session.state.plan.split.devices == 2
+
+
+def test_a_reset_lasts(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    window = started(qtbot, tmp_path)
+    window.session.keep("quantization/number", "0.7")
+    window.session.edit(model="gpt2", context=512, batch=3)
+    window.close()
+    window = started(qtbot, tmp_path)
+    window.resize(1100, 700)
+    window.tabs.setCurrentIndex(1)
+    page = window.page
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Yes)
+    actions(window).reset()
+    assert window.session.state.draft == EXAMPLE
+    assert window.page is not page
+    assert window.session.kept.get("quantization/number") != "0.7"
+    window.close()
+    settings = Settings(tmp_path)
+    assert settings.load_plan() is None
+    assert settings.geometry.isEmpty()
+    assert not settings.pages
+    window.session.edit(batch=2)
+    qtbot.waitUntil(settings.last_plan.exists)

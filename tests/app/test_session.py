@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
+from llmplanner.app.fields import SliderField
+from llmplanner.app.panels.workload import WorkloadPanel
 from llmplanner.app.session import Session, State
 from llmplanner.app.settings import Settings
 from llmplanner.core.machine import Device, Machine
@@ -135,3 +137,21 @@ def test_what_pages_keep_is_announced_once_and_is_no_undo_step(session: Session,
 def test_what_pages_keep_comes_back(tmp_path: Path, text: str) -> None:
     Settings(tmp_path).pages = {"quantization/number": text}
     assert Settings(tmp_path).pages == {"quantization/number": text}
+
+
+def test_each_drag_of_a_slider_is_a_step_of_its_own(session: Session, qtbot: QtBot) -> None:
+    panel = WorkloadPanel(session)
+    qtbot.addWidget(panel)
+    field = panel.fields["context"]
+    assert isinstance(field, SliderField)
+    for places in ((10, 20, 30), (40, 50)):
+        field.slider.setSliderDown(True)
+        for place in places:
+            field.slider.setValue(place)
+        field.slider.setSliderDown(False)
+    assert session.steps.count() == 2
+    last = session.state.draft.context
+    session.undo()
+    assert 1 < session.state.draft.context < last
+    session.undo()
+    assert session.state.draft == DRAFT

@@ -11,12 +11,16 @@ from llmplanner.app.fields import ChoiceField, CountField, SearchField
 from llmplanner.app.panels import Panel
 from llmplanner.app.session import Session, State
 from llmplanner.compose import split_of
+from llmplanner.core.errors import BadInput
 from llmplanner.core.machine import Device
+from llmplanner.core.model import Model
 from llmplanner.core.quantities import GIB
+from llmplanner.core.sharding import device_model
 
 if TYPE_CHECKING:
     from llmplanner.gpus.local import Probe
 
+MOST_HEADS = 128  # of a layer, in the models there are
 LOOKING = "Looking at this computer's GPUs…"
 ZERO = (
     (0, "0: nothing is split"),
@@ -115,17 +119,39 @@ class MachinePanel(Panel):
         self._zero.setVisible(plan.split.data > 1 and draft.task != "serve")
 
     def _ask_count(self, devices: int) -> None:
-        tensor = self._session.state.plan.split.tensor
-        if self._session.state.draft.task == "serve":
+        state = self._session.state
+        if state.draft.task != "serve":
+            tensor = state.plan.split.tensor
+            self._split(devices, tensor if devices % tensor == 0 else 1)
+        elif _divides(state.plan.model, devices):
             self._split(devices, devices)
         else:
-            self._split(devices, tensor if devices % tensor == 0 else 1)
+            self._count.show_problem(_counts(state.plan.model, devices))
 
     def _split(self, devices: int, tensor: int) -> None:
+        model = self._session.state.plan.model
         if devices % tensor:
             self._tensor.show_problem(f"{devices:,} GPUs cannot be shared out in groups of {tensor:,}.")
-            return
-        self._session.edit(count=devices, dp=devices // tensor, tp=tensor)
+        elif _divides(model, tensor):
+            self._session.edit(count=devices, dp=devices // tensor, tp=tensor)
+        else:
+            self._tensor.show_problem(_counts(model, tensor))
+
+
+def _divides(model: Model, devices: int) -> bool:
+    """Whether each of so many GPUs can have its part of every layer."""
+    try:
+        device_model(model, devices)
+    except BadInput:
+        return False
+    return True
+
+
+def _counts(model: Model, devices: int) -> str:
+    """Why a count cannot be taken, and which can."""
+    *some, most = (f"{count:,}" for count in range(1, MOST_HEADS + 1) if _divides(model, count))
+    which = f"{', '.join(some)} or {most}" if some else most
+    return f"The layers of {model.name} cannot be divided over {devices:,} GPUs; take {which}."
 
 
 def _about(device: Device, *, here: bool) -> str:

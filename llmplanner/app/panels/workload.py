@@ -67,6 +67,7 @@ class WorkloadPanel(Panel):
             field.entered.connect(partial(self._enter, name))
             if isinstance(field, SliderField):
                 field.slid.connect(partial(self._slide, name))
+                field.released.connect(self._session.settle)
 
     def _make(self, task: str) -> None:
         """Makes the fields of a kind of task when it is first shown."""
