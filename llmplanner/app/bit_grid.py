@@ -236,10 +236,10 @@ class BitGrid(QWidget):
             name.setToolTip(row.name)
             value.setText(row.value_text)
             value.setToolTip(_exactly(decimal_text(row.value)))
-            error.setText(significant(row.error, 2))
+            error.setText(row.error_text)
             error.setToolTip(_exactly(decimal_text(row.error)))
             reach.setText(_range(row))
-            reach.setToolTip(row.range_text)
+            reach.setToolTip(f"{row.range_text}\n{row.smallest_text}")
 
     def show_height(self, height: int) -> None:
         """Gives every row this height."""

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from llmplanner.charts.figure import HIDDEN, Cell, Figure, Mark, Text
 from llmplanner.core.formats import Format
 from llmplanner.core.quantities import decimal_text, significant
@@ -13,6 +15,7 @@ SOURCE = (
 )
 GAP = 0.35  # between sign, exponent and fraction, in widths of a bit
 NAMES = -15.0  # where the names of the rows start, left of the end of the exponent
+MARGIN = 0.6  # above the heads and below the last row, in rows
 VALUES, ERRORS, RANGES = 32.5, 37.5, 45.5  # where those columns end
 
 
@@ -24,7 +27,7 @@ def bits_figure(typed: Typed, rows: tuple[Stored, ...]) -> Figure:
         title=f"{_short(typed.text)} in every number format",
         subtitle="" if typed.text == named else f"{_short(typed.text)} = {named}",
         x=HIDDEN,
-        y=HIDDEN,
+        y=replace(HIDDEN, low=-1 - MARGIN, high=len(rows) - 1 + MARGIN),
         marks=(*_heads(), *(mark for place, row in enumerate(rows) for mark in _row(row, float(place)))),
         source=SOURCE,
         description=_spoken(typed, rows),
@@ -66,9 +69,8 @@ def _row(row: Stored, y: float) -> Iterator[Mark]:
         for place, bit in enumerate(row.format.bit_text(row.code)):
             yield _cell(row, place, bit, y)
     yield Text(VALUES, y, row.value_text, "text", "right", hover=decimal_text(row.value))
-    error = significant(row.error, 2)
-    yield Text(ERRORS, y, error, "mute", "right", hover=decimal_text(row.error))
-    yield Text(RANGES, y, row.range_text, "mute", "right")
+    yield Text(ERRORS, y, row.error_text, "mute", "right", hover=decimal_text(row.error))
+    yield Text(RANGES, y, row.range_text, "mute", "right", hover=f"{row.range_text}\n{row.smallest_text}")
 
 
 def _cell(row: Stored, place: int, bit: str, y: float) -> Cell:

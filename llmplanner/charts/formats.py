@@ -11,7 +11,7 @@ from llmplanner.core.formats import BF16, FP8_E4M3, FP16, FP32, INT4, INT8
 from llmplanner.core.machine import Device
 from llmplanner.core.plan import FineTune, Plan, Precision, Pretrain, Serve, at_weights
 from llmplanner.core.quantities import GIB, gb_text, gib_text
-from llmplanner.core.verdict import State, available_empty, available_now, verdict
+from llmplanner.core.verdict import Judgement, State, available_empty, available_now, state_of, verdict
 
 WEIGHTS = (FP32, BF16, FP16, FP8_E4M3, INT8, INT4)
 PRECISIONS = {
@@ -20,10 +20,13 @@ PRECISIONS = {
     Precision.FP16_MIXED: "FP16 mixed",
     Precision.BF16: "BF16 alone",
 }
-SCALES = {  # said of a row's total
-    "INT8": "\nIts scales, 16 bits for every 32 weights, add 6.25 % of the weights. Computes in BF16.",
-    "INT4": "\nIts scales, 16 bits for every 32 weights, add 12.5 % of the weights. Computes in BF16.",
-}
+ON_TOP = "Files, up to"  # what files as published add to the weights
+SOURCE = (
+    "The plan's estimate with its format changed; grey: scales and 16-bit parts of published files; "
+    "1 GiB = 2^30 bytes"
+)
+PUBLISHED = "Published files keep embeddings, norms and head in 16 bits and add scales:"
+COMPUTES = {"INT8": "\nComputes in BF16.", "INT4": "\nComputes in BF16."}  # said of a row's total
 TRAIN_NOTE = (
     "Mixed precision does not halve training: weights and optimizer state stay in FP32. "
     "INT8 and INT4 are for weights that are no longer trained."
@@ -44,12 +47,17 @@ class Row:
 
     name: str
     fullest: DeviceEstimate  # the device that needs most
-    state: State
+    state: State  # tight where only the weights alone fit, without what published files add
 
     @property
     def size(self) -> int:
         """Bytes at the peak."""
         return int(self.fullest.bytes)
+
+    @property
+    def on_top(self) -> int:
+        """The most bytes that files as published add."""
+        return _on_top(self.fullest)
 
 
 def formats_figure(plan: Plan) -> Figure:
@@ -61,7 +69,7 @@ def formats_figure(plan: Plan) -> Figure:
         else f"Training {plan.model.name} at each precision"
     )
     rows, limits = tuple(_rows(plan)), tuple(_limits(plan.machine.devices[0]))
-    longest = max([*(row.size for row in rows), *(rule.value for rule in limits)])
+    longest = max([*(row.size + row.on_top for row in rows), *(rule.value for rule in limits)])
     letters = max(len(gib_text(row.size)) for row in rows) + 4  # a symbol, and air
     right = longest / (1 - LETTER * letters)  # the axis goes on for the column of totals
     return Figure(
@@ -75,7 +83,7 @@ def formats_figure(plan: Plan) -> Figure:
             *limits,
             *(_total(place, row, right) for place, row in enumerate(rows)),
         ),
-        source="the plan's estimate with its format changed; 1 GiB = 2^30 bytes",
+        source=SOURCE,
         description="; ".join(f"{row.name}: {gib_text(row.size)}, {STATES[row.state][1]}" for row in rows),
         note="" if serves else TRAIN_NOTE,
     )
@@ -93,7 +101,22 @@ def _rows(plan: Plan) -> Iterator[Row]:
         needed = estimate(each)
         fullest = max(needed.different, key=lambda device: int(device.bytes))
         called = f"{name}, as planned" if name == chosen else name
-        yield Row(called, fullest, verdict(each, needed).decisive.state)
+        judged = verdict(each, needed).decisive
+        yield Row(called, fullest, _with_published(judged, _on_top(fullest)))
+
+
+def _on_top(device: DeviceEstimate) -> int:
+    """What weights of 8 or 4 bits take more as they are published: scales, and embeddings in 16 bits."""
+    return sum(int(term.high) - int(term.bytes) for term in device.peak.terms if term.name == "weights")
+
+
+def _with_published(judged: Judgement, on_top: int) -> State:
+    """The verdict; tight rather than a yes where what published files add would take the margin."""
+    if judged.state != "fits":
+        return judged.state
+    largest = judged.needed_bytes + on_top
+    kept = state_of(largest, judged.available_bytes, training=False) if on_top else judged.state
+    return "fits" if kept == "fits" else "tight"
 
 
 def _at(plan: Plan, workload: FineTune | Pretrain, precision: Precision) -> Plan:
@@ -102,14 +125,20 @@ def _at(plan: Plan, workload: FineTune | Pretrain, precision: Precision) -> Plan
 
 def _bar(row: Row) -> Bar:
     terms = sorted(row.fullest.peak.terms, key=lambda term: ORDER.index(term.name))
-    return Bar(row.name, tuple(_segment(term) for term in terms if int(term.bytes) > 0))
+    segments = [_segment(term) for term in terms if int(term.bytes) > 0]
+    if row.on_top:
+        added = f"{PUBLISHED} up to {gib_text(row.on_top)}"
+        segments.append(Segment(ON_TOP, row.on_top, "mute", hover=added))
+    return Bar(row.name, tuple(segments))
 
 
 def _total(place: int, row: Row, right: float) -> Text:
     """A row's total in a column of its own at the right end, with the symbol of its verdict."""
     symbol, words, colour = STATES[row.state]
     size = gib_text(row.size)
-    hover = f"{row.size:,} bytes = {size} = {gb_text(row.size)}: {words}{SCALES.get(row.name[:4], '')}"
+    published = f"\n{PUBLISHED} up to {gib_text(row.size + row.on_top)}." if row.on_top else ""
+    exactly = f"{row.size:,} bytes = {size} = {gb_text(row.size)}: {words}"
+    hover = f"{exactly}{published}{COMPUTES.get(row.name[:4], '')}"
     return Text(right, place, f"{size} {symbol}", colour, "right", bold=True, hover=hover)
 
 

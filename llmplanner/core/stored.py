@@ -83,11 +83,30 @@ class Stored:
 
     @property
     def value_text(self) -> str:
-        """The stored value to ten digits, and what saturating gives beside an overflow: inf (65,504)."""
+        """The stored value to ten digits, and what saturating gives beside an overflow: inf (65,504).
+
+        none where the format has no such value.
+        """
+        if self.code is None:
+            return "none"
         text = significant(self.value, 10)
         if "e" in text:
             text = significant(self.value, 7)  # an exponent takes the room of three digits
         return f"{text} ({significant(self.saturated, 5)})" if self.overflowed else text
+
+    @property
+    def error_text(self) -> str:
+        """The error to two digits; a dash where nothing is stored."""
+        return "–" if self.code is None else significant(self.error, 2)
+
+    @property
+    def smallest_text(self) -> str:
+        """The smallest magnitudes: with all digits, and at all."""
+        if self.scale or self.format.is_integer:
+            step = self.scale.scale if self.scale else self.format.smallest
+            return f"steps of {significant(step, 4)}"
+        normal, least = self.format.smallest_normal, self.format.smallest
+        return f"smallest normal {significant(normal, 5)}, smallest {significant(least, 5)}"
 
     @property
     def range_text(self) -> str:

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from PySide6.QtGui import QImage, QPainter
 
-from llmplanner.charts.bits import bits_figure
+from llmplanner.charts.bits import ERRORS, VALUES, bits_figure
 from llmplanner.charts.draw import Drawn, draw
 from llmplanner.charts.figure import Bar, Cell, Figure, Rule, Text
 from llmplanner.charts.palette import LIGHT
@@ -55,6 +55,29 @@ def test_exponents_end_in_one_column() -> None:
         for row in ("FP32", "TF32", "BF16", "FP16", "FP8 E4M3", "FP8 E5M2")
     }
     assert len(ends) == 1
+
+
+def test_integers_store_none_of_nan() -> None:
+    said = {(mark.x, mark.y): mark.text for mark in bits_of("nan").marks if isinstance(mark, Text)}
+    values = {y: text for (x, y), text in said.items() if x == VALUES}
+    errors = {y: text for (x, y), text in said.items() if x == ERRORS}
+    assert [values[row] for row in range(10)] == ["nan"] * 6 + ["none"] * 4
+    assert [errors[row] for row in range(10)] == ["nan"] * 6 + ["–"] * 4
+
+
+@pytest.mark.usefixtures("qapp")
+@pytest.mark.parametrize("text", ["nan", "pi"])
+def test_last_row_stands_apart_from_the_source(text: str) -> None:
+    done = drawn(bits_of(text), 1600, 900)
+    last = max(box.rect.bottom() for box in done.texts if box.text.startswith("INT4, absmax"))
+    source = min(box.rect.top() for box in done.texts if box.text.startswith("IEEE 754"))
+    assert source - last >= 12
+
+
+def test_range_tells_the_smallest_normal_too() -> None:
+    """IEEE 754: FP16 is normal from 2^-14, its smallest is 2^-24."""
+    (hover,) = [m.hover for m in bits_of("pi").marks if isinstance(m, Text) and m.text == "±65,504"]
+    assert "smallest normal 6.1035e-5, smallest 5.9605e-8" in hover
 
 
 @pytest.mark.usefixtures("qapp")

@@ -59,6 +59,22 @@ def test_what_does_not_fit_is_marked_against_the_free_memory() -> None:
     assert (limit.value, limit.label) == (12 * 2**30, "free now: 12.00 of the card's 23.99 GiB")
 
 
+def test_what_published_files_add_is_drawn_and_no_false_yes() -> None:
+    """Llama 3.1 8B's embeddings and head, 2 x 128,256 x 4,096, stay in 16 bits: 1.05 GB more than in INT8."""
+    roomy = formats_figure(plan(Draft(gpu="NVIDIA GeForce RTX 4090")))
+    added = {
+        name: sum(s.value for s in bar.segments if "up to" in s.series) for name, bar in bars(roomy).items()
+    }
+    assert 2 * 128_256 * 4096 < added["INT8"] < 2 * 128_256 * 4096 * 1.01
+    assert added["INT4"] > 1.5 * 2 * 128_256 * 4096
+    assert added["BF16, as planned"] == 0
+    needed = sum(segment.value for segment in bars(roomy)["INT8"].segments) - added["INT8"]
+    border = formats_figure(plan(Draft(gpu="NVIDIA GeForce RTX 4090"), free=int((needed + 2**30) / 0.92)))
+    said = dict(zip(bars(border), [mark for mark in border.marks if isinstance(mark, Text)], strict=True))
+    assert (said["INT8"].text[-1], said["INT8"].colour) == ("≈", "warn")
+    assert "Published files keep" in said["INT8"].hover
+
+
 def test_the_plans_own_row_says_what_the_verdict_says() -> None:
     asked = plan(Draft(gpu="NVIDIA GeForce RTX 4090", context=32_768))
     judged = verdict(asked, estimate(asked))
