@@ -12,7 +12,7 @@ from PySide6.QtWidgets import (
 
 from llmplanner.charts.palette import SERIES, TERM_TITLES
 from llmplanner.core.estimate import Phase, Term
-from llmplanner.core.quantities import GIB
+from llmplanner.core.quantities import GIB, gib_figure
 
 HEADS = ("Term", "GiB", "Formula")
 ORDER = tuple(TERM_TITLES)
@@ -83,8 +83,7 @@ class TermRows(QAbstractTableModel):
 
 def gib(size: int) -> str:
     """Bytes as a figure of the table."""
-    amount = size / GIB
-    return f"{amount:,.2f}" if amount >= SMALLEST or size == 0 else "< 0.01"
+    return gib_figure(size) if size >= SMALLEST * GIB or size == 0 else "< 0.01"
 
 
 class _Formula(QStyledItemDelegate):

@@ -23,10 +23,9 @@ class Style(Struct, frozen=True):
 
     size: float = 12.0
     bold: bool = False
-    tabular: bool = False  # figures of equal width
 
 
-TICK = Style(12, tabular=True)
+TICK = Style(12)
 LABEL = Style(12)
 STRONG = Style(12, bold=True)
 TITLE = Style(16, bold=True)
@@ -55,9 +54,8 @@ def _font(style: Style, _thread: int) -> QFont:
     made.setPixelSize(round(style.size))
     made.setWeight(QFont.Weight.DemiBold if style.bold else QFont.Weight.Normal)
     made.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
-    made.setFeature(QFont.Tag("calt"), 0)  # Inter's alternate brackets have no letter in a PDF's text
-    if style.tabular:
-        made.setFeature(QFont.Tag("tnum"), 1)
+    made.setFeature(QFont.Tag("calt"), 0)  # Inter's alternate brackets, and its figures of equal width
+    made.setFeature(QFont.Tag("tnum"), 0)  # (tnum), have no letter in a PDF's text: none could search it
     return made
 
 

@@ -46,6 +46,8 @@ class Segment(Struct, frozen=True):
     value: float
     colour: str
     label: str = ""  # written inside, where there is room
+    low: float | None = None  # bounds of an estimate, for the table
+    high: float | None = None
     hover: str = ""  # exact value, then formula, one per line
     formula: str = ""
     source: str = ""

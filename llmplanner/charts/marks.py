@@ -18,7 +18,8 @@ THINNEST = 2.5  # pixels: a segment that is there is seen
 THICK = 40.0
 BAND = 0.22  # how much of its colour a band shows
 CALLOUT = 14.0  # pixels between names under a bar
-FARTHEST = 110.0  # pixels from such a name to its segment
+FARTHEST = 170.0  # pixels from the end of such a name to its segment
+THINNEST_NAMED = 20.0  # pixels of a single bar, which has names in it
 RADIUS = {"dot": 4.0, "ring": 4.5, "square": 4.0, "diamond": 5.0, "plan": 6.5}
 
 
@@ -109,25 +110,32 @@ def bar(canvas: Canvas, plot: Plot, mark: Bar) -> list[tuple[Segment, QRectF]]:
 
 
 def name_bar(canvas: Canvas, plot: Plot, mark: Bar, boxes: list[tuple[Segment, QRectF]]) -> None:
-    """A bar's total behind it, and its segments' names: inside where they fit, else below the topmost bar."""
+    """A bar's total; its segments' names with their values inside, or below the topmost bar.
+
+    What finds no room there is named without its value, where that fits.
+    """
     place = plot.y.axis.names.index(mark.category)
-    outside = [
-        (segment, box)
-        for segment, box in boxes
-        if segment.label and not _name_inside(canvas, plot, segment, box)
-    ]
     start = plot.x.at(mark.start) or plot.rect.left()
     end = boxes[-1][1].right() if boxes else start
-    _total(canvas, plot, mark, end, plot.y.at(place) or plot.rect.top())
+    if mark.label:
+        _total(canvas, plot, mark, end, plot.y.at(place) or plot.rect.top())
+    named = [(segment, box) for segment, box in boxes if segment.label]
+    rest = [(seg, box) for seg, box in named if not _name_inside(canvas, plot, seg, box, seg.label)]
     below = plot.rect.height() / len(plot.y.axis.names) - _thickness(plot)
     below = below / 2 if len(plot.y.axis.names) == 1 else below
     if place == 0 and below >= text_height(SMALL) + 9:
-        _names_below(canvas, plot, outside)
+        rest = _names_below(canvas, plot, rest)
+    for segment, box in rest:
+        _name_inside(canvas, plot, segment, box, segment.series)
 
 
 def _thickness(plot: Plot) -> float:
-    row = plot.rect.height() / max(1, len(plot.y.axis.names))
-    return max(2.0, min(0.56 * row, max(THICK, 0.28 * row)))
+    """Of a bar; a single one leaves room above and below for words, where it can."""
+    rows = max(1, len(plot.y.axis.names))
+    row = plot.rect.height() / rows
+    thick = max(2.0, min(0.56 * row, max(THICK, 0.28 * row)))
+    room = 2 * (text_height(SMALL) + 11)
+    return thick if rows > 1 else min(thick, max(THINNEST_NAMED, row - room))
 
 
 def _boxes(plot: Plot, mark: Bar) -> list[tuple[Segment, QRectF]]:
@@ -156,30 +164,36 @@ def _boxes(plot: Plot, mark: Bar) -> list[tuple[Segment, QRectF]]:
     ]
 
 
-def _name_inside(canvas: Canvas, plot: Plot, segment: Segment, box: QRectF) -> bool:
-    """Writes the segment's label into it, or its series alone, if one fits beside the lines of limits."""
-    if box.height() < text_height(LABEL):
-        return False
+def _name_inside(canvas: Canvas, plot: Plot, segment: Segment, box: QRectF, words: str) -> bool:
+    """Writes words into a segment, if they fit beside the lines of limits."""
     edges = [box.left(), *sorted(x for x in _limits(plot) if box.left() < x < box.right()), box.right()]
     left, right = max(itertools.pairwise(edges), key=lambda ends: ends[1] - ends[0])
     ink = QColor(ink_on(canvas.theme.colour(segment.colour)))
-    for words in (segment.label, segment.series):
-        if text_width(words, LABEL) + 12 <= right - left:
-            return canvas.text(words, (left + right) / 2, box.center().y(), LABEL, ink, (0.5, 0.5))
+    for style in (LABEL, SMALL):
+        if text_width(words, style) + 8 <= right - left and text_height(style) <= box.height():
+            return canvas.text(words, (left + right) / 2, box.center().y(), style, ink, (0.5, 0.5))
     return False
 
 
 def _total(canvas: Canvas, plot: Plot, mark: Bar, end: float, middle: float) -> None:
-    """The bar's label behind its end; above it where a limit's line would run through; else in the end."""
+    """The bar's label where no limit's line runs: behind its end, above it, behind the lines, or inside."""
     width = text_width(mark.label, STRONG)
-    x, y, anchor = end + 8, middle, (0.0, 0.5)
-    alone = len(plot.y.axis.names) == 1
-    if alone and _limit_between(plot, end, x + width + 4) and not _limit_between(plot, end - width - 4, end):
-        x, y, anchor = max(end, plot.rect.left() + width), middle - _thickness(plot) / 2 - 5, (1.0, 1.0)
-    elif x + width > canvas.bounds.right():
-        x, anchor = plot.rect.right() - 6, (1.0, 0.5)
-    if canvas.text(mark.label, x, y, STRONG, mark.label_colour, anchor, grounded=True) and mark.hover:
-        canvas.hits.append(Hit(canvas.texts[-1].rect, mark.hover))
+    upper, alone = middle - _thickness(plot) / 2 - 3, len(plot.y.axis.names) == 1
+    crossed = [x for x in _limits(plot) if end - width - 4 < x < end + width + 12]
+    places = [(end + 8, middle, 0.5)]
+    if alone:
+        highest = max(end, plot.rect.left() + width)
+        places += [(right - width, upper, 1.0) for right in (highest, *(x - 6 for x in crossed))]
+    places += [(x + 8, middle, 0.5) for x in sorted(crossed)]
+    places += [(right - width, middle, 0.5) for right in (end - 6, *(x - 6 for x in sorted(crossed)))]
+    for x, y, anchor in places:
+        inside = canvas.bounds.left() <= x and x + width <= canvas.bounds.right()
+        if not inside or _limit_between(plot, x - 4, x + width + 4):
+            continue
+        if canvas.text(mark.label, x, y, STRONG, mark.label_colour, (0.0, anchor), grounded=True):
+            if mark.hover:
+                canvas.hits.append(Hit(canvas.texts[-1].rect, mark.hover))
+            return
 
 
 def _limits(plot: Plot) -> list[float]:
@@ -192,33 +206,65 @@ def _limit_between(plot: Plot, left: float, right: float) -> bool:
     return any(left <= place <= right for place in _limits(plot))
 
 
-def _names_below(canvas: Canvas, plot: Plot, outside: Sequence[tuple[Segment, QRectF]]) -> None:
+def _names_below(
+    canvas: Canvas, plot: Plot, outside: Sequence[tuple[Segment, QRectF]]
+) -> list[tuple[Segment, QRectF]]:
     """Names of narrow segments in a row under the bar, each led to its segment by a hair line.
 
-    Where they do not all fit near their segments, the values go first, then the names of the narrowest.
+    They stand between the lines of limits, near their segments; where not all fit, the narrowest are left
+    out. Those that were not written.
     """
-    room = plot.rect.width()
-    names = [segment.label for segment, _ in outside]
-    if sum(text_width(name, SMALL) + CALLOUT for name in names) > room:
-        names = [segment.series for segment, _ in outside]
-    end = max((box.right() for _, box in outside), default=0.0)
-    edge = min((place - 6 for place in _limits(plot) if place > end), default=plot.rect.right() + 6)
-    wanted = [(name, box) for name, (_, box) in zip(names, outside, strict=True)]
-    while True:
-        widths = [text_width(name, SMALL) for name, _ in wanted]
-        centres = [box.center().x() for _, box in wanted]
-        taken = sum(widths) + CALLOUT * len(widths)
-        high = edge if edge - plot.rect.left() > taken else plot.rect.right() + 6
-        lefts = spread(centres, widths, plot.rect.left(), high)
-        off = [abs(x + width / 2 - at) for x, width, at in zip(lefts, widths, centres, strict=True)]
-        if max(off, default=0.0) <= FARTHEST:
+    wanted, gaps = list(outside), _gaps(plot)
+    while wanted:
+        lefts = _beneath(wanted, gaps)
+        if lefts is not None:
             break
         wanted.remove(min(wanted, key=lambda pair: pair[1].width()))
-    for (name, box), x, width in zip(wanted, lefts, widths, strict=True):
-        top = box.bottom() + 7
-        if canvas.text(name, x, top, SMALL, "mute", grounded=True):
+    else:
+        return list(outside)
+    written = []
+    for (segment, box), x in zip(wanted, lefts, strict=True):
+        width, top = text_width(segment.label, SMALL), box.bottom() + 7
+        if canvas.text(segment.label, x, top, SMALL, "mute", grounded=True):
             foot = min(max(box.center().x(), x + 3), x + width - 3)
             canvas.line(box.center().x(), box.bottom() + 1, foot, top + 1, canvas.pen("mute", 0.8))
+            written.append(segment)
+    return [pair for pair in outside if pair[0] not in written]
+
+
+def _gaps(plot: Plot) -> list[tuple[float, float]]:
+    """The room between the lines of limits, from left to right."""
+    left, right = plot.rect.left() - 4, plot.rect.right() + 10
+    edges = [left, *sorted(x for x in _limits(plot) if left < x < right), right]
+    return [(low + 4, high - 4) for low, high in itertools.pairwise(edges)]
+
+
+def _beneath(
+    wanted: Sequence[tuple[Segment, QRectF]], gaps: Sequence[tuple[float, float]]
+) -> list[float] | None:
+    """Left edges of the names, in their order; None where they do not all fit near their segments."""
+    filled: list[list[tuple[float, float]]] = [[] for _ in gaps]  # (centre, width)
+    first = 0
+    for segment, box in wanted:
+        centre, width = box.center().x(), text_width(segment.label, SMALL)
+        fits = [
+            place
+            for place, (low, high) in enumerate(gaps)
+            if place >= first and sum(w + CALLOUT for _, w in filled[place]) + width <= high - low
+        ]
+        if not fits:
+            return None
+        first = min(fits, key=lambda place: max(gaps[place][0] - centre, centre - gaps[place][1], 0.0))
+        filled[first].append((centre, width))
+    lefts: list[float] = []
+    for names, (low, high) in zip(filled, gaps, strict=True):
+        centres, widths = [centre for centre, _ in names], [width for _, width in names]
+        found = spread(centres, widths, low, high)
+        far = [abs(x + w / 2 - at) - w / 2 for x, w, at in zip(found, widths, centres, strict=True)]
+        if max(far, default=0.0) > FARTHEST:
+            return None
+        lefts += found
+    return lefts
 
 
 def spread(centres: Sequence[float], widths: Sequence[float], low: float, high: float) -> list[float]:

@@ -6,9 +6,9 @@ from llmplanner.charts.figure import Axis, Bar, Dash, Figure, Rule, Segment
 from llmplanner.charts.palette import TERM_TITLES
 from llmplanner.core.estimate import DeviceEstimate, Estimate, Phase, Term
 from llmplanner.core.machine import Device
-from llmplanner.core.plan import Plan, Pretrain, Serve
-from llmplanner.core.quantities import GIB, exact_text, gib_text
-from llmplanner.core.verdict import Verdict, available_empty, available_now, verdict
+from llmplanner.core.plan import Optimizer, Plan, Precision, Pretrain, Serve
+from llmplanner.core.quantities import GIB, exact_text, gib_figure, gib_text
+from llmplanner.core.verdict import DOING, Verdict, available_empty, available_now, verdict
 
 MOST_DEVICES = 8  # bars that can still be read; the worst are shown
 ORDER = tuple(TERM_TITLES)  # of the segments, the same in every bar
@@ -19,19 +19,34 @@ SOURCE = (
 )
 JUDGED = {"fits": "ok", "tight": "warn", "no": "bad", "unknown": "mute"}  # colours of the limit that decides
 
+PRECISIONS = {
+    Precision.FP32: "FP32",
+    Precision.BF16: "BF16 throughout",
+    Precision.BF16_MIXED: "BF16 mixed precision",
+    Precision.FP16_MIXED: "FP16 mixed precision",
+}
+OPTIMIZERS = {
+    Optimizer.ADAMW: "AdamW",
+    Optimizer.ADAMW_FUSED: "fused AdamW",
+    Optimizer.ADAMW_LOOP: "AdamW, parameter by parameter",
+    Optimizer.SGD: "SGD",
+    Optimizer.SGD_MOMENTUM: "SGD with momentum",
+}
+
 Need = tuple[DeviceEstimate, Device]
 
 
 def memory_figure(plan: Plan, estimate: Estimate, judged: Verdict | None = None) -> Figure:
-    """One bar for each device, the one with the least room first, segments by term of its peak phase.
+    """One bar for each device, or for all alike, that with the least room first; terms of the peak phase.
 
     `judged` is the plan's verdict, where it is at hand; the limit that it goes by takes its colour.
     """
     judged = judged or verdict(plan, estimate)
     different, count = estimate.beside(plan.machine.devices), len(estimate.devices)
     ordered = sorted(((need, device) for device, need in different), key=lambda pair: -_strain(*pair))
-    shown = ordered * min(count, MOST_DEVICES) if len(ordered) == 1 else ordered[:MOST_DEVICES]
-    names = _names([need.name for need, _ in shown])
+    shown = ordered[:MOST_DEVICES]
+    all_alike = count > 1 and len(ordered) == 1
+    names = (f"each of {count:,} GPUs",) if all_alike else _names([need.name for need, _ in shown])
     phases = dict.fromkeys(need.peak.name for need, _ in shown)
     return Figure(
         name="memory",
@@ -42,10 +57,10 @@ def memory_figure(plan: Plan, estimate: Estimate, judged: Verdict | None = None)
             *(_bar(name, need.peak, device) for name, (need, device) in zip(names, shown, strict=True)),
             *_limits([device for _, device in shown], JUDGED[judged.decisive.state]),
         ),
-        subtitle=f"{_workload(plan)}, {' and '.join(phases)} phase",
+        subtitle=f"{_workload(plan)}, {' and '.join(DOING[phase] for phase in phases)}",
         source=SOURCE,
         description=f"{judged.message} " + " ".join(_spoken(need) for need, _ in shown),
-        note=_left_out(ordered[MOST_DEVICES:] or ordered, count - len(shown)),
+        note=_left_out(ordered[MOST_DEVICES:]),
     )
 
 
@@ -99,7 +114,7 @@ def _workload(plan: Plan) -> str:
     step = work.step
     doing = "Pre-training" if isinstance(work, Pretrain) else "Fine-tuning"
     each = f"{_sequences(int(step.micro_batch))} of {int(step.sequence):,} tokens per device"
-    return f"{doing} on {each}, {step.precision} with {step.optimizer}"
+    return f"{doing} on {each}, {PRECISIONS[step.precision]} with {OPTIMIZERS[step.optimizer]}"
 
 
 def _sequences(count: int) -> str:
@@ -113,7 +128,7 @@ def _bar(name: str, phase: Phase, device: Device) -> Bar:
         category=name,
         segments=tuple(_segment(term) for term in terms if int(term.bytes) > 0),
         label=gib_text(size),
-        hover=f"{name}: {gib_text(size)} ({exact_text(size)} bytes) in the {phase.name} phase",
+        hover=f"{name}: {gib_text(size)} ({exact_text(size)} bytes) {DOING[phase.name]}",
         label_colour="bad" if room is not None and size > room else "text",
     )
 
@@ -134,8 +149,10 @@ def _segment(term: Term) -> Segment:
     return Segment(
         series=title,
         value=size,
+        low=int(term.low),
+        high=int(term.high),
         colour=term.name,
-        label=f"{title} {size / GIB:.2f}" if size >= GIB // 100 else f"{title} {gib_text(size)}",
+        label=f"{title} {gib_figure(size)}" if size >= GIB // 100 else f"{title} {gib_text(size)}",
         hover="\n".join(line for line in lines if line),
         formula=term.formula,
         source=term.source,
@@ -168,13 +185,13 @@ def _ends(name: str, sizes: Sequence[int], colour: str, dash: Dash, source: str)
     return rules
 
 
-def _left_out(rest: Sequence[Need], count: int) -> str:
-    """What is said of the devices that are not shown, of which `rest` are the different ones."""
-    if not count:
+def _left_out(rest: Sequence[Need]) -> str:
+    """What is said of the devices that are not shown."""
+    if not rest:
         return ""
     sizes = sorted({gib_text(int(need.bytes)) for need, _ in rest})
     needed = sizes[0] if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
-    return f"{count:,} more devices need {needed} each; those with the least room are shown."
+    return f"{len(rest):,} more devices need {needed} each; those with the least room are shown."
 
 
 def _spoken(need: DeviceEstimate) -> str:

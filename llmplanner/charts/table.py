@@ -62,7 +62,9 @@ def _of_mark(mark: Mark, figure: Figure) -> Iterator[dict[str, Value]]:
         for segment in mark.segments:
             yield {
                 "mark": "bar", "series": segment.series, "name": mark.category, "x": segment.value,
-                "x_unit": figure.x.unit, "formula": segment.formula, "source": segment.source,
+                "x_unit": figure.x.unit, "low": "" if segment.low is None else segment.low,
+                "high": "" if segment.high is None else segment.high,
+                "formula": segment.formula, "source": segment.source,
             }  # fmt: skip
     elif isinstance(mark, Line):
         for x, y in zip(mark.xs, mark.ys, strict=True):

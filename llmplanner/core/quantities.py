@@ -295,8 +295,15 @@ def context_text(tokens: int) -> str:
 
 
 def gib_text(size: float) -> str:
-    """Bytes in binary units, two decimals: 14.96 GiB; MiB below 0.1 GiB, KiB below 0.1 MiB."""
+    """Bytes in binary units: 14.96 GiB, 1,234 GiB; TiB from 10,000 GiB, MiB below 0.1, KiB below 0.1 MiB."""
+    if abs(size) >= 10_000 * GIB:
+        return f"{_figure(size / TIB)} TiB"
     return _bytes_text(size, ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")))
+
+
+def gib_figure(size: float) -> str:
+    """Bytes in GiB as a bare figure of a table or a chart: 14.96; 1,234; 2,327,052."""
+    return _figure(size / GIB)
 
 
 def gb_text(size: float) -> str:
@@ -356,8 +363,13 @@ def has_exact_decimal(value: Exact) -> bool:
 def _bytes_text(size: float, units: tuple[tuple[int, str], ...]) -> str:
     for unit, name in units:
         if abs(size) >= unit / 10:
-            return f"{size / unit:,.2f} {name}"
+            return f"{_figure(size / unit)} {name}"
     return f"{size:,.0f} bytes"
+
+
+def _figure(amount: float) -> str:
+    """Two decimals, none from 1,000 on."""
+    return f"{amount:,.2f}" if abs(amount) < 999.995 else f"{amount:,.0f}"  # noqa: PLR2004 - as it is rounded
 
 
 def _trimmed(number: str) -> str:

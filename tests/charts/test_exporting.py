@@ -70,8 +70,9 @@ def test_pdf_shows_the_same_picture(name: str, tmp_path: Path) -> None:
 def test_pdf_holds_text_and_fonts(tmp_path: Path) -> None:
     save(memory(), tmp_path / "chart.pdf", LOOK)
     text = run(tool("pdftotext"), "-layout", tmp_path / "chart.pdf", "-").decode()
-    for words in (memory().title, memory().source, "20.40 GiB", "Card 24.00 GiB", "memory (GiB)"):
+    for words in (memory().title, memory().source, "20.40 GiB", "Card 24.00 GiB", "memory (GiB)", " 18 "):
         assert words in text
+    assert not any("\ue000" <= letter <= "\uf8ff" for letter in text)  # those nobody can search or copy
     fonts = run(tool("pdffonts"), tmp_path / "chart.pdf").decode().splitlines()[2:]
     assert fonts
     for line in fonts:

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 from PySide6.QtGui import QImage, QPainter
 
-from llmplanner.charts.draw import draw
+from llmplanner.charts.draw import CARD, draw
 from llmplanner.charts.figure import Bar, Figure, Rule
 from llmplanner.charts.memory import MOST_DEVICES, memory_figure, phases_figure
-from llmplanner.charts.palette import LIGHT
+from llmplanner.charts.palette import LIGHT, TERM_TITLES
+from llmplanner.charts.table import rows
 from llmplanner.compose import machine_named, model_named, plan_of
 from llmplanner.core.estimating import estimate
 from llmplanner.core.plan import Plan
@@ -55,11 +56,65 @@ def test_a_bar_over_its_limit_says_so() -> None:
 @pytest.mark.parametrize("count", [2, 16])
 def test_many_devices_are_cut_to_the_worst(count: int) -> None:
     chosen = plan(gpu="H100 SXM5 80GB", task="pretrain", dp=count, zero=2)
+    card = chosen.machine.devices[0]
+    cards = tuple(replace(card, memory_free=place * GIB) for place in range(count))
+    chosen = replace(chosen, machine=replace(chosen.machine, devices=cards))
     figure = memory_figure(chosen, estimate(chosen))
     assert len(bars(figure)) == min(count, MOST_DEVICES)
     assert bool(figure.note) == (count > MOST_DEVICES)
     if figure.note:
         assert figure.note.startswith(f"{count - MOST_DEVICES} more devices")
+
+
+def test_alike_devices_share_a_bar() -> None:
+    chosen = plan(gpu="H100 SXM5 80GB", task="pretrain", dp=64, zero=3)
+    (bar,) = bars(memory_figure(chosen, estimate(chosen)))
+    assert bar.category == "each of 64 GPUs"
+
+
+@pytest.mark.usefixtures("qapp")
+@pytest.mark.parametrize("size", [(800, 450), (902, 175), (1400, 300)])
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"context": 32768},
+        {"context": 4096},
+        {"context": 131072, "batch": 64},
+        {"gpu": "H100 SXM5 80GB", "task": "finetune"},
+        {"gpu": "H100 SXM5 80GB", "task": "pretrain", "dp": 4, "zero": 1},
+        {"gpu": "H100 SXM5 80GB", "task": "pretrain", "dp": 64, "zero": 3},
+    ],
+)
+def test_the_total_is_always_named_and_no_line_runs_through_words(
+    entries: dict[str, object], size: tuple[int, int]
+) -> None:
+    chosen = plan(**entries)
+    figure = memory_figure(chosen, estimate(chosen))
+    picture = QImage(*size, QImage.Format.Format_RGB32)
+    with QPainter(picture) as painter:
+        drawn = draw(painter, *size, figure, LIGHT, CARD)
+    (bar,), (laid,) = bars(figure), drawn.plots
+    written = {box.text: box.rect for box in drawn.texts if laid.rect.intersects(box.rect)}
+    assert bar.label in written
+    lines = [laid.x.at(mark.value) for mark in figure.marks if isinstance(mark, Rule)]
+    for words, rect in written.items():
+        if laid.rect.contains(rect):
+            assert not any(x is not None and rect.left() < x < rect.right() for x in lines), words
+    wide = [segment for segment in bar.segments if segment.value > 0.02 * sum(s.value for s in bar.segments)]
+    assert {segment.label for segment in wide} <= written.keys()  # each with its value
+
+
+def test_the_table_holds_the_bounds_and_people_s_words() -> None:
+    chosen = plan(gpu="H100 SXM5 80GB", task="finetune")
+    needs = estimate(chosen)
+    figure = memory_figure(chosen, needs)
+    assert "BF16 mixed precision with AdamW, in the optimizer step" in figure.subtitle
+    header, *found = rows(figure)
+    told = {row[header.index("series")]: row for row in found}
+    for term in needs.devices[0].peak.terms:
+        row = told[TERM_TITLES[term.name]]
+        bounds = [row[header.index(name)] for name in ("low", "high")]
+        assert bounds == [str(term.low), str(term.high)]
 
 
 def test_phases_are_a_bar_each() -> None:

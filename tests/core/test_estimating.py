@@ -29,5 +29,5 @@ def test_a_million_devices_are_answered_at_once(task: str) -> None:
     assert needed.devices[0] is needed.devices[-1]
     assert judged.decisive.needed_bytes == needed.devices[0].bytes
     assert "1,000,000" in figure.title
-    assert figure.note.startswith("999,992 more devices")
+    assert "each of 1,000,000 GPUs" in figure.y.names
     assert min(times) < 0.25  # one by one, a million take ten seconds and more

@@ -145,7 +145,7 @@ def test_printed_bytes_read_back_within_their_digits(size: int) -> None:
     for text in (gib_text(size), gb_text(size)):
         assert parse_bytes(text) == pytest.approx(size, rel=0.06)  # 0.10 GiB has two digits
         if size > 10**12:
-            assert parse_bytes(text) == pytest.approx(size, rel=1e-5)
+            assert parse_bytes(text) == pytest.approx(size, rel=6e-4)  # four digits at least
 
 
 @given(number=st.floats(1e-20, 1e25))
