@@ -126,11 +126,11 @@ FIELDS: Mapping[str, Field] = MappingProxyType(
         "parameters": Field("Parameters", "count", optional=True),
         "tokens": Field("Training tokens", "count", high=1e18, optional=True),
         "efficiency": Field("Efficiency (MFU)", "number", low=0.001, high=1),
-        "price_per_hour": Field("Price per GPU-hour", "number", low=0, high=1e6, optional=True),
+        "price_per_hour": Field("Price per GPU-hour (USD)", "number", low=0, high=1e6, optional=True),
         "pue": Field("Power usage effectiveness", "number", low=1, high=10),
         "limit_devices": Field("GPUs at hand", "count", high=1e6, optional=True),
         "limit_days": Field("Days at hand", "number", low=0.001, high=1e6, optional=True),
-        "limit_cost": Field("Money at hand", "number", low=0, high=1e12, optional=True),
+        "limit_cost": Field("Money at hand (USD)", "number", low=0, high=1e12, optional=True),
     }
 )
 

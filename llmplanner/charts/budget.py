@@ -3,10 +3,15 @@
 from collections.abc import Sequence
 
 from llmplanner.charts.figure import Axis, Figure, Mark, Point
+from llmplanner.charts.ticks import raised
 from llmplanner.core.flops import PF_DAY
 from llmplanner.core.quantities import count_text, significant
 from llmplanner.core.training_run import TrainingRun
 
+SOURCE = (
+    "Papers and model cards (training_runs.toml); compute: 6 N D over the parameters that a token uses, "
+    "T5 3 N D; 1 PF-day = 8.64 × 10¹⁹ FLOPs"
+)
 KIND_PRIORITY = {
     "encoder": 0.5,
     "encoder-decoder": 0.4,
@@ -15,9 +20,9 @@ KIND_PRIORITY = {
 
 
 def budget_figure(runs: Sequence[TrainingRun], parameters: float, tokens: float, flops: float) -> Figure:
-    """PF-days over parameters of published runs, on log axes, and of the plan.
+    """PF-days over all parameters of published runs, on log axes, and of the plan.
 
-    All by 6 N D of the parameters that a token uses, so that they compare.
+    All computed alike, by 6 N D of the parameters that a token uses, so that they compare.
     """
     marks: list[Mark] = [_run_point(run) for run in runs]
     marks.append(
@@ -35,10 +40,10 @@ def budget_figure(runs: Sequence[TrainingRun], parameters: float, tokens: float,
     return Figure(
         name="budget",
         title="Training compute of published models",
-        x=Axis("parameters", "log10", ticks="si", unit="parameters"),
+        x=Axis("parameters (total)", "log10", ticks="si", unit="parameters"),
         y=Axis("PF-days", "log10", ticks="si", unit="PF-days"),
         marks=tuple(marks),
-        source="Papers and model cards (training_runs.toml); compute by 6 N D, 1 PF-day = 8.64e19 FLOPs",
+        source=SOURCE,
         description=(
             f"Your plan, {count_text(parameters)} parameters on {count_text(tokens)} tokens, takes "
             f"{days} PF-days; around it {len(runs)} published runs by kind of model."
@@ -48,7 +53,9 @@ def budget_figure(runs: Sequence[TrainingRun], parameters: float, tokens: float,
 
 def _run_point(run: TrainingRun) -> Point:
     published = (
-        f"\npublished: {significant(run.flops_published)} FLOPs" if run.flops_published is not None else ""
+        f"\npublished: {raised(significant(run.flops_published))} FLOPs"
+        if run.flops_published is not None
+        else ""
     )
     active = f" ({count_text(run.active)} active)" if run.active is not None else ""
     note = f"\n{run.note}" if run.note else ""
@@ -70,5 +77,5 @@ def _run_point(run: TrainingRun) -> Point:
 def _figures(parameters: float, tokens: float, flops: float) -> str:
     return (
         f"{count_text(parameters)} parameters, {count_text(tokens)} tokens\n"
-        f"{significant(flops)} FLOPs = {significant(flops / PF_DAY)} PF-days"
+        f"{raised(significant(flops))} FLOPs = {significant(flops / PF_DAY)} PF-days"
     )

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmplanner.charts.figure import Axis, Band, Figure, Line, Mark, Point
+from llmplanner.charts.ticks import power, raised
 from llmplanner.core.flops import PF_DAY
 from llmplanner.core.quantities import count_text, significant
 from llmplanner.core.scaling import Law, RatioRule, optimum
@@ -33,14 +34,14 @@ def scaling_figure(
     compute = 6.0 * parameters * tokens
     hover = (
         f"your plan\n{count_text(parameters)} parameters, {count_text(tokens)} tokens\n"
-        f"{significant(tokens / parameters)} tokens per parameter, {significant(compute)} FLOPs"
+        f"{significant(tokens / parameters)} tokens per parameter, {raised(significant(compute))} FLOPs"
     )
     marks.append(Point(parameters, tokens, "your plan", "accent", priority=10, marker="plan", hover=hover))
     return Figure(
         name="scaling",
         title="Parameters and tokens: the compute-optimal lines, and who trained where",
-        x=_axis("parameters", SIZES, parameters),
-        y=_axis("training tokens", DATA, tokens),
+        x=_axis("parameters that work on a token", SIZES, parameters, "parameters"),
+        y=_axis("training tokens", DATA, tokens, "tokens"),
         marks=tuple(marks),
         source="; ".join(law.title for law in drawn) + "; runs: papers and model cards (training_runs.toml)",
         description=(
@@ -59,21 +60,21 @@ def _gopher_and_chinchilla(runs: Sequence[TrainingRun]) -> str:
     more = significant(chinchilla.tokens / gopher.tokens, 2)
     return (
         f"Chinchilla: {fewer} times fewer parameters, {more} times more tokens than Gopher; the compute is "
-        f"not the same, {significant(chinchilla.flops)} against {significant(gopher.flops)} FLOPs by 6 N D."
+        f"not the same, {raised(significant(chinchilla.flops))} against "
+        f"{raised(significant(gopher.flops))} FLOPs by 6 N D."
     )
 
 
-def _axis(label: str, ends: tuple[float, float], shown: float) -> Axis:
+def _axis(label: str, ends: tuple[float, float], shown: float, unit: str) -> Axis:
     """A log axis that holds the plan too."""
     low, high = min(ends[0], shown / 2), max(ends[1], shown * 2)
-    return Axis(label, "log10", low=low, high=high, ticks="si", unit=label)
+    return Axis(label, "log10", low=low, high=high, ticks="si", unit=unit)
 
 
 def _iso_compute() -> Iterator[Line]:
     """Faint lines of equal compute, named by it."""
     for compute in ISO_COMPUTE:
-        exponent = round(np.log10(compute))
-        words = f"10{str(exponent).translate(str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹'))} FLOPs"
+        words = f"{power(10, round(np.log10(compute)))} FLOPs"
         sizes = np.geomspace(compute / 6 / DATA[1], compute / 6 / DATA[0], 2)
         hover = f"{words} = {significant(compute / PF_DAY)} PF-days by 6 N D"
         yield Line(

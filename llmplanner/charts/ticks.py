@@ -1,6 +1,7 @@
 """Where an axis has its ticks, and how they read: 0 5 10, 1k 2k 4k, 10²¹."""
 
 import math
+import re
 from collections.abc import Callable, Iterator
 
 from msgspec import Struct
@@ -8,6 +9,7 @@ from msgspec import Struct
 from llmplanner.charts.figure import Axis
 
 SUFFIXES = ("", "k", "M", "B", "T")  # as the field writes counts: 70B parameters, 1.4T tokens
+EXPONENT = re.compile(r"(?<=\d)e([+-]?\d+)\b")
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 GAP = 14.0  # pixels between two tick labels
 CLOSEST = 52.0  # pixels from tick to tick on an x axis; more are more than one can read
@@ -45,6 +47,11 @@ def plain(value: float, decimals: int = 0) -> str:
         raised = power(10, int(exponent))
         return raised if lead == "1" else f"{lead} × {raised}"
     return f"{value:,.{decimals}f}".replace("-", "−", 1)
+
+
+def raised(figures: str) -> str:
+    """Figures with an exponent as they are printed: 7.23e23 FLOPs becomes 7.23 × 10²³ FLOPs."""
+    return EXPONENT.sub(lambda found: f" × {power(10, int(found[1]))}", figures)
 
 
 def si(value: float, thousand: int = 1000) -> str:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmplanner.charts.figure import Axis
-from llmplanner.charts.ticks import fraction, ticks
+from llmplanner.charts.ticks import fraction, raised, ticks
 
 
 def texts(axis: Axis, low: float, high: float, room: float = 600) -> list[str]:
@@ -44,3 +44,16 @@ def test_ticks_lie_in_the_range_and_never_touch(low: float, width: float, room: 
     ):
         assert after - before >= 7.0 * (len(one.text) + len(other.text)) / 2
     assert not any(math.isnan(tick.value) for tick in shown)
+
+
+@pytest.mark.parametrize(
+    ("figures", "said"),
+    [
+        ("7.23e23 FLOPs", "7.23 × 10²³ FLOPs"),
+        ("9.7e-4", "9.7 × 10⁻⁴"),
+        ("1,230 FLOPs", "1,230 FLOPs"),
+        ("0xe5", "0xe5"),
+    ],
+)
+def test_exponents_are_raised(figures: str, said: str) -> None:
+    assert raised(figures) == said

@@ -50,6 +50,16 @@ def test_gpt3_stands_at_the_pf_days_of_its_paper() -> None:
     assert points(BUDGET)["T5-11B"].colour == "encoder-decoder"
 
 
+def test_what_is_drawn_over_which_parameters_is_said() -> None:
+    """T5-3B works with half of its parameters on a token, DeepSeek-V2 with 21 of 236 billion."""
+    assert BUDGET.x.label == "parameters (total)"
+    assert points(BUDGET)["DeepSeek-V2 236B"].x == pytest.approx(236e9, rel=0.01)
+    assert "T5 3 N D" in BUDGET.source
+    assert SCALING.x.label == "parameters that work on a token"
+    assert points(SCALING)["DeepSeek-V2 236B"].x == pytest.approx(21e9, rel=0.03)
+    assert points(SCALING)["T5-3B"].x < 1.6e9
+
+
 def test_plan_stands_among_the_runs() -> None:
     plan = points(BUDGET)["your plan"]
     assert plan.marker == "plan"
@@ -167,7 +177,7 @@ def test_every_curve_of_every_loss_panel_is_named_on_it(qtbot: QtBot, size: tupl
 def test_gopher_and_chinchilla_are_compared_as_published() -> None:
     """Hoffmann et al. 2022 and Rae et al. 2021: 70B on 1.4T tokens, 280B on 300B."""
     assert "4 times fewer parameters, 4.7 times more tokens" in SCALING.note
-    assert "not the same, 5.88e23 against 5.04e23 FLOPs" in SCALING.note
+    assert "not the same, 5.88 × 10²³ against 5.04 × 10²³ FLOPs" in SCALING.note
     assert {points(SCALING)[name].marker for name in ("Gopher 280B", "Chinchilla 70B")} == {"diamond"}
 
 

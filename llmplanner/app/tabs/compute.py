@@ -18,6 +18,7 @@ from llmplanner.charts.budget import budget_figure
 from llmplanner.charts.figure import Figure
 from llmplanner.charts.limits import EXAMPLE, binding_sentence, example_sentence, limits_figure
 from llmplanner.charts.palette import Theme
+from llmplanner.charts.ticks import raised
 from llmplanner.compose import budget_of, tokens_of
 from llmplanner.core.budget import Budget
 from llmplanner.core.cost import Limits, limit_uses
@@ -49,14 +50,14 @@ OBSERVED = (
 ENTRIES = {  # label where the field's own name is too long, what an empty entry says, example, tip
     "tokens": ("Tokens", "20 each", "1.4T", "Of the whole run. Left empty: 20 per parameter, a rule."),
     "efficiency": ("Efficiency", "", "0.35 or 35 %", "MFU: the share of the dense peak that it reaches."),
-    "price_per_hour": ("$/GPU-hour", "", "2.5", "US dollars. Left empty: the catalogue's median on demand."),
+    "price_per_hour": ("USD/GPU-hour", "", "2.5", "Left empty: the catalogue's median on demand."),
     "pue": (
         "PUE", "", "1.1",
         "Power usage effectiveness: energy of the data centre over that of its computers. LLaMA: 1.1.",
     ),
     "limit_devices": ("", NONE, "64", "How many GPUs you can have. Left empty: no limit."),
     "limit_days": ("", NONE, "7", "How many days the run may take. Left empty: no limit."),
-    "limit_cost": ("", NONE, "10k", "How many US dollars the GPU-hours may cost. Left empty: no limit."),
+    "limit_cost": ("USD at hand", NONE, "10k", "What the GPU-hours may cost. Left empty: no limit."),
 }  # fmt: skip
 RUN, AT_HAND = (
     ("tokens", "efficiency", "price_per_hour", "pue"),
@@ -189,9 +190,9 @@ class ComputeTab(QWidget):
 
     def _show_stats(self, budget: Budget, kind: Kind) -> None:
         rule = "3 N D" if kind is Kind.ENCODER_DECODER else "6 N D"
-        counted = "" if budget.counted is None else f" · by matmul {significant(budget.counted)}"
+        counted = "" if budget.counted is None else f" · by matmul {raised(significant(budget.counted))}"
         self.stats["FLOPs"].show_text(
-            flops_text(budget.flops),
+            raised(flops_text(budget.flops)),
             f"{rule}{counted}",
             f"N = {count_text(budget.active)} parameters that a token uses, "
             f"D = {count_text(budget.tokens)} tokens. "
@@ -199,7 +200,7 @@ class ComputeTab(QWidget):
         )
         self.stats["PF-days"].show_text(
             f"{significant(float(pf_days(budget.flops)), 4)} PF-days",
-            "8.64e19 FLOPs each",
+            "8.64 × 10¹⁹ FLOPs each",
             "One PF-day: 10^15 FLOP/s for a day.",
         )
         self._show_time(budget)
@@ -222,7 +223,7 @@ class ComputeTab(QWidget):
         stat.show_text(
             duration_text(run.days * SECONDS_PER_DAY),
             f"{count}{device} at {significant(run.efficiency * 100)} %",
-            f"FLOPs / ({run.devices:,} GPUs x {significant(run.peak / 1e12, 4)}e12 FLOP/s, the dense peak in "
+            f"FLOPs / ({run.devices:,} GPUs x {significant(run.peak / 1e12, 4)} TFLOP/s, the dense peak in "
             f"{(budget.format or '').upper()}, x {run.efficiency:g})",
         )
 

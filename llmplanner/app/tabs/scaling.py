@@ -17,6 +17,7 @@ from llmplanner.charts.figure import Figure
 from llmplanner.charts.loss import loss_figure, one_panel
 from llmplanner.charts.palette import Theme
 from llmplanner.charts.scaling import scaling_figure
+from llmplanner.charts.ticks import raised
 from llmplanner.compose import budget_of
 from llmplanner.core.budget import Budget
 from llmplanner.core.quantities import count_text, flops_text, significant
@@ -146,7 +147,7 @@ class ScalingTab(QWidget):
 
     def _show_laws(self, budget: Budget, every: tuple[Law, ...]) -> None:
         compute = budget.flops
-        self._table.title.setText(f"What each law would train for {flops_text(compute)}")
+        self._table.title.setText(f"What each law would train for {raised(flops_text(compute))}")
         own = prediction(every[0], budget.size, budget.tokens)
         rows = [("Your plan", *_figures(own), "")]
         tips = [f"Its loss is by {every[0].title}{_band(own)}"]
