@@ -218,7 +218,8 @@ class ChoiceField(Field):
 class SearchField(Field):
     """One of many named values, found by typing a part of the name.
 
-    `entered` carries the value of the chosen name, or the typed text itself where no name has it.
+    `entered` carries the value of the chosen name: of a typed text the first of the list that has it. Where
+    none has it, or the text is a value itself, the text is carried.
     """
 
     def __init__(self, label: str, tip: str) -> None:
@@ -267,8 +268,11 @@ class SearchField(Field):
         names = [self.box.itemText(index) for index in range(self.box.count())]
         if text in names:
             return  # the box itself reports a whole name
-        found = [index for index, name in enumerate(names) if text.casefold() in name.casefold()]
-        self.entered.emit(self.box.itemData(found[0]) if len(found) == 1 else text)
+        values = [self.box.itemData(index) for index in range(self.box.count())]
+        found = (
+            value for value, name in zip(values, names, strict=True) if text.casefold() in name.casefold()
+        )
+        self.entered.emit(text if text.casefold() in values else next(found, text))
 
     def show_value(self, value: object) -> None:
         """Shows the name of a value that came from elsewhere."""

@@ -3,6 +3,7 @@
 from PySide6.QtCore import Qt, Signal, SignalInstance
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout
 
+from llmplanner.app.elided import Elided
 from llmplanner.app.session import State
 from llmplanner.app.theme import GAP, INSET
 from llmplanner.core.quantities import GIB
@@ -27,16 +28,14 @@ class VerdictBar(QFrame):
         self._symbol.setProperty("role", "big")
         self.sentence = QLabel()
         self.sentence.setProperty("role", "big")
-        self.why = QLabel()
+        self.sentence.setWordWrap(True)
+        self.sentence.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.why = Elided(lines=2)
         self.why.setProperty("role", "mute")
-        self.why.setMinimumHeight(2 * self.why.fontMetrics().lineSpacing())  # nothing moves when it is longer
-        self.why.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
         self._said = ""
         words = QVBoxLayout()
         words.setSpacing(2)
         for label in (self.sentence, self.why):
-            label.setWordWrap(True)
-            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             words.addWidget(label)
         self.fit = _button(
             "Make it fit…", "Lists changes of the plan, and what each would need.", self.make_it_fit
@@ -59,7 +58,7 @@ class VerdictBar(QFrame):
         self._said = " ".join(
             filter(None, (f"{judged.device} · {state.verdict.why}", _in_use(state.verdict)))
         )
-        self.why.setText(self._said)
+        self.why.say(self._said)
         self._symbol.setText(SYMBOLS[judged.state])
         self._symbol.setAccessibleName(WORDS[judged.state])
         if self._symbol.property("verdict") != judged.state:
@@ -71,7 +70,7 @@ class VerdictBar(QFrame):
 
     def show_hint(self, text: str) -> None:
         """Says which change helps most."""
-        self.why.setText(f"{self._said} {text}".strip())
+        self.why.say(f"{self._said} {text}".strip())
 
 
 def headline(verdict: Verdict) -> str:
@@ -80,13 +79,9 @@ def headline(verdict: Verdict) -> str:
     word = WORDS[judged.state]
     needed = f"{judged.needed_bytes / GIB:,.2f}"
     if judged.available_bytes is None:
-        return f"{word}: needs {needed} GiB, and the GPU's memory is not known"
-    available, now = f"{judged.available_bytes / GIB:,.2f}", judged is verdict.now
-    if judged.state == "no":
-        return f"{word}: needs {needed} GiB, " + (
-            f"{available} GiB free now" if now else f"the card has {available}"
-        )
-    return f"{word}: {needed} of {available} GiB {'free now' if now else 'on the empty card'}"
+        return f"{word}: needs {needed} GiB, the GPU's memory is not known"
+    room = f"{judged.available_bytes / GIB:,.2f} GiB {'free now' if judged is verdict.now else 'usable'}"
+    return f"{word}: needs {needed} GiB, {room}" if judged.state == "no" else f"{word}: {needed} of {room}"
 
 
 def _in_use(verdict: Verdict) -> str:

@@ -12,10 +12,11 @@ from llmplanner.app.panels import Panel
 from llmplanner.app.session import Session, State
 from llmplanner.compose import split_of
 from llmplanner.core.errors import BadInput
-from llmplanner.core.machine import Device
+from llmplanner.core.machine import Device, alike
 from llmplanner.core.model import Model
 from llmplanner.core.quantities import GIB
 from llmplanner.core.sharding import device_model
+from llmplanner.plans import is_uuid
 
 if TYPE_CHECKING:
     from llmplanner.gpus.local import Probe
@@ -52,9 +53,9 @@ class MachinePanel(Panel):
             ZERO,
         )
         self.fields = {"gpu": self._gpu, "count": self._count, "tp": self._tensor, "zero": self._zero}
-        self._about = note()
-        self._seen = note()
-        self._seen.hide()
+        self.about = note()
+        self.seen = note()
+        self.seen.hide()
         look = QPushButton("Look again")
         look.setProperty("small", True)
         look.setToolTip("Reads this computer's GPUs and their free memory once more.")
@@ -69,8 +70,8 @@ class MachinePanel(Panel):
     def _lay_out(self) -> None:
         self.head.addWidget(self.look)
         self.rows.addWidget(self._gpu)
-        self.rows.addWidget(self._about)
-        self.rows.addWidget(self._seen)
+        self.rows.addWidget(self.about)
+        self.rows.addWidget(self.seen)
         for field in (self._count, self._tensor, self._zero):
             self.rows.addWidget(field)
 
@@ -79,9 +80,9 @@ class MachinePanel(Panel):
         here: list[tuple[object, str]] = []
         if local:
             best = max(local, key=lambda device: device.memory_free or 0)
-            here.append(("local", f"This computer · {best.name}"))
+            here.append(("local", _title("local", (best,))))
         if len(local) > 1:
-            here += [(device.uuid, f"{device.name} · {device.uuid}") for device in local if device.uuid]
+            here += [(device.uuid, _title(device.uuid, (device,))) for device in local if device.uuid]
         self._gpu.offer((*here, *catalogue))
 
     def show_looking(self) -> None:
@@ -90,7 +91,7 @@ class MachinePanel(Panel):
 
     def show_looked(self) -> None:
         """Takes that away again where the look ended without a result."""
-        if self._seen.text() == LOOKING:
+        if self.seen.text() == LOOKING:
             self._say("")
 
     def show_probe(self, probe: "Probe") -> None:
@@ -99,19 +100,24 @@ class MachinePanel(Panel):
         if without is not None:
             self._say(f"This computer has {without}: plan for any card of the catalogue.")
         else:
-            self._say("" if probe.state == "ok" and not probe.troubles else probe.message)
-        self._seen.setToolTip(probe.message)
+            plain = probe.state == "ok" and not probe.troubles and all(map(_tells_all, probe.devices))
+            self._say("" if plain else probe.message)
+        self.seen.setToolTip(probe.message)
 
     def _say(self, sentence: str) -> None:
-        self._seen.setText(sentence)
-        self._seen.setVisible(bool(sentence))
+        self.seen.setText(sentence)
+        self.seen.setVisible(bool(sentence))
 
     def show_state(self, state: State) -> None:
         """Shows a plan's machine. Emits nothing."""
         draft, plan = state.draft, state.plan
-        device = plan.machine.devices[0]
-        self._gpu.show_value(device.name)
-        self._about.setText(_about(device, here=plan.machine.local))
+        devices = plan.machine.devices
+        different = devices[:1] if alike(devices) else devices
+        self._gpu.show_value(_title(draft.gpu, different))
+        here = "Here: " if plan.machine.local else ""
+        several = len(different) > 1
+        lines = (_about(device, f"{device.name}: " if several else here) for device in different)
+        self.about.setText("\n".join(dict.fromkeys(lines)))
         self._count.show_value(plan.split.devices)
         self._tensor.show_value(plan.split.tensor)
         self._tensor.setVisible(plan.split.devices > 1)
@@ -154,11 +160,22 @@ def _counts(model: Model, devices: int) -> str:
     return f"The layers of {model.name} cannot be divided over {devices:,} GPUs; take {which}."
 
 
-def _about(device: Device, *, here: bool) -> str:
+def _title(gpu: str, devices: tuple[Device, ...]) -> str:
+    """The plan's choice of cards as its field shows it: this computer's own and one by UUID differ."""
+    names = " + ".join(dict.fromkeys(device.name for device in devices))
+    if gpu == "local":
+        return f"This computer · {names}"
+    return f"{names} · {gpu}" if is_uuid(gpu) else names
+
+
+def _tells_all(device: Device) -> bool:
+    return not device.unified and device.memory_total is not None and device.memory_free is not None
+
+
+def _about(device: Device, place: str) -> str:
     """One line on a card: what it holds, and what of it is free."""
     if device.memory_total is None:
         return "No GPU was seen here. Choose one of the catalogue by a part of its name."
-    place = "Here: " if here else ""
     total = f"{device.memory_total / GIB:,.2f} GiB"
     if device.memory_free is None:
         return f"{place}{total}, with nothing on it"

@@ -10,6 +10,9 @@ from llmplanner.app.session import Session, State
 from llmplanner.core.quantities import context_text, count_text
 from llmplanner.core.tensors import parameters
 
+ON_THE_COMMAND_LINE = "The command `models` lists those there are"  # models/catalogue.py
+HERE = "Catalogue… lists those there are"
+
 
 class ModelPanel(Panel):
     """The model's name, what it is in one line, and the ways to another one."""
@@ -28,6 +31,8 @@ class ModelPanel(Panel):
         self.catalogue.setToolTip(
             "Released models with their cards: kind, best use, training, limits, licence."
         )
+        self.note = note()
+        self.note.hide()
         self.open = QPushButton("Open config…")
         self.open.setToolTip("Reads the architecture from a model's config.json. You can also drop one here.")
         buttons = QWidget()
@@ -36,7 +41,7 @@ class ModelPanel(Panel):
         row.setSpacing(8)
         row.addWidget(self.catalogue, 1)
         row.addWidget(self.open, 1)
-        for part in (self._name, self._about, buttons):
+        for part in (self._name, self._about, self.note, buttons):
             self.rows.addWidget(part)
         self._name.entered.connect(lambda text: session.choose_model(str(text)))
         self.catalogue.clicked.connect(self.browse)
@@ -54,3 +59,9 @@ class ModelPanel(Panel):
         if model.context_length is not None:
             facts.append(f"{context_text(model.context_length)} context")
         self._about.setText(" · ".join(facts))
+        self.note.setText(model.note)
+        self.note.setVisible(bool(model.note))
+
+    def show_problem(self, name: str, sentence: str) -> bool:
+        """Marks the field, and names the window's way to the catalogue."""
+        return super().show_problem(name, sentence.replace(ON_THE_COMMAND_LINE, HERE))
