@@ -1,7 +1,7 @@
 """The table of terms: name with its colour, GiB, and the formula with its values."""
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QPainter, QPalette, QTextLayout, QTextOption
+from PySide6.QtGui import QColor, QPainter, QPalette, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -16,11 +16,10 @@ from llmplanner.core.quantities import GIB, gib_figure
 
 HEADS = ("Term", "GiB", "Formula")
 ORDER = tuple(TERM_TITLES)
-ROW = 34  # px: two lines of formula
+ROW = 24  # px
 SWATCH = 10
 PAD = 6
 NAME_WIDTH, SIZE_WIDTH = 134, 64  # px
-LINES = 2
 SMALLEST = 0.005  # GiB; what is less would be shown as 0.00
 
 Index = QModelIndex | QPersistentModelIndex
@@ -87,7 +86,7 @@ def gib(size: int) -> str:
 
 
 class _Formula(QStyledItemDelegate):
-    """The formula on up to two lines."""
+    """The formula on one line; the tool tip and the details have the whole."""
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         rows = index.model()
@@ -101,34 +100,10 @@ class _Formula(QStyledItemDelegate):
         painter.save()
         painter.setPen(option.palette.color(role))
         box = QRectF(option.rect).adjusted(PAD, 0, -PAD, 0)
-        lines = _wrapped(rows.terms[index.row()].formula, option, box.width())
-        height = option.fontMetrics.height()
-        top = box.center().y() - height * len(lines) / 2
-        for number, words in enumerate(lines):
-            painter.drawText(
-                QRectF(box.left(), top + number * height, box.width(), height),
-                int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter),
-                words,
-            )
+        formula = rows.terms[index.row()].formula
+        words = option.fontMetrics.elidedText(formula, Qt.TextElideMode.ElideRight, int(box.width()))
+        painter.drawText(box, int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter), words)
         painter.restore()
-
-
-def _wrapped(text: str, option: QStyleOptionViewItem, width: float) -> list[str]:
-    """The text on at most two lines; what does not fit ends in an ellipsis (the tool tip has it all)."""
-    layout = QTextLayout(text, option.font)
-    wrap = QTextOption()
-    wrap.setWrapMode(QTextOption.WrapMode.WordWrap)
-    layout.setTextOption(wrap)
-    layout.beginLayout()
-    starts = []
-    while (line := layout.createLine()).isValid():
-        line.setLineWidth(width)
-        starts.append(line.textStart())
-    layout.endLayout()
-    if len(starts) <= LINES:
-        return [text[a:b].strip() for a, b in zip(starts, [*starts[1:], len(text)], strict=True)]
-    last = option.fontMetrics.elidedText(text[starts[1] :], Qt.TextElideMode.ElideRight, int(width))
-    return [text[: starts[1]].strip(), last]
 
 
 class TermTable(QTableView):
@@ -163,6 +138,11 @@ class TermTable(QTableView):
         self.rows.show_phase(phase)
         if not self.currentIndex().isValid() and phase.terms:
             self.setCurrentIndex(self.rows.index(min(row, len(phase.terms) - 1), 0))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Keeps the current row in view."""
+        super().resizeEvent(event)
+        self.scrollTo(self.currentIndex())
 
     @property
     def term(self) -> Term | None:

@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSizePolicy,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -22,7 +21,7 @@ from llmplanner.app.session import Session, State
 from llmplanner.app.term_table import TermTable, gib
 from llmplanner.app.theme import GAP
 from llmplanner.charts.figure import Figure
-from llmplanner.charts.memory import MOST_DEVICES, memory_figure
+from llmplanner.charts.memory import memory_figure
 from llmplanner.charts.palette import TERM_TITLES, Theme
 from llmplanner.core.estimate import DeviceEstimate, Estimate, Phase, Term
 from llmplanner.core.quantities import gib_text
@@ -36,11 +35,12 @@ PHASES = {
     "step": ("Optimizer step", "The weights are changed."),
 }
 MOST_PHASES = 4
-CHART_SHARE, TABLE_SHARE = 6, 7  # of the height of the page
-LEAST_TERMS = 270  # px: four terms and the details of one
-BAR, FRAME = 17, 112  # px: of a bar that can be read, and of what stands around the bars
+CHART_SHARE, TABLE_SHARE = 2, 3  # of the height of the page
+LEAST_TERMS = 240  # px: four terms and the details of one
+DETAILS = 4  # lines; more scroll, and the table stays as it is
+BAR, FRAME = 15, 112  # px: of a bar that can be read, and of what stands around the bars
 SETTLE = 40  # ms after a change until the table of formats follows
-CHART = QSize(300, 140)
+CHART = QSize(300, 148)
 WHAT_CHANGES = (
     "In GiB for each GPU. Training in full with AdamW keeps 16 bytes for each parameter (4 weights, "
     "4 gradients, 8 optimizer), in mixed precision too: 16 GB for a billion before activations, not 80. "
@@ -75,11 +75,10 @@ class MemoryTab(QWidget):
         chart.rows.addWidget(self.chart, 1)
         terms = Card("Where it goes")
         terms.rows.addWidget(self.table, 1)
-        terms.rows.addWidget(self.details)
+        terms.rows.addWidget(self._scrolling(self.details))
         formats = Card("What a number format changes")
-        formats.rows.addWidget(self.formats)
+        formats.rows.addWidget(self.formats, 1)
         formats.rows.addWidget(note(WHAT_CHANGES))
-        formats.rows.addStretch()
         self._terms = terms
         terms.setMinimumHeight(LEAST_TERMS)
         for part in (
@@ -87,8 +86,7 @@ class MemoryTab(QWidget):
             self.table,
         ):  # they take what room there is; below their least the page scrolls
             part.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
-        cards = QWidget()
-        grid = QGridLayout(cards)
+        grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(GAP)
         grid.addWidget(chart, 0, 0, 1, 2)
@@ -98,14 +96,18 @@ class MemoryTab(QWidget):
         grid.setRowStretch(1, TABLE_SHARE)
         grid.setColumnStretch(0, 5)
         grid.setColumnStretch(1, 3)
+
+    def _scrolling(self, details: QLabel) -> QScrollArea:
+        """The details in a place of fixed height."""
+        details.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
         scroll = QScrollArea()
+        scroll.setAccessibleName("Details of the term")
+        scroll.setFixedHeight(DETAILS * details.fontMetrics().lineSpacing() + 2)
         scroll.setWidgetResizable(True)
-        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(cards)
-        rows = QVBoxLayout(self)
-        rows.setContentsMargins(0, 0, 0, 0)
-        rows.addWidget(scroll)
+        scroll.setWidget(details)
+        details.setAutoFillBackground(False)  # the card's ground is seen
+        return scroll
 
     def _phase_row(self) -> QHBoxLayout:
         row = QHBoxLayout()
@@ -133,13 +135,13 @@ class MemoryTab(QWidget):
         phase = next((phase for phase in device.phases if phase.name == self._phase), device.peak)
         self._show_phases(device, phase)
         shown = _only(state.estimate, phase.name)
-        self.chart.show_figure(memory_figure(state.plan, shown, state.verdict))
+        figure = memory_figure(state.plan, shown, state.verdict)
+        self.chart.show_figure(figure)
+        self.chart.setMinimumHeight(max(CHART.height(), FRAME + BAR * len(figure.y.names)))
         self._terms.title.setText(
             f"Where it goes · {PHASES[phase.name][0].lower()}, {gib_text(int(phase.bytes))}"
         )
         self.table.show_phase(phase)
-        bars = min(len(state.estimate.devices), MOST_DEVICES)
-        self.chart.setMinimumHeight(max(CHART.height(), FRAME + BAR * bars))
         if not self._later.isActive():  # while edits go on, too: no old figure stays longer than this
             self._later.start()
 

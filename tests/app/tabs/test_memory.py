@@ -1,0 +1,60 @@
+"""The Memory page: every term and the chosen one are in view, and the figures beside them follow."""
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from llmplanner.app.main import example_window
+from llmplanner.app.tabs.memory import MemoryTab
+from llmplanner.app.window import Window
+
+
+@pytest.fixture
+def window(qtbot: QtBot) -> Window:
+    shown = example_window()
+    qtbot.addWidget(shown)
+    shown.resize(1280, 800)
+    with qtbot.waitExposed(shown):
+        shown.show()
+    return shown
+
+
+def page(window: Window) -> MemoryTab:
+    assert isinstance(window.page, MemoryTab)
+    return window.page
+
+
+@pytest.mark.parametrize("entries", [{}, {"task": "finetune"}, {"task": "pretrain", "count": 64, "zero": 3}])
+def test_all_terms_are_seen_whichever_is_chosen(
+    window: Window, qtbot: QtBot, entries: dict[str, object]
+) -> None:
+    window.session.edit(**entries)
+    table = page(window).table
+    height = table.height()
+    for row, term in enumerate(table.rows.terms):
+        table.setCurrentIndex(table.rows.index(row, 0))
+        qtbot.wait(20)
+        assert term.formula in page(window).details.text()  # whole
+        assert term.formula in str(table.rows.data(table.rows.index(row, 2), 3))  # of the tool tip
+        assert table.height() == height or row == 0
+        height = table.height()
+        for each in range(len(table.rows.terms)):
+            assert table.viewport().rect().contains(table.visualRect(table.rows.index(each, 0)))
+
+
+def test_the_chosen_term_stays_in_view_when_the_window_shrinks(window: Window, qtbot: QtBot) -> None:
+    window.session.edit(task="finetune")
+    table = page(window).table
+    last = table.rows.index(len(table.rows.terms) - 1, 0)
+    table.setCurrentIndex(last)
+    window.resize(1280, 620)
+    qtbot.wait(50)
+    assert table.viewport().rect().contains(table.visualRect(last))
+
+
+def test_the_figures_of_the_formats_follow_while_edits_go_on(window: Window, qtbot: QtBot) -> None:
+    formats = page(window).formats
+    before = formats.texts()
+    for context in range(1024, 1024 + 40 * 512, 512):  # an edit every 10 ms, as a slider gives them
+        window.session.edit(context=context)
+        qtbot.wait(10)
+    assert formats.texts() != before
