@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from llmplanner import plans
+from llmplanner.app.problem import Problem
 from llmplanner.core.errors import BadInput
 from llmplanner.core.quantities import count_text, parse_amount, parse_count, parse_tokens
 
@@ -69,9 +70,7 @@ class Field(QWidget):
         self.label.setBuddy(control)
         self.control = control
         self._name(control, label, tip)
-        self.problem = QLabel()
-        self.problem.setProperty("role", "problem")
-        self.problem.setWordWrap(True)
+        self.problem = Problem()
         self.problem.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.problem.hide()
         self.rows = QVBoxLayout(self)

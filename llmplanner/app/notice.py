@@ -1,8 +1,9 @@
 """A sentence above the pages: what could not be done and why, with details to copy, until dismissed."""
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QLabel, QPushButton
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton
 
+from llmplanner.app.problem import Problem
 from llmplanner.app.theme import GAP, INSET
 
 
@@ -12,12 +13,10 @@ class Notice(QFrame):
     def __init__(self) -> None:
         super().__init__()
         self.setProperty("card", True)
-        self.label = QLabel()
-        self.label.setProperty("role", "problem")
-        self.label.setWordWrap(True)
+        self.label = Problem()
         self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        copy = _button("Copy details", "Puts this sentence and the program's versions onto the clipboard.")
-        copy.clicked.connect(self._copy)
+        copy = _button("Copy details", "Puts this sentence, versions and the plan onto the clipboard.")
+        copy.clicked.connect(self.copy_details)
         dismiss = _button("Dismiss", "Takes this message away.")
         dismiss.clicked.connect(self.hide)
         line = QHBoxLayout(self)
@@ -37,10 +36,9 @@ class Notice(QFrame):
         self.label.setText(sentence)
         self.setVisible(bool(sentence))
 
-    def _copy(self) -> None:
-        from llmplanner.app.faults import versions  # noqa: PLC0415 - not before it is asked for
-
-        QApplication.clipboard().setText(f"{self.text()}\n{versions()}")
+    def copy_details(self) -> None:
+        """Puts the sentence, the program's versions and the plan onto the clipboard."""
+        self.label.copy_details()
 
 
 def _button(text: str, tip: str) -> QPushButton:

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QLabel, QSizePolicy
+from PySide6.QtWidgets import QSizePolicy
 
 from llmplanner.app.fields import CountField, parser
+from llmplanner.app.problem import Problem
 from llmplanner.core.errors import BadInput
 from llmplanner.plans import Field
 
@@ -32,7 +33,7 @@ class PageField(CountField):
         self.told.emit(sentence)
 
 
-class Told(QLabel):
+class Told(Problem):
     """Muted words with room for a few lines; while an entry of `fields` is wrong, what is wrong with it."""
 
     def __init__(self, fields: Mapping[str, PageField], lines: int, text: str = "") -> None:
@@ -40,7 +41,6 @@ class Told(QLabel):
         self._text = text
         self._problems: dict[str, str] = {}
         self.setProperty("role", "mute")
-        self.setWordWrap(True)
         self.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)

@@ -127,13 +127,13 @@ QTabWidget::pane {{ border: 0; }}
 QTabBar::tab {{ padding: 8px 16px; color: {theme.mute}; border: 0; border-bottom: 2px solid transparent; }}
 QTabBar::tab:selected {{ color: {theme.text}; border-bottom: 2px solid {theme.accent}; }}
 QTabBar::tab:hover, QTabBar::tab:focus {{ color: {theme.text}; }}
-QLineEdit, QComboBox {{ background: {theme.field}; border: 1px solid {theme.line}; border-radius: 6px;
-    padding: 3px 8px; min-height: 20px; selection-background-color: {theme.accent};
+QLineEdit, QComboBox, QSpinBox {{ background: {theme.field}; border: 1px solid {theme.line};
+    border-radius: 6px; padding: 3px 8px; min-height: 20px; selection-background-color: {theme.accent};
     selection-color: {theme.accent_text}; }}
-QLineEdit:focus, QComboBox:focus, QPushButton:focus {{ border: 1px solid {theme.accent}; }}
+QLineEdit:focus, QComboBox:focus, QSpinBox:focus, QPushButton:focus {{ border: 1px solid {theme.accent}; }}
 QLineEdit[wrong="true"], QComboBox[wrong="true"] {{ border: 1px solid {theme.bad}; }}
-QLineEdit:disabled, QComboBox:disabled {{ color: {theme.mute}; }}
-QComboBox QLineEdit {{ background: transparent; border: 0; padding: 0; }}
+QLineEdit:disabled, QComboBox:disabled, QSpinBox:disabled {{ color: {theme.mute}; }}
+QComboBox QLineEdit, QSpinBox QLineEdit {{ background: transparent; border: 0; padding: 0; }}
 QComboBox::drop-down {{ border: 0; width: 24px; subcontrol-origin: padding;
     subcontrol-position: center right; }}
 QComboBox::down-arrow {{ image: url("{chevron}"); width: 12px; height: 12px; }}

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication, QMessageBox
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QContextMenuEvent
+from PySide6.QtWidgets import QApplication, QMenu, QMessageBox
 from pytestqt.qtbot import QtBot
 
 from llmplanner import plans
 from llmplanner.app.actions import Actions
+from llmplanner.app.dialogs.export import ExportDialog
 from llmplanner.app.fields import CountField, SearchField, SliderField
 from llmplanner.app.main import example_window, restored_window
 from llmplanner.app.settings import Settings
@@ -192,3 +194,35 @@ def test_a_reset_lasts(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not settings.pages
     window.session.edit(batch=2)
     qtbot.waitUntil(settings.last_plan.exists)
+
+
+@pytest.mark.qt_log_ignore("This plugin does not support", extend=True)  # the menu, offscreen
+def test_every_message_offers_its_details_to_copy(window: Window, qtbot: QtBot, tmp_path: Path) -> None:
+    count = window.plan.machine.fields["count"]
+    assert isinstance(count, CountField)
+    typed(qtbot, count, "many")
+    export = ExportDialog(window.page.figure(), window)
+    export.open()
+    export.save_to(tmp_path / "absent" / "chart.png")
+    qtbot.waitUntil(lambda: "cannot be written" in export.message.text())
+    for label, field in ((count.problem, "Field: GPUs"), (export.message, "")):
+        place = QPoint(3, 3)
+        menu_key = QContextMenuEvent(QContextMenuEvent.Reason.Mouse, place, label.mapToGlobal(place))
+        QApplication.sendEvent(label, menu_key)
+        menu = label.findChild(QMenu)
+        assert isinstance(menu, QMenu)
+        next(action for action in menu.actions() if "details" in action.text()).trigger()
+        menu.close()
+        copied = QApplication.clipboard().text()
+        assert copied.startswith(label.text())
+        for words in (field, "PySide6", '"model":"llama-3.1-8b"'):
+            assert words in copied
+
+
+def test_the_notice_copies_the_plan_too(window: Window, tmp_path: Path) -> None:
+    actions(window).open_file(str(tmp_path / f"gone{SUFFIX}"))
+    window.notice.copy_details()
+    copied = QApplication.clipboard().text()
+    assert copied.startswith(window.notice.text())
+    assert "PySide6" in copied
+    assert '"context":32768' in copied

@@ -12,13 +12,13 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QSpinBox,
     QVBoxLayout,
     QWidget,
 )
 
 from llmplanner.app.jobs import ThreadJob
+from llmplanner.app.problem import Problem
 from llmplanner.charts import export
 from llmplanner.charts.draw import draw
 from llmplanner.charts.figure import Figure
@@ -91,9 +91,7 @@ class ExportDialog(QDialog):
         self.outlines.setChecked(True)
         self.outlines.setToolTip("The same letters on every computer; else a program may take another font.")
         self.preview = Preview(figure)
-        self.message = QLabel()
-        self.message.setWordWrap(True)
-        self.message.setProperty("role", "problem")
+        self.message = Problem()
         self._lay_out()
         self._connect()
         self._follow()
@@ -225,6 +223,7 @@ def _number(value: int, ends: tuple[int, int], unit: str, name: str, tip: str) -
     field.setRange(*ends)
     field.setValue(value)
     field.setSuffix(unit)
+    field.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)  # as the window's other entries of numbers
     field.setSingleStep(10)
     field.setAccessibleName(name)
     field.setToolTip(tip)
