@@ -14,6 +14,7 @@ Scale = Literal["linear", "log10", "log2", "category"]
 TickStyle = Literal["plain", "si", "power", "percent"]  # 1,000 · 1k · 10³ (2¹⁰ on log2) · 100 %
 Dash = Literal["solid", "dashed", "dotted"]
 Marker = Literal["dot", "ring", "square", "diamond", "plan"]  # plan: the user's own, large and in the accent
+Side = Literal["any", "above", "below"]
 Align = Literal["left", "centre", "right"]
 
 
@@ -74,6 +75,7 @@ class Line(Struct, frozen=True):
     colour: str
     label: str = ""  # written on the line
     label_at: float = 1.0  # where, from 0 at its start to 1 at its end, if there is room
+    label_side: Side = "any"  # of the curve, if there is room
     dash: Dash = "solid"
     width: float = 2.0
     fitted: tuple[float, float] | None = None

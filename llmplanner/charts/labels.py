@@ -15,6 +15,7 @@ MOST_RULES = 4  # limits named above one plot
 SHARES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0)  # of a curve, to name it at
 COVERED = 50  # what it costs to cover another point, in the same
 FAR = 10.0  # what it costs to name a curve at its other end, in squares of curves that the name covers
+WRONG_SIDE = 8.0  # what it costs to name a curve on the other side, in the same
 CURVE_ANCHORS = (  # anchor of the text, pixels to the right and heights down from the curve, cost
     ((0.0, 1.0), 6, -0.3, 0.0),
     ((1.0, 1.0), -6, -0.3, 0.0),
@@ -161,11 +162,12 @@ def name_curve(canvas: Canvas, within: QRectF, line: Line, curve: Sequence[QPoin
         point = inside[round(share * (len(inside) - 1))]
         far = FAR * abs(share - line.label_at)
         for anchor, dx, dy, cost in CURVE_ANCHORS:
+            side = WRONG_SIDE * (line.label_side == ("below" if dy < 0 else "above"))
             x, y = point.x() + dx, point.y() + dy * height
             rect = canvas.box(line.label, x, y, style, anchor)
             if within.contains(rect) and canvas.is_free(rect.adjusted(-GROUND, -1, GROUND, 1)):
                 crossings = trail.crossings(rect)
-                places.append((crossings + far + cost, crossings, x, y, anchor))
+                places.append((crossings + far + cost + side, crossings, x, y, anchor))
     if places:
         _, crossings, x, y, anchor = min(places)
         canvas.text(line.label, x, y, style, line.colour, anchor, grounded=crossings > 0)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from llmplanner.charts.figure import Axis, Band, Figure, Line, Mark, Point
+from llmplanner.charts.figure import Axis, Band, Figure, Line, Mark, Point, Side
 from llmplanner.charts.ticks import power, raised
 from llmplanner.core.flops import PF_DAY
 from llmplanner.core.quantities import count_text, significant
@@ -15,11 +15,17 @@ from llmplanner.core.training_run import TrainingRun
 BUDGETS = np.geomspace(1e15, 1e30, 91)  # FLOPs along a law's line; the axes cut it
 ISO_COMPUTE = (1e20, 1e21, 1e22, 1e23, 1e24, 1e25, 1e26)
 SIZES = (2e7, 2e12)  # parameters on the x axis, widened by what is shown
-DATA = (1.5e10, 1e14)  # tokens on the y axis
+DATA = (1.5e10, 2e14)  # tokens on the y axis
 NAMED_FIRST = ("Gopher 280B", "Chinchilla 70B")
 WIDTHS = {"hoffmann1": 5.0}  # pixels: the rule lies on it, and both are seen
 IN_LEGEND = {"hoffmann1": "Hoffmann 1", "rule20": "20 per parameter, a rule"}  # as the one lies on the other
-LABEL_AT = {"hoffmann1": 1.0, "besiroglu": 0.8, "hoffmann3": 0.9, "kaplan": 1.0}
+NAMED = ("hoffmann3", "besiroglu", "hoffmann1", "kaplan", "rule20")  # in this order each finds room
+LABEL_AT = {"hoffmann3": 0.85, "hoffmann1": 1.0, "besiroglu": 0.95, "kaplan": 1.0}
+LABEL_SIDE: dict[str, Side] = {
+    "hoffmann3": "above",
+    "hoffmann1": "above",
+    "besiroglu": "below",
+}  # as they lie
 LEFT_OUT = {"hoffmann2", "hoffmann3-printed"}  # the one lies on approach 1, the other rounds approach 3
 
 
@@ -28,8 +34,9 @@ def scaling_figure(
 ) -> Figure:
     """Each law's line of best models, dashed where it goes beyond the runs that it was fitted on."""
     drawn = [law for law in laws if law.name not in LEFT_OUT]
-    marks: list[Mark] = [*_iso_compute(), *(band for law in drawn for band in _band(law))]
-    marks += [_line(law) for law in drawn]
+    marks: list[Mark] = [band for law in drawn for band in _band(law)]
+    marks += [_line(law) for law in sorted(drawn, key=lambda law: NAMED.index(law.name))]
+    marks += [*_iso_compute()]
     marks += [_point(run) for run in runs]
     compute = 6.0 * parameters * tokens
     hover = (
@@ -103,6 +110,7 @@ def _line(law: Law) -> Line:
         law.name,
         label="" if rule else law.short,
         label_at=LABEL_AT.get(law.name, 1.0),
+        label_side=LABEL_SIDE.get(law.name, "any"),
         dash="dotted" if rule else "dashed" if fitted is None else "solid",
         width=WIDTHS.get(law.name, 2.0),
         fitted=fitted,

@@ -181,6 +181,23 @@ def test_gopher_and_chinchilla_are_compared_as_published() -> None:
     assert {points(SCALING)[name].marker for name in ("Gopher 280B", "Chinchilla 70B")} == {"diamond"}
 
 
+@pytest.mark.parametrize("size", [(464, 345), (464, 372), (868, 560), (1200, 800)])
+def test_laws_are_named_on_the_side_where_no_other_lies(qtbot: QtBot, size: tuple[int, int]) -> None:
+    """On the screen, Hoffmann 3 lies above Hoffmann 1, and Besiroglu below both."""
+    del qtbot
+    drawn = painted(SCALING, *size, CARD)
+    (laid,) = drawn.plots
+    for name, law, above in (
+        ("Hoffmann 3", "hoffmann3", True),
+        ("Hoffmann 1", "hoffmann1", True),
+        ("Besiroglu", "besiroglu", False),
+    ):
+        (box,) = [box.rect for box in drawn.texts if box.text == name and laid.rect.contains(box.rect)]
+        line = lines(SCALING)[law]
+        xs, ys = [laid.x.at(x) or 0 for x in line.xs], [laid.y.at(y) or 0 for y in line.ys]
+        assert (box.center().y() < np.interp(box.center().x(), xs, ys)) == above
+
+
 def test_what_the_page_says_of_gopher_is_not_cut(qtbot: QtBot) -> None:
     """At the width that the chart has in a window of 1280 x 800."""
     del qtbot
