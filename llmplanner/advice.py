@@ -12,7 +12,7 @@ from llmplanner.core.formats import format_named
 from llmplanner.core.machine import Machine, alike
 from llmplanner.core.model import Kind, Model
 from llmplanner.core.plan import Plan, Serve, at_weights, computed_in
-from llmplanner.core.quantities import GIB, gib_text
+from llmplanner.core.quantities import gib_text
 from llmplanner.core.verdict import Judgement, Verdict, verdict
 from llmplanner.gpus.catalogue import catalogue
 from llmplanner.plans import Draft
@@ -83,9 +83,9 @@ def told(change: Change, before: str) -> str:
     if change.frees:
         return f"{change.text} would make room for the {gib_text(judged.needed_bytes)} needed."
     if before == "fits":
-        return f"{change.text} would need {judged.needed_bytes / GIB:,.2f} GiB."
+        return f"{change.text} would need {gib_text(judged.needed_bytes)}."
     ends = {"fits": ", which fits", "tight": ", which is tight", "no": ", still too much", "unknown": ""}
-    return f"{change.text} would need {judged.needed_bytes / GIB:,.2f} GiB{ends[judged.state]}."
+    return f"{change.text} would need {gib_text(judged.needed_bytes)}{ends[judged.state]}."
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLay
 from llmplanner.app.elided import Elided
 from llmplanner.app.session import State
 from llmplanner.app.theme import GAP, INSET
-from llmplanner.core.quantities import GIB
+from llmplanner.core.quantities import gib_text
 from llmplanner.core.verdict import Verdict
 
 SYMBOLS = {"fits": "✓", "tight": "≈", "no": "✕", "unknown": "?"}
@@ -77,11 +77,21 @@ def headline(verdict: Verdict) -> str:
     """The verdict in one line."""
     judged = verdict.decisive
     word = WORDS[judged.state]
-    needed = f"{judged.needed_bytes / GIB:,.2f}"
+    needed = gib_text(judged.needed_bytes)
     if judged.available_bytes is None:
-        return f"{word}: needs {needed} GiB, the GPU's memory is not known"
-    room = f"{judged.available_bytes / GIB:,.2f} GiB {'free now' if judged is verdict.now else 'usable'}"
-    return f"{word}: needs {needed} GiB, {room}" if judged.state == "no" else f"{word}: {needed} of {room}"
+        return f"{word}: needs {needed}, the GPU's memory is not known"
+    room = f"{gib_text(judged.available_bytes)} {'free now' if judged is verdict.now else 'usable'}"
+    return (
+        f"{word}: needs {needed}, {room}"
+        if judged.state == "no"
+        else f"{word}: {_before(needed, room)} of {room}"
+    )
+
+
+def _before(size: str, other: str) -> str:
+    """A size without its unit, where another with the same follows."""
+    number, _, unit = size.partition(" ")
+    return number if f" {unit} " in other else size
 
 
 def _in_use(verdict: Verdict) -> str:
@@ -89,7 +99,7 @@ def _in_use(verdict: Verdict) -> str:
     now, empty = verdict.now, verdict.empty
     if now.state != "no" or empty.state not in {"fits", "tight"} or now.margin_bytes is None:
         return ""
-    return f"It would fit the empty card: {-now.margin_bytes / GIB:,.2f} GiB more must be free on it."
+    return f"It would fit the empty card: {gib_text(-now.margin_bytes)} more must be free on it."
 
 
 def _button(text: str, tip: str, signal: SignalInstance) -> QPushButton:

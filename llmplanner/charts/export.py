@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llmplanner.charts.figure import Figure
+from llmplanner.charts.figure import Figure, Line
 from llmplanner.charts.table import to_csv
 from llmplanner.core.errors import BadInput
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".png", ".svg", ".pdf", ".csv")
 LEAST, MOST = 100, 20_000  # pixels of a side
+LEAST_NAMED = (480, 360)  # pixels of a chart of curves, which are named on it
 LEAST_DPI, MOST_DPI = 48, 1200
 MOST_DOTS = 100_000_000  # of a PNG: 400 MB while it is painted
 LIBRARY = re.compile(r"(lib[\w.+-]+\.so[\w.]*)")
@@ -47,6 +48,7 @@ def content(figure: Figure, suffix: str, look: "Look | None" = None) -> bytes:
         raise BadInput(missing_library(error)) from error
     look = look or render.Look()
     check_size(look.width, look.height, look.dpi if suffix == ".png" else render.BASE_DPI)
+    check_names(figure, look.width, look.height)
     return render.RENDERERS[suffix](figure, look)
 
 
@@ -78,6 +80,17 @@ def check_size(width: int, height: int, dpi: int) -> None:
             f"{width:,} x {height:,} pixels at {dpi} dpi are {dots / 1e6:,.0f} million dots; "
             f"at most {MOST_DOTS // 10**6} million can be made. Take a smaller size or fewer dots per inch.",
             field="dpi",
+        )
+
+
+def check_names(figure: Figure, width: int, height: int) -> None:
+    """Raises BadInput where the names of the figure's curves would have no room."""
+    named = any(isinstance(mark, Line) and mark.label for mark in figure.marks)
+    if named and (width < LEAST_NAMED[0] or height < LEAST_NAMED[1]):
+        raise BadInput(
+            f"The names of the curves have no room in {width} x {height} pixels; "
+            f"take {LEAST_NAMED[0]} x {LEAST_NAMED[1]} or more.",
+            field="size",
         )
 
 

@@ -11,14 +11,19 @@ from threading import Thread
 
 import pytest
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QColor, QImage
+from PySide6.QtGui import QColor, QImage, QPainter
 
 from llmplanner.charts import export
-from llmplanner.charts.export import save
+from llmplanner.charts.draw import draw
+from llmplanner.charts.export import LEAST_NAMED, save
+from llmplanner.charts.figure import Line
 from llmplanner.charts.palette import DARK, LIGHT, Theme
 from llmplanner.charts.render import Look, clipboard, image, png
+from llmplanner.charts.scaling import scaling_figure
 from llmplanner.charts.table import HEADER
 from llmplanner.core.errors import BadInput
+from llmplanner.models.laws import laws
+from llmplanner.models.runs import training_runs
 from tests.charts.figures import ALL, memory, scaling
 
 pytestmark = pytest.mark.usefixtures("qapp")
@@ -202,3 +207,24 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 def test_a_missing_system_library_is_named_with_its_package() -> None:
     error = ImportError("libGL.so.1: cannot open shared object file: No such file or directory")
     assert "apt install libgl1" in export.missing_library(error)
+
+
+@pytest.mark.parametrize("size", [(479, 360), (480, 359), (420, 300)])
+def test_a_picture_too_small_for_the_names_of_its_curves_is_refused(
+    size: tuple[int, int], tmp_path: Path
+) -> None:
+    figure = scaling_figure(tuple(laws().values()), training_runs(), 8e9, 1.6e11)
+    with pytest.raises(BadInput, match="take 480 x 360 or more") as caught:
+        save(figure, tmp_path / "a.png", Look(*size))
+    assert caught.value.field == "size"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("parameters", [1e9, 8e9, 4e11])
+def test_the_smallest_picture_of_laws_names_them_all(parameters: float) -> None:
+    figure = scaling_figure(tuple(laws().values()), training_runs(), parameters, 20 * parameters)
+    picture = QImage(*LEAST_NAMED, QImage.Format.Format_RGB32)
+    with QPainter(picture) as painter:
+        drawn = draw(painter, *LEAST_NAMED, figure, LIGHT)
+    names = {mark.label for mark in figure.marks if isinstance(mark, Line) and mark.dash != "dotted"}
+    assert names - {""} <= {box.text for box in drawn.texts}

@@ -18,7 +18,7 @@ from llmplanner.advice import Change, changes
 from llmplanner.app.cards import note
 from llmplanner.app.session import Session
 from llmplanner.app.verdict_bar import SYMBOLS, WORDS, headline
-from llmplanner.core.quantities import GIB
+from llmplanner.core.quantities import gib_text
 from llmplanner.plans import Draft
 
 SIZE = (640, 420)
@@ -60,7 +60,7 @@ class FitDialog(QDialog):
         for row, change in enumerate(self.changes):
             verdict = QLabel(f"{SYMBOLS[change.judged.state]} {WORDS[change.judged.state]}")
             verdict.setProperty("verdict", change.judged.state)
-            needs = QLabel(f"{change.judged.needed_bytes / GIB:,.2f} GiB")
+            needs = QLabel(gib_text(change.judged.needed_bytes))
             needs.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             use = QPushButton("Use")
             use.setToolTip(f"Changes the plan: {change.text}. Undo takes it back.")

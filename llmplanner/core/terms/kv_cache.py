@@ -85,9 +85,10 @@ def kv_cache(groups: tuple[Kept, ...], form: Format, context: Count, encoder: Co
 
 def _part(group: Kept, form: Format, tokens: Count, batch: Count) -> Part:
     amount = form.bytes_for(batch * tokens * (group.layers * group.width))
+    many = "sequence" if isinstance(batch, int) and batch == 1 else "sequences"
     words = (
         f"{group.layers} layers × {group.width:,} × {said(tokens)} tokens"
-        f" × {said(batch)} sequences × {form.bits} bit ÷ 8"
+        f" × {said(batch)} {many} × {form.bits} bit ÷ 8"
     )
     return Part(group.label, amount, words)
 
