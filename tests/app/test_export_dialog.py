@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from llmplanner.app.dialogs.export import ExportDialog
+from llmplanner.app.dialogs.export import TEXT_INSET, ExportDialog
+from llmplanner.app.theme import style_sheet
+from llmplanner.charts.palette import LIGHT
 from tests.charts.figures import memory
 
 
@@ -59,3 +62,13 @@ def test_every_control_has_a_name_and_a_tip(dialog: ExportDialog) -> None:
         assert field.toolTip()
         assert field.accessibleName() or field.property("text")
         assert field.focusPolicy() & Qt.FocusPolicy.TabFocus
+
+
+def test_the_numbers_can_be_read_in_their_styled_fields(
+    dialog: ExportDialog,
+) -> None:
+    dialog.setStyleSheet(style_sheet(LIGHT))
+    QApplication.processEvents()
+    for field in (dialog.size_across, dialog.size_down, dialog.dpi):
+        entry = field.lineEdit()
+        assert entry.width() > entry.fontMetrics().horizontalAdvance(entry.text()) + 2 * TEXT_INSET

@@ -35,6 +35,7 @@ KINDS = (
 SIDES = (export.LEAST, export.MOST)  # pixels
 DPIS = (export.LEAST_DPI, export.MOST_DPI)
 MIDDLE = 128  # lightness between a dark and a light palette
+TEXT_INSET = 7  # px, so that numbers stand beneath the text of the box above
 
 
 class Preview(QWidget):
@@ -223,7 +224,7 @@ def _number(value: int, ends: tuple[int, int], unit: str, name: str, tip: str) -
     field.setRange(*ends)
     field.setValue(value)
     field.setSuffix(unit)
-    field.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)  # as the window's other entries of numbers
+    field.lineEdit().setTextMargins(TEXT_INSET, 0, 0, 0)
     field.setSingleStep(10)
     field.setAccessibleName(name)
     field.setToolTip(tip)
