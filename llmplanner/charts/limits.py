@@ -24,7 +24,7 @@ TIMES = 10.0  # from here on, a share is said as a multiple
 EXAMPLE = Limits(devices=8, days=7.0, cost=10_000.0)  # what is shown where no limit is set
 MILLION = 1e6
 PARTS = 1e-9  # of a GPU: what arithmetic leaves above a whole number
-SOURCE = "Days = FLOPs / (GPUs x dense peak x efficiency x 86,400 s)"
+SOURCE = "Days = FLOPs / (GPUs at hand x dense peak x efficiency x 86,400 s)"
 NAMES = {"hardware": "GPUs", "time": "time", "money": "money"}
 
 

@@ -78,7 +78,8 @@ def _entry(row: Stored) -> dict[str, object]:
 
 
 def _row(row: Stored) -> tuple[str, ...]:
-    numbers = (significant(row.value, 12), significant(row.error, 2), row.range_text)
+    value = "none" if row.code is None else significant(row.value, 12)
+    numbers = (value, row.error_text, row.range_text)
     return (row.name, row.pattern_text or "no NaN", row.hex_text, *numbers)
 
 

@@ -69,6 +69,13 @@ def test_values_that_look_like_options_are_values(capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out.startswith(f"{text} = ")
 
 
+def test_integers_store_none_of_nan(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("nan") == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("INT")]
+    assert len(rows) == 4
+    assert all(row[5:7] == ["none", "–"] for row in rows), rows
+
+
 @pytest.mark.parametrize("words", [["0x4049"], ["abc"], ["1e999999999"], ["1", "--absmax", "0"]])
 def test_bad_values_raise_a_sentence(words: list[str]) -> None:
     with pytest.raises(BadInput) as caught:
