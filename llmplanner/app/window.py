@@ -52,6 +52,7 @@ class Page(QScrollArea):
         self.module, self._class = module, name
         self.tab: Tab | None = None
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # what it holds takes the keyboard
+        self.setCornerWidget(QWidget())  # else a frame is painted where both scroll bars meet
         self._inside = QWidget()
         self._grid = QGridLayout(self._inside)
         self._grid.setContentsMargins(0, GAP, 0, 0)

@@ -1,5 +1,11 @@
 """The window on small and large screens: what has no room scrolls, and what has room does not."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from PySide6.QtWidgets import QScrollArea
 from pytestqt.qtbot import QtBot
@@ -7,6 +13,14 @@ from pytestqt.qtbot import QtBot
 from llmplanner.app.main import example_window
 from llmplanner.app.window import PAGES, Window
 
+ASKED = """
+import os
+from llmplanner.app.main import example_window
+window = example_window()
+room = window.screen().availableSize()
+print(window.width(), window.height(), room.width(), room.height(), flush=True)
+os._exit(0)
+"""
 SIDEWAYS = ("horizontalScrollBar", "verticalScrollBar")
 
 
@@ -48,3 +62,25 @@ def test_a_small_window_stays_small_and_scrolls(qtbot: QtBot, size: tuple[int, i
         page.horizontalScrollBar().setValue(page.horizontalScrollBar().maximum())
         end = page.horizontalScrollBar().value() + page.viewport().width()
         assert end >= inside.width()  # its end comes into view
+
+
+@pytest.mark.parametrize("factor", [1, 1.5, 2])
+def test_the_first_size_lies_within_the_screen(factor: float, tmp_path: Path) -> None:
+    screen = {"name": "full HD", "x": 0, "y": 0, "width": 1920, "height": 1080, "logicalDpi": 96, "dpr": 1}
+    (tmp_path / "screens.json").write_text(json.dumps({"screens": [screen]}), encoding="utf-8")
+    told = subprocess.run(
+        [sys.executable, "-c", ASKED],
+        env={
+            **os.environ,
+            "QT_QPA_PLATFORM": f"offscreen:configfile={tmp_path / 'screens.json'}",
+            "QT_SCALE_FACTOR": str(factor),
+        },
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout
+    width, height, most_width, most_height = map(int, told.split())
+    assert (most_width, most_height) == (1920 / factor, 1080 / factor)
+    assert width == min(1280, most_width)
+    assert height <= min(800, most_height)
