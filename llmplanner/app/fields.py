@@ -245,12 +245,15 @@ class SearchField(Field):
         self.entry.editingFinished.connect(self._read)
 
     def offer(self, choices: Iterable[tuple[object, str]]) -> None:
-        """Replaces what can be chosen; what is shown stays."""
+        """Replaces what can be chosen; what is shown or being typed stays."""
+        pending = self.pending()
         with QSignalBlocker(self.box):
             self.box.clear()
             for value, text in choices:
                 self.box.addItem(text, value)
             self._show()
+        if pending is not None:
+            self.put_back(pending)
 
     def _choose(self, index: int) -> None:
         if index >= 0 and self.box.itemText(index) != self._shown:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QAbstractItemView, QCompleter
 from pytestqt.qtbot import QtBot
 
 from llmplanner.app.fields import SearchField
@@ -50,6 +51,35 @@ def search(window: Window, name: str, text: str) -> SearchField:
 def test_return_takes_the_first_model_of_the_list(window: Window, text: str, chosen: str) -> None:
     search(window, "model", text)
     assert window.session.state.draft.model == chosen
+
+
+@pytest.mark.qt_log_ignore("This plugin does not support", extend=True)
+def test_return_in_the_open_list_takes_its_first_model(window: Window) -> None:
+    field = window.plan.model.fields["model"]
+    assert isinstance(field, SearchField)
+    field.entry.setFocus()
+    field.entry.selectAll()
+    QTest.keyClicks(field.entry, "bert")
+    finder = field.box.completer()
+    assert isinstance(finder, QCompleter)
+    popup = finder.popup()
+    assert isinstance(popup, QAbstractItemView)
+    assert popup.isVisible()
+    first = popup.model().index(0, 0).data()
+    QTest.keyClick(popup, Qt.Key.Key_Return)
+    assert window.session.state.plan.model.name == first
+    assert field.entry.text() == first
+    assert not popup.isVisible()
+
+
+def test_names_that_arrive_leave_what_is_being_typed(window: Window) -> None:
+    field = window.plan.model.fields["model"]
+    assert isinstance(field, SearchField)
+    field.entry.setFocus()
+    field.entry.selectAll()
+    QTest.keyClicks(field.entry, "zz")
+    window.plan.model.offer((("gpt2", "GPT-2"),))
+    assert field.entry.text() == "zz"
 
 
 @pytest.mark.qt_log_ignore("This plugin does not support", extend=True)
