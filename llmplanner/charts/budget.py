@@ -10,7 +10,7 @@ from llmplanner.core.training_run import TrainingRun
 
 SOURCE = (
     "Papers and model cards (training_runs.toml); compute: 6 N D over the parameters that a token uses, "
-    "T5 3 N D; 1 PF-day = 8.64 × 10¹⁹ FLOPs"
+    "T5 3 N D; 1 PF-day = 8.64×10¹⁹ FLOPs"
 )
 KIND_PRIORITY = {
     "encoder": 0.5,

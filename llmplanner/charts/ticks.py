@@ -45,13 +45,13 @@ def plain(value: float, decimals: int = 0) -> str:
         mantissa, _, exponent = f"{value:.1e}".partition("e")
         lead = mantissa.removesuffix(".0")
         raised = power(10, int(exponent))
-        return raised if lead == "1" else f"{lead} × {raised}"
+        return raised if lead == "1" else f"{lead}×{raised}"
     return f"{value:,.{decimals}f}".replace("-", "−", 1)
 
 
 def raised(figures: str) -> str:
-    """Figures with an exponent as they are printed: 7.23e23 FLOPs becomes 7.23 × 10²³ FLOPs."""
-    return EXPONENT.sub(lambda found: f" × {power(10, int(found[1]))}", figures)
+    """Figures with an exponent as they are printed: 7.23e23 FLOPs becomes 7.23×10²³ FLOPs."""
+    return EXPONENT.sub(lambda found: f"×{power(10, int(found[1]))}", figures)
 
 
 def si(value: float, thousand: int = 1000) -> str:

@@ -49,8 +49,8 @@ def test_ticks_lie_in_the_range_and_never_touch(low: float, width: float, room: 
 @pytest.mark.parametrize(
     ("figures", "said"),
     [
-        ("7.23e23 FLOPs", "7.23 × 10²³ FLOPs"),
-        ("9.7e-4", "9.7 × 10⁻⁴"),
+        ("7.23e23 FLOPs", "7.23×10²³ FLOPs"),
+        ("9.7e-4", "9.7×10⁻⁴"),
         ("1,230 FLOPs", "1,230 FLOPs"),
         ("0xe5", "0xe5"),
     ],

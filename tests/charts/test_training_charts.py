@@ -177,7 +177,7 @@ def test_every_curve_of_every_loss_panel_is_named_on_it(qtbot: QtBot, size: tupl
 def test_gopher_and_chinchilla_are_compared_as_published() -> None:
     """Hoffmann et al. 2022 and Rae et al. 2021: 70B on 1.4T tokens, 280B on 300B."""
     assert "4 times fewer parameters, 4.7 times more tokens" in SCALING.note
-    assert "not the same, 5.88 × 10²³ against 5.04 × 10²³ FLOPs" in SCALING.note
+    assert "not the same, 5.88×10²³ against 5.04×10²³ FLOPs" in SCALING.note
     assert {points(SCALING)[name].marker for name in ("Gopher 280B", "Chinchilla 70B")} == {"diamond"}
 
 

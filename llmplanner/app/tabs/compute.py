@@ -200,7 +200,7 @@ class ComputeTab(QWidget):
         )
         self.stats["PF-days"].show_text(
             f"{significant(float(pf_days(budget.flops)), 4)} PF-days",
-            "8.64 × 10¹⁹ FLOPs each",
+            "8.64×10¹⁹ FLOPs each",
             "One PF-day: 10^15 FLOP/s for a day.",
         )
         self._show_time(budget)
@@ -222,7 +222,7 @@ class ComputeTab(QWidget):
         count = f"{run.devices:,} × " if run.devices > 1 else ""
         stat.show_text(
             duration_text(run.days * SECONDS_PER_DAY),
-            f"{count}{device} at {significant(run.efficiency * 100)} %",
+            f"{count}{device}, {significant(run.efficiency * 100)}\N{NO-BREAK SPACE}%",
             f"FLOPs / ({run.devices:,} GPUs x {significant(run.peak / 1e12, 4)} TFLOP/s, the dense peak in "
             f"{(budget.format or '').upper()}, x {run.efficiency:g})",
         )
