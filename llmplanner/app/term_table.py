@@ -1,7 +1,9 @@
 """The table of terms: name with its colour, GiB, and the formula with its values."""
 
+from functools import cache
+
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QPainter, QPalette, QResizeEvent
+from PySide6.QtGui import QColor, QIcon, QPainter, QPalette, QPixmap, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -59,7 +61,7 @@ class TermRows(QAbstractTableModel):
         if role == Qt.ItemDataRole.TextAlignmentRole and column == 1:
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         if role == Qt.ItemDataRole.DecorationRole and column == 0:
-            return QColor(SERIES[term.name])
+            return _swatch(SERIES[term.name])
         if role in {Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole} and column < 2:  # noqa: PLR2004 - the formula's column
             return (TERM_TITLES[term.name], gib(int(term.bytes)))[column]
         if role in {Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole}:
@@ -78,6 +80,16 @@ class TermRows(QAbstractTableModel):
             side = Qt.AlignmentFlag.AlignRight if section == 1 else Qt.AlignmentFlag.AlignLeft
             return side | Qt.AlignmentFlag.AlignVCenter
         return None
+
+
+@cache
+def _swatch(colour: str) -> QIcon:
+    """A colour that is the same in the chosen row: Qt would tint it."""
+    box, icon = QPixmap(SWATCH, SWATCH), QIcon()
+    box.fill(QColor(colour))
+    icon.addPixmap(box, QIcon.Mode.Normal)
+    icon.addPixmap(box, QIcon.Mode.Selected)
+    return icon
 
 
 def gib(size: int) -> str:

@@ -6,6 +6,7 @@ from pytestqt.qtbot import QtBot
 from llmplanner.app.main import example_window
 from llmplanner.app.tabs.memory import MemoryTab
 from llmplanner.app.window import Window
+from llmplanner.charts.palette import SERIES
 
 
 @pytest.fixture
@@ -58,3 +59,15 @@ def test_the_figures_of_the_formats_follow_while_edits_go_on(window: Window, qtb
         window.session.edit(context=context)
         qtbot.wait(10)
     assert formats.texts() != before
+
+
+def test_the_colour_of_the_chosen_term_is_that_of_its_bar(window: Window, qtbot: QtBot) -> None:
+    table = page(window).table
+    table.setFocus()
+    table.setCurrentIndex(table.rows.index(2, 0))
+    qtbot.wait(20)
+    cell = table.visualRect(table.currentIndex())
+    seen = table.viewport().grab(cell).toImage()
+    ratio = seen.devicePixelRatio()
+    colours = {seen.pixelColor(x, int(cell.height() * ratio / 2)).name() for x in range(int(30 * ratio))}
+    assert SERIES[table.rows.terms[2].name].lower() in colours
