@@ -191,7 +191,8 @@ def _left_out(rest: Sequence[Need]) -> str:
         return ""
     sizes = sorted({gib_text(int(need.bytes)) for need, _ in rest})
     needed = sizes[0] if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
-    return f"{len(rest):,} more devices need {needed} each; those with the least room are shown."
+    many = "1 more device needs" if len(rest) == 1 else f"{len(rest):,} more devices need"
+    return f"{many} {needed}{' each' * (len(rest) > 1)}; those with the least room are shown."
 
 
 def _spoken(need: DeviceEstimate) -> str:
