@@ -1,6 +1,7 @@
 """What serving needs on each device: to load the weights, to read a prompt, to answer."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from llmplanner.core.engine import TRANSFORMERS, Engine
 from llmplanner.core.errors import BadInput
@@ -78,7 +79,13 @@ def _layers_or_head(model: Model, run: Pass, layers: Term, logits: Term) -> tupl
     """The fuller of two moments: inside the layers, or at the head, when what the layers held is gone."""
     if model.head.linear is None:
         return (layers,)
-    return fullest([(layers,), (head_input(model, run), logits)])
+    return fullest([(layers, _not_yet(logits)), (head_input(model, run), logits)])
+
+
+def _not_yet(logits: Term) -> Term:
+    """The logits while the layers run: none, so that what the layers hold is not counted beside them."""
+    note = f"They come when the layers are done and what these held is gone: {logits.formula}."
+    return replace(logits, bytes=0, low=0, high=0, formula="0 B while the layers run", note=note)
 
 
 def _cache(plan: Plan, groups: tuple[Kept, ...], context: Count, encoder: Count, batch: Count) -> Term:
