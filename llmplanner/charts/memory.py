@@ -37,15 +37,19 @@ Need = tuple[DeviceEstimate, Device]
 
 
 def memory_figure(plan: Plan, estimate: Estimate, judged: Verdict | None = None) -> Figure:
-    """One bar for each device, or for all alike, that with the least room first; terms of the peak phase.
+    """One bar for each device, that with the least room first; terms of the peak phase.
+
+    Of more devices than can be read, those alike share a bar.
 
     `judged` is the plan's verdict, where it is at hand; the limit that it goes by takes its colour.
     """
     judged = judged or verdict(plan, estimate)
-    different, count = estimate.beside(plan.machine.devices), len(estimate.devices)
-    ordered = sorted(((need, device) for device, need in different), key=lambda pair: -_strain(*pair))
+    count = len(estimate.devices)
+    each = tuple(zip(plan.machine.devices, estimate.devices, strict=False)) if count <= MOST_DEVICES else ()
+    pairs = each or estimate.beside(plan.machine.devices)
+    ordered = sorted(((need, device) for device, need in pairs), key=lambda pair: -_strain(*pair))
     shown = ordered[:MOST_DEVICES]
-    all_alike = count > 1 and len(ordered) == 1
+    all_alike = count > MOST_DEVICES and len(ordered) == 1
     names = (f"each of {count:,} GPUs",) if all_alike else _names([need.name for need, _ in shown])
     phases = dict.fromkeys(need.peak.name for need, _ in shown)
     return Figure(
@@ -61,23 +65,6 @@ def memory_figure(plan: Plan, estimate: Estimate, judged: Verdict | None = None)
         source=SOURCE,
         description=f"{judged.message} " + " ".join(_spoken(need) for need, _ in shown),
         note=_left_out(ordered[MOST_DEVICES:]),
-    )
-
-
-def phases_figure(need: DeviceEstimate, device: Device) -> Figure:
-    """One device, a bar for each phase in its order in time."""
-    names = tuple(phase.name.capitalize() for phase in need.phases)
-    return Figure(
-        name="phases",
-        title=f"Memory of {need.name}, phase by phase",
-        x=AXIS,
-        y=Axis("", "category", names=names),
-        marks=(
-            *(_bar(name, phase, device) for name, phase in zip(names, need.phases, strict=True)),
-            *_limits([device], "text"),
-        ),
-        source=SOURCE,
-        description="; ".join(f"{phase.name}: {gib_text(int(phase.bytes))}" for phase in need.phases),
     )
 
 

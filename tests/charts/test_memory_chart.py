@@ -7,7 +7,7 @@ from PySide6.QtGui import QImage, QPainter
 
 from llmplanner.charts.draw import CARD, draw
 from llmplanner.charts.figure import Bar, Figure, Rule
-from llmplanner.charts.memory import MOST_DEVICES, memory_figure, phases_figure
+from llmplanner.charts.memory import MOST_DEVICES, memory_figure
 from llmplanner.charts.palette import LIGHT, TERM_TITLES
 from llmplanner.charts.table import rows
 from llmplanner.compose import machine_named, model_named, plan_of
@@ -67,9 +67,11 @@ def test_many_devices_are_cut_to_the_worst(count: int) -> None:
         assert figure.note.startswith(many[count])
 
 
-def test_alike_devices_share_a_bar() -> None:
-    chosen = plan(gpu="H100 SXM5 80GB", task="pretrain", dp=64, zero=3)
-    (bar,) = bars(memory_figure(chosen, estimate(chosen)))
+def test_every_device_has_a_bar_and_the_alike_share_one_where_there_are_too_many() -> None:
+    few = plan(gpu="H100 SXM5 80GB", task="pretrain", dp=MOST_DEVICES, zero=3)
+    assert len(bars(memory_figure(few, estimate(few)))) == MOST_DEVICES
+    many = plan(gpu="H100 SXM5 80GB", task="pretrain", dp=64, zero=3)
+    (bar,) = bars(memory_figure(many, estimate(many)))
     assert bar.category == "each of 64 GPUs"
 
 
@@ -82,7 +84,7 @@ def test_alike_devices_share_a_bar() -> None:
         {"context": 4096},
         {"context": 131072, "batch": 64},
         {"gpu": "H100 SXM5 80GB", "task": "finetune"},
-        {"gpu": "H100 SXM5 80GB", "task": "pretrain", "dp": 4, "zero": 1},
+        {"gpu": "H100 SXM5 80GB", "task": "pretrain", "dp": 16, "zero": 1},
         {"gpu": "H100 SXM5 80GB", "task": "pretrain", "dp": 64, "zero": 3},
     ],
 )
@@ -116,15 +118,6 @@ def test_the_table_holds_the_bounds_and_people_s_words() -> None:
         row = told[TERM_TITLES[term.name]]
         bounds = [row[header.index(name)] for name in ("low", "high")]
         assert bounds == [str(term.low), str(term.high)]
-
-
-def test_phases_are_a_bar_each() -> None:
-    chosen = plan(task="pretrain", gpu="H100 SXM5 80GB")
-    need = estimate(chosen).devices[0]
-    figure = phases_figure(need, chosen.machine.devices[0])
-    assert [sum(segment.value for segment in bar.segments) for bar in bars(figure)] == [
-        p.bytes for p in need.phases
-    ]
 
 
 @pytest.mark.usefixtures("qapp")
