@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from PySide6.QtCore import QObject, QTimer
 
 from llmplanner.app.jobs import Job, ThreadJob
+from llmplanner.app.qt_types import make_types
 from llmplanner.app.settings import Settings
 from llmplanner.app.window import PAGES, Window
 from llmplanner.core.machine import Device
@@ -50,6 +51,9 @@ class Starter(QObject):
         """Starts everything that could wait for the first picture."""
         self.probe()
         self._run(ThreadJob("Reading the catalogues", _names), self._offer)
+        make_types(self._load_pages)
+
+    def _load_pages(self) -> None:
         self._run(ThreadJob("Loading the pages", _import_pages), lambda _done: self._make_next())
 
     def probe(self) -> None:

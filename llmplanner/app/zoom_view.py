@@ -17,6 +17,7 @@ from PySide6.QtWidgets import QWidget
 
 from llmplanner.app.chart_view import ChartView
 from llmplanner.app.jobs import ThreadJob
+from llmplanner.app.qt_types import make_types
 from llmplanner.charts.figure import Axis, Figure
 from llmplanner.charts.layout import Span, is_log
 
@@ -39,9 +40,12 @@ class Loader(QObject):
         """Begins the import; further calls do nothing."""
         if not self._started:
             self._started = True
-            job = ThreadJob("Loading pyqtgraph", _pyqtgraph)
-            job.done.connect(self._take)
-            job.start()
+            make_types(self._load)
+
+    def _load(self) -> None:
+        job = ThreadJob("Loading pyqtgraph", _pyqtgraph)
+        job.done.connect(self._take)
+        job.start()
 
     def _take(self, module: Any) -> None:  # noqa: ANN401 - a module without types
         if module is not None:
