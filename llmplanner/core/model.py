@@ -7,6 +7,8 @@ walk over these pieces (tensors.py), and memory, FLOPs and sharding are sums ove
 from dataclasses import dataclass
 from enum import StrEnum
 
+from llmplanner.core.checkpoint import Checkpoint
+
 
 class Kind(StrEnum):
     """What attends to what."""
@@ -67,6 +69,17 @@ class Embedding:
 
 
 @dataclass(frozen=True, slots=True)
+class Parameter:
+    """A tensor that is no matrix product, norm or table: a convolution's kernel, a vector of scales."""
+
+    name: str  # as in the checkpoint, whole
+    shape: tuple[int, ...]
+
+
+Module = Linear | Norm | Embedding | Parameter
+
+
+@dataclass(frozen=True, slots=True)
 class Attention:
     """Multi-head, grouped-query or multi-query attention.
 
@@ -89,6 +102,10 @@ class Attention:
     position_bias: bool = False  # T5: every layer adds the bias, a true mask for SDPA
     alibi: bool = False  # BLOOM: scores are biased by distance, which no fused kernel does
     softmax_fp32: bool = True  # eager: softmax in FP32 and cast back, or left in 16 bits
+    output_gate: bool = False  # Qwen3-Next: the query matrix makes a gate of the output too, as wide again
+    sinks: Parameter | None = None  # gpt-oss: one learned score a head
+    shares_cache: bool = False  # Gemma 3n: keys and values are those of an earlier layer
+    extras: tuple[Module, ...] = ()  # further parameters, whole on every device
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +123,24 @@ class LatentAttention:
     nope_dim: int
     rope_dim: int
     value_dim: int
+    extras: tuple[Module, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Recurrent:
+    """A mixer whose memory of the past has a fixed size: state space, linear attention, short convolution.
+
+    Mamba (arXiv:2312.00752), Mamba-2 (2405.21060), gated delta net (2412.06464), RG-LRU (2402.19427), RWKV.
+    """
+
+    kind: str  # for people: "Mamba-2"
+    inputs: tuple[Linear, ...]  # read the layer's input
+    inner: tuple[Linear, ...]  # between: Mamba's step sizes
+    output: Linear
+    parameters: tuple[Module, ...]  # kernels of convolutions, decays, norms inside
+    conv_state: int  # elements kept of a sequence in the format computed in
+    state: int  # elements kept of a sequence in FP32
+    heads: int = 1  # what tensor parallelism divides
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,19 +170,20 @@ class Experts:
     shared_gate: Linear | None = None
     router_fp32: bool = False  # DeepSeek: the router keeps FP32 copies of its input and its weight
     correction_bias: bool = False
+    extras: tuple[Module, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One transformer layer. A norm that is None is not there.
+    """One layer. What is None is not there: hybrids mix by attention, by recurrence or by both at once.
 
     `post_norm`: attention_norm and feed_forward_norm stand after the residual sum (BERT, BART, OPT-350m).
     `parallel`: attention and feed-forward read the same residual (GPT-NeoX).
     """
 
-    attention: Attention | LatentAttention
-    feed_forward: FeedForward | Experts
-    attention_norm: Norm | None
+    attention: Attention | LatentAttention | None
+    feed_forward: FeedForward | Experts | None
+    attention_norm: Norm | None  # before attention and recurrence
     feed_forward_norm: Norm | None
     attention_output_norm: Norm | None = None  # Gemma 2: on the branch, before the residual sum
     feed_forward_output_norm: Norm | None = None
@@ -155,14 +191,20 @@ class Layer:
     cross_norm: Norm | None = None
     post_norm: bool = False
     parallel: bool = False
+    recurrent: Recurrent | None = None
+    extras: tuple[Module, ...] = ()  # further parameters, beside the two branches
 
 
 @dataclass(frozen=True, slots=True)
 class LayerGroup:
-    """Layers of the same shape and where they stand in the stack."""
+    """Layers of the same shape and where they stand in the stack.
+
+    `shared`: they have their parameters in common, as ALBERT's (arXiv:1909.11942) and Zamba's.
+    """
 
     layer: Layer
     indices: tuple[int, ...]
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,10 +269,12 @@ class Model:
     projections: tuple[Linear, ...] = ()  # OPT-350m: embedding width to hidden size and back
     pooler: Linear | None = None
     pair_head: Linear | None = None  # BertForPreTraining: whether one sentence follows the other
+    extras: tuple[Module, ...] = ()  # further parameters outside the layers
     dropout: Dropout = Dropout()
     name: str = ""
     model_type: str = ""
     source: str = ""  # where the architecture was read
+    checkpoint: Checkpoint | None = None  # what its files hold; None: every parameter in `dtype`
     note: str = ""  # a sentence on what its file states and is not counted, for every answer on the model
 
     @property

@@ -10,16 +10,19 @@ from typing import Literal
 
 from llmplanner.core.model import (
     Attention,
-    Embedding,
     Experts,
     FeedForward,
     Head,
     Kind,
     LatentAttention,
     Layer,
+    LayerGroup,
     Linear,
     Model,
+    Module,
     Norm,
+    Parameter,
+    Recurrent,
 )
 
 Role = Literal[
@@ -33,6 +36,8 @@ Role = Literal[
     "projection",
     "pooler",
     "head",
+    "recurrent",
+    "other",
 ]
 
 
@@ -76,9 +81,9 @@ class LayerParameters:
     """Elements of one layer."""
 
     matrices: int  # weights of linears, routed experts left out
-    experts: int  # weights of all routed experts
+    experts: int  # all routed experts, their biases too
     active_experts: int  # of those that one token takes
-    vectors: int  # biases, norms, tables of relative positions
+    vectors: int  # all else: biases, norms, tables of relative positions, kernels
 
     @property
     def total(self) -> int:
@@ -89,17 +94,6 @@ class LayerParameters:
     def active(self) -> int:
         """The elements that one token meets."""
         return self.matrices + self.active_experts + self.vectors
-
-
-@dataclass(frozen=True, slots=True)
-class Bias:
-    """A bias of the head that stands alone: its matrix is the embedding, or has another bias."""
-
-    name: str
-    width: int
-
-
-Module = Linear | Norm | Embedding | Bias
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +111,16 @@ def parameters(model: Model) -> Parameters:
     for stack in model.stacks:
         for group in stack.groups:
             layer = layer_parameters(group.layer)
-            total += len(group.indices) * layer.total
-            active += len(group.indices) * layer.active
+            times = distinct(group)
+            total += times * layer.total
+            active += times * layer.active
     tables = (model.token_embedding, *model.embeddings)
     return Parameters(total, active, sum(elements(table) for table in tables), head_parameters(model.head))
+
+
+def distinct(group: LayerGroup) -> int:
+    """How many times the group's parameters are there."""
+    return 1 if group.shared else len(group.indices)
 
 
 def head_parameters(head: Head) -> int:
@@ -136,12 +136,11 @@ def layer_parameters(layer: Layer) -> LayerParameters:
     matrices = experts = active = vectors = 0
     for piece in layer_pieces(layer):
         module = piece.module
-        if isinstance(module, Linear):
-            if piece.role == "expert" and isinstance(layer.feed_forward, Experts):
-                experts += piece.copies * weight(module)
-                active += layer.feed_forward.top_k * weight(module)
-            else:
-                matrices += weight(module)
+        if piece.role == "expert" and isinstance(layer.feed_forward, Experts):
+            experts += piece.copies * elements(module)
+            active += layer.feed_forward.top_k * elements(module)
+        elif isinstance(module, Linear):
+            matrices += weight(module)
             vectors += module.outputs if module.bias else 0
         else:
             vectors += elements(module)
@@ -179,7 +178,7 @@ def inventory(model: Model) -> tuple[Tensor, ...]:
 
 def _layer_tensors(model: Model) -> Iterator[Tensor]:
     for stack in model.stacks:
-        layers = {index: group.layer for group in stack.groups for index in group.indices}
+        layers = {index: group.layer for group in stack.groups for index in group.indices[: distinct(group)]}
         for index, layer in sorted(layers.items()):
             prefix = stack.prefix.format(layer=index)
             for piece in layer_pieces(layer):
@@ -209,11 +208,17 @@ def outer_pieces(model: Model) -> Iterator[Piece]:
     if head.linear is not None and not head.tied:
         yield Piece("head", head.linear)
     elif head.linear is not None and head.linear.bias:
-        yield Piece("head", Bias(head.linear.name, head.linear.outputs))
+        yield Piece("head", _bias(head.linear.name, head.linear.outputs))
     if head.linear is not None and head.spare_bias:
-        yield Piece("head", Bias(head.spare_bias, head.linear.outputs))
+        yield Piece("head", _bias(head.spare_bias, head.linear.outputs))
     if model.pair_head is not None:
         yield Piece("head", model.pair_head)
+    yield from (Piece("other", module) for module in model.extras)
+
+
+def _bias(name: str, width: int) -> Parameter:
+    """A bias of the head that stands alone: its matrix is the embedding, or has another bias."""
+    return Parameter(f"{name}.bias", (width,))
 
 
 def layer_pieces(layer: Layer) -> Iterator[Piece]:
@@ -231,10 +236,13 @@ def layer_pieces(layer: Layer) -> Iterator[Piece]:
             yield from _attention_pieces(attention)
         elif isinstance(attention, LatentAttention):
             yield from _latent_pieces(attention)
+    if layer.recurrent is not None:
+        yield from _recurrent_pieces(layer.recurrent)
     if isinstance(layer.feed_forward, Experts):
         yield from _expert_pieces(layer.feed_forward)
-    else:
+    elif layer.feed_forward is not None:
         yield from _feed_forward_pieces(layer.feed_forward, "feed_forward")
+    yield from (Piece("other", module) for module in layer.extras)
 
 
 def _attention_pieces(attention: Attention) -> Iterator[Piece]:
@@ -243,8 +251,9 @@ def _attention_pieces(attention: Attention) -> Iterator[Piece]:
     for norm in (attention.query_norm, attention.key_norm):
         if norm is not None:
             yield Piece("norm", norm)
-    if attention.relative_bias is not None:
-        yield Piece("attention", attention.relative_bias)
+    for module in (attention.relative_bias, attention.sinks, *attention.extras):
+        if module is not None:
+            yield Piece("attention", module)
 
 
 def _latent_pieces(attention: LatentAttention) -> Iterator[Piece]:
@@ -253,6 +262,12 @@ def _latent_pieces(attention: LatentAttention) -> Iterator[Piece]:
     for norm in (attention.query_norm, attention.kv_norm):
         if norm is not None:
             yield Piece("norm", norm)
+    yield from (Piece("attention", module) for module in attention.extras)
+
+
+def _recurrent_pieces(mixer: Recurrent) -> Iterator[Piece]:
+    for module in (*mixer.inputs, *mixer.inner, mixer.output, *mixer.parameters):
+        yield Piece("recurrent", module)
 
 
 def _feed_forward_pieces(block: FeedForward, role: Role, copies: int = 1) -> Iterator[Piece]:
@@ -267,6 +282,7 @@ def _expert_pieces(experts: Experts) -> Iterator[Piece]:
         yield from _feed_forward_pieces(experts.shared, "shared_expert")
     if experts.shared_gate is not None:
         yield Piece("router", experts.shared_gate)
+    yield from (Piece("router", module) for module in experts.extras)
 
 
 def _tensors(module: Module) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -281,7 +297,7 @@ def _tensors(module: Module) -> Iterator[tuple[str, tuple[int, ...]]]:
             yield f"{module.name}.weight", (module.width,)
         if module.bias:
             yield f"{module.name}.bias", (module.width,)
-    elif isinstance(module, Bias):
-        yield f"{module.name}.bias", (module.width,)
+    elif isinstance(module, Parameter):
+        yield module.name, module.shape
     else:
         yield f"{module.name}.weight", (module.rows, module.width)

@@ -8,10 +8,11 @@ import pytest
 from llmplanner.core.tensors import parameters
 from llmplanner.models.config import from_config, model_types
 
-COUNTED = json.loads((Path(__file__).parent.parent / "data" / "counted_configs.json").read_text("utf-8"))
+FILES = sorted((Path(__file__).parent.parent / "data" / "counted").glob("*.json"))
+COUNTED = [row for file in FILES for row in json.loads(file.read_text("utf-8"))["configs"]]
 
 
-@pytest.mark.parametrize("row", COUNTED["configs"], ids=lambda row: row["name"])
+@pytest.mark.parametrize("row", COUNTED, ids=lambda row: row["name"])
 def test_equals_what_transformers_counted(row: dict[str, object]) -> None:
     config = row["config"]
     assert isinstance(config, dict)
@@ -21,4 +22,4 @@ def test_equals_what_transformers_counted(row: dict[str, object]) -> None:
 
 
 def test_every_family_was_counted() -> None:
-    assert {row["config"]["model_type"] for row in COUNTED["configs"]} == set(model_types())
+    assert {row["config"]["model_type"] for row in COUNTED} == set(model_types())

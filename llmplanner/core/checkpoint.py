@@ -1,0 +1,60 @@
+"""What the files of a model hold: their tensors, and the bytes that these take in each format."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """One tensor of a file, as its header states it."""
+
+    name: str
+    shape: tuple[int, ...]  # as PyTorch prints it, outermost dimension first
+    format: str  # as the file calls it: "BF16", "Q4_K", "I32"
+    elements: int  # parameters that it stands for: 8 for each I32 of packed 4-bit weights, 0 for scales
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """The tensors of one format, together."""
+
+    format: str
+    tensors: int
+    elements: int  # parameters
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How the weights of a model are stored: by format, largest first.
+
+    `exact`: the bytes were read from a header, or follow exactly from what the config states.
+    """
+
+    label: str  # "Q4_K_M", "GPTQ 4-bit, groups of 128", "BF16"
+    amounts: tuple[Amount, ...]
+    source: str
+    exact: bool = True
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all tensors, scales and zero points with them."""
+        return sum(amount.bytes for amount in self.amounts)
+
+    @property
+    def elements(self) -> int:
+        """Parameters."""
+        return sum(amount.elements for amount in self.amounts)
+
+
+def checkpoint(label: str, tensors: Iterable[StoredTensor], source: str, *, exact: bool = True) -> Checkpoint:
+    """The checkpoint that these tensors make up."""
+    sums: dict[str, list[int]] = {}
+    for tensor in tensors:
+        total = sums.setdefault(tensor.format, [0, 0, 0])
+        total[0] += 1
+        total[1] += tensor.elements
+        total[2] += tensor.bytes
+    amounts = (Amount(name, *total) for name, total in sums.items())
+    return Checkpoint(label, tuple(sorted(amounts, key=lambda one: -one.bytes)), source, exact)
