@@ -1,0 +1,101 @@
+"""Models that are already on this computer: where programs keep them, found without opening a weights file.
+
+A store is walked by names and sizes alone, so that a thousand models list in well under a second. What looks
+wrong inside a store (a link that leads out of it, a broken manifest) is left out and told in a sentence.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from llmplanner.models.stores import folders, hugging_face, ollama
+from llmplanner.models.stores.found import Found, Listing
+
+LINUX_SERVICE = Path("/usr/share/ollama/.ollama/models")  # of Ollama's own installer
+Finder = Callable[[Path], Iterator["Found | str"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A place where a program keeps models, and how it is walked."""
+
+    name: str  # for people, and `where` in JSON
+    folder: Path
+    find: Finder
+
+
+def look(stores: tuple[Store, ...], stopped: Callable[[], bool] = lambda: False) -> Listing:
+    """What the stores hold, by name. One that is not there holds nothing; one that cannot be read says so.
+
+    `stopped` is asked between two models: once it says yes, what was found so far is the answer.
+    """
+    models: dict[tuple[str, Path], Found] = {}
+    problems: list[str] = []
+    for store in stores:
+        try:
+            for item in store.find(store.folder):
+                if stopped():
+                    break
+                if isinstance(item, str):
+                    problems.append(item)
+                else:
+                    models.setdefault((item.name, item.path), item)  # two programs may share a cache
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            problems.append(
+                f"{store.name}: {store.folder} cannot be read ({error.strerror}); "
+                "give your user the right to read it, or open the file itself."
+            )
+    return Listing(tuple(sorted(models.values(), key=lambda one: one.name.casefold())), tuple(problems))
+
+
+def stores(
+    own: tuple[Path, ...] = (), environment: Mapping[str, str] | None = None, home: Path | None = None
+) -> tuple[Store, ...]:
+    """The stores of this user, each once; `own` are folders that the user named.
+
+    Sources: huggingface_hub 2.4.0 constants; llama.cpp common/hf-cache.cpp and, of older builds,
+    common/common.cpp; Ollama envconfig; LM Studio's documentation of its models directory.
+    """
+    values = os.environ if environment is None else environment
+    home = home or Path.home()
+    cache = Path(values.get("XDG_CACHE_HOME") or home / ".cache")
+    hub = _first(values, "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE") or _under(values, "HF_HOME", "hub")
+    found = [Store("folder", folder, folders.tree("folder")) for folder in own]
+    found += [
+        Store("Hugging Face cache", hub or cache / "huggingface" / "hub", hugging_face.find),
+        Store("Ollama", _first(values, "OLLAMA_MODELS") or home / ".ollama" / "models", ollama.find),
+        Store("Ollama", LINUX_SERVICE, ollama.find),
+        Store("LM Studio", home / ".lmstudio" / "models", folders.tree("LM Studio")),
+        Store("LM Studio", cache / "lm-studio" / "models", folders.tree("LM Studio")),
+    ]
+    found += [
+        Store("llama.cpp cache", folder, find)
+        for folder in _llama_cpp(values, home, cache)
+        for find in (hugging_face.find_for("llama.cpp cache"), folders.tree("llama.cpp cache"))
+    ]
+    return tuple(found)
+
+
+def _llama_cpp(values: Mapping[str, str], home: Path, cache: Path) -> tuple[Path, ...]:
+    """Where llama.cpp's downloads lie: flat in older builds, laid out as the Hugging Face cache in newer."""
+    stated = _first(values, "LLAMA_CACHE")
+    if stated is not None:
+        return (stated,)
+    local = values.get("LOCALAPPDATA")
+    return (
+        cache / "llama.cpp",
+        home / "Library" / "Caches" / "llama.cpp",
+        *((Path(local) / "llama.cpp",) if local else ()),
+    )
+
+
+def _first(values: Mapping[str, str], *names: str) -> Path | None:
+    return next((Path(values[name]).expanduser() for name in names if values.get(name)), None)
+
+
+def _under(values: Mapping[str, str], name: str, inner: str) -> Path | None:
+    folder = _first(values, name)
+    return folder / inner if folder is not None else None
