@@ -6,7 +6,15 @@ from llmplanner import compose
 from llmplanner.cli.models_json import model_json
 from llmplanner.cli.output import paragraph, print_json, print_lines, table
 from llmplanner.cli.places import models_folder
-from llmplanner.core.model import Experts, LayerGroup, Model, Stack
+from llmplanner.core.model import (
+    Attention,
+    Experts,
+    FeedForward,
+    LatentAttention,
+    LayerGroup,
+    Model,
+    Stack,
+)
 from llmplanner.core.quantities import exact_text, gib_text
 from llmplanner.core.tensors import parameters
 from llmplanner.models import catalogue
@@ -53,19 +61,31 @@ def _layers(stack: Stack) -> str:
 
 
 def _layer(group: LayerGroup) -> str:
-    attention, block = group.layer.attention, group.layer.feed_forward
+    layer = group.layer
+    told = [
+        _attention(layer.attention) if layer.attention is not None else "",
+        layer.recurrent.kind if layer.recurrent is not None else "",
+        _feed_forward(layer.feed_forward),
+        "parameters in common" if group.shared else "",
+    ]
+    return f"({', '.join(each for each in told if each)})"
+
+
+def _attention(attention: Attention | LatentAttention) -> str:
     heads = f"{attention.heads} heads"
-    kv_heads = getattr(attention, "kv_heads", None)
-    if kv_heads is None:
-        heads += ", latent"
-    elif kv_heads != attention.heads:
-        heads += f" on {kv_heads} key/value heads"
-    window = getattr(attention, "window", None)
-    if window is not None:
-        heads += f", window {window:,}"
+    if isinstance(attention, LatentAttention):
+        return f"{heads}, latent"
+    if attention.kv_heads != attention.heads:
+        heads += f" on {attention.kv_heads} key/value heads"
+    return heads if attention.window is None else f"{heads}, window {attention.window:,}"
+
+
+def _feed_forward(block: FeedForward | Experts | None) -> str:
+    if block is None:
+        return ""
     if isinstance(block, Experts):
-        return f"({heads}, {block.count} experts, {block.top_k} per token)"
-    return f"({heads}, feed-forward {block.width:,})"
+        return f"{block.count} experts, {block.top_k} per token"
+    return f"feed-forward {block.width:,}"
 
 
 def _card(card: Entry) -> list[str]:

@@ -13,6 +13,7 @@ from llmplanner.core.model import (
     Layer,
     Linear,
     Model,
+    Recurrent,
     Stack,
 )
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:  # one plan is answered without NumPy: its import would be the
     from numpy.typing import NDArray
 
 Number = Union[float, "NDArray[np.float64]"]  # one plan's number, or those of a map of plans
+
+SCAN = 6  # of an element of a state and a token: let it decay, add what is new, read it; a product each
 
 PF_DAY = 8.64e19  # 10^15 FLOP/s for 86,400 s (Brown et al. 2020, arXiv:2005.14165, app. D)
 BACKWARD = (
@@ -50,11 +53,12 @@ class Flops:
         float  # every weight matrix that the tokens pass, the head too; looking up embeddings costs nothing
     )
     attention: float  # queries by keys, and weights by values
+    recurrence: float = 0.0  # convolutions, and scans over states of a fixed size
 
     @property
     def forward(self) -> float:
         """One forward pass over the sequence."""
-        return self.linear + self.attention
+        return self.linear + self.attention + self.recurrence
 
     @property
     def training(self) -> float:
@@ -75,33 +79,59 @@ def sequence_flops(
     `tokens` are those of the model's own stack (the decoder's of an encoder-decoder), `source_tokens` those
     of the encoder, as many where not said. `causal` counts only what a decoder may see, as flash attention
     does; else the whole square. Source: Chowdhery et al. 2022 (arXiv:2204.02311) app. B, Hoffmann et al. 2022
-    (arXiv:2203.15556) app. F, layer by layer.
+    (arXiv:2203.15556) app. F, layer by layer; Gu and Dao 2023 (arXiv:2312.00752) sec. 3.3.2 for recurrence.
     """
     source = tokens if source_tokens is None else source_tokens
     lengths = {stack.role: tokens for stack in model.stacks}
     if model.kind is Kind.ENCODER_DECODER:
         lengths[Kind.ENCODER] = source
-    linear = attention = 0.0
+    linear = attention = recurrence = 0.0
     for stack in model.stacks:
         one = _stack_flops(stack, lengths[stack.role], source, causal=causal)
         linear += one.linear
         attention += one.attention
+        recurrence += one.recurrence
     linear += tokens * (_head_flops(model.head) + sum(map(_product, model.projections)))
     linear += _product(model.pooler) if model.pooler is not None else 0  # reads one token
-    return Flops(linear, attention)
+    return Flops(linear, attention, recurrence)
 
 
 def _stack_flops(stack: Stack, tokens: int, source: int, *, causal: bool) -> Flops:
-    linear = attention = 0.0
+    linear = attention = recurrence = 0.0
     for group in stack.groups:
         layer, count = group.layer, len(group.indices)
         masked = causal and stack.role is Kind.DECODER
-        linear += count * tokens * (_attention_linears(layer.attention) + _feed_forward(layer.feed_forward))
-        attention += count * _pair_flops(layer.attention) * _pairs(layer.attention, tokens, masked=masked)
+        linear += count * tokens * _layer_linears(layer)
+        if layer.attention is not None:
+            pairs = _pairs(layer.attention, tokens, masked=masked)
+            attention += count * _pair_flops(layer.attention) * pairs
         if layer.cross_attention is not None:
             linear += count * _cross_linears(layer, tokens, source)
             attention += count * _pair_flops(layer.cross_attention) * tokens * source
-    return Flops(linear, attention)
+        if layer.recurrent is not None:
+            recurrence += count * tokens * _scan(layer.recurrent)
+    return Flops(linear, attention, recurrence)
+
+
+def _layer_linears(layer: Layer) -> int:
+    """Operations of one token in the matrices of a layer, cross-attention left out."""
+    total = 0
+    if layer.attention is not None:
+        total += _attention_linears(layer.attention)
+    if layer.recurrent is not None:
+        mixer = layer.recurrent
+        total += sum(map(_product, (*mixer.inputs, *mixer.inner, mixer.output)))
+    if layer.feed_forward is not None:
+        total += _feed_forward(layer.feed_forward)
+    return total
+
+
+def _scan(mixer: Recurrent) -> int:
+    """Operations of one token in the convolution, a product for each element that it keeps, and the scan.
+
+    Kernels that work in chunks do more operations than this, on faster units.
+    """
+    return 2 * mixer.conv_state + SCAN * mixer.state
 
 
 def _product(linear: Linear) -> int:

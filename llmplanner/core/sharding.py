@@ -1,7 +1,8 @@
 """Tensor parallelism: the model of one device, with attention and feed-forward divided.
 
-Attention is divided by heads, feed-forward by width, embedding and head by vocabulary; norms, routers and the
-down projections of latent attention stay whole. Source: Shoeybi et al. 2019 (arXiv:1909.08053) section 3.
+Attention and recurrence are divided by heads, feed-forward by width, embedding and head by vocabulary; norms,
+routers and the down projections of latent attention stay whole. Source: Shoeybi et al. 2019
+(arXiv:1909.08053) section 3; Dao and Gu 2024 (arXiv:2405.21060) section 8.1 for the recurrent ones.
 """
 
 from dataclasses import replace
@@ -16,6 +17,9 @@ from llmplanner.core.model import (
     Layer,
     Linear,
     Model,
+    Module,
+    Parameter,
+    Recurrent,
     Stack,
 )
 
@@ -45,13 +49,22 @@ def _stack(stack: Stack, tensor: int) -> Stack:
 
 
 def _layer(layer: Layer, tensor: int) -> Layer:
-    inner, block = layer.attention, layer.feed_forward
-    crossed = layer.cross_attention
+    inner, block, crossed, mixer = (
+        layer.attention,
+        layer.feed_forward,
+        layer.cross_attention,
+        layer.recurrent,
+    )
     return replace(
         layer,
-        attention=_latent(inner, tensor) if isinstance(inner, LatentAttention) else _attention(inner, tensor),
-        cross_attention=_attention(crossed, tensor) if crossed is not None else None,
-        feed_forward=_experts(block, tensor) if isinstance(block, Experts) else _feed_forward(block, tensor),
+        attention=_latent(inner, tensor)
+        if isinstance(inner, LatentAttention)
+        else inner and _attention(inner, tensor),
+        cross_attention=crossed and _attention(crossed, tensor),
+        feed_forward=_experts(block, tensor)
+        if isinstance(block, Experts)
+        else block and _feed_forward(block, tensor),
+        recurrent=mixer and _recurrent(mixer, tensor),
     )
 
 
@@ -60,18 +73,64 @@ def _attention(piece: Attention, tensor: int) -> Attention:
     heads = _divided(piece.heads, tensor, "attention heads")
     copied = tensor > piece.kv_heads and tensor % piece.kv_heads == 0
     kv_heads = 1 if copied else _divided(piece.kv_heads, tensor, "key/value heads")
-    query, key, value = heads * piece.key_dim, kv_heads * piece.key_dim, kv_heads * piece.value_dim
-    fused = len(piece.inputs) == 1
-    widths = (query + key + value,) if fused else (query, key, value)
-    bias = piece.relative_bias
+    bias, sinks = piece.relative_bias, piece.sinks
+    share = replace(piece, heads=heads, kv_heads=kv_heads)
+    return replace(
+        share,
+        inputs=tuple(
+            replace(each, outputs=_share(each.outputs, piece, share, tensor)) for each in piece.inputs
+        ),
+        output=replace(piece.output, inputs=heads * piece.value_dim),
+        relative_bias=Embedding(bias.name, bias.rows, heads) if bias is not None else None,
+        sinks=Parameter(sinks.name, (heads,)) if sinks is not None else None,
+    )
+
+
+def _share(outputs: int, whole: Attention, share: Attention, tensor: int) -> int:
+    """The columns of one device in a matrix that makes queries, keys, values or several of them."""
+    of_whole, of_share = _widths(whole), _widths(share)
+    return next(
+        (mine for all_, mine in zip(of_whole, of_share, strict=True) if all_ == outputs), outputs // tensor
+    )
+
+
+def _widths(piece: Attention) -> tuple[int, ...]:
+    """Columns of a matrix that makes all, keys and values, keys alone, values alone."""
+    query = piece.heads * piece.key_dim * (1 + piece.output_gate)
+    key, value = piece.kv_heads * piece.key_dim, piece.kv_heads * piece.value_dim
+    return query + key + value, query, key + value, key, value
+
+
+def _recurrent(piece: Recurrent, tensor: int) -> Recurrent:
+    """Heads divided, their states with them; a mixer of one head is whole on every device."""
+    if piece.heads == 1:
+        return piece
+    heads = _divided(piece.heads, tensor, "heads of the recurrent layers")
+    width = piece.output.inputs
+
+    def narrowed(linear: Linear) -> Linear:
+        inputs, outputs = (
+            size // tensor if size == width else size for size in (linear.inputs, linear.outputs)
+        )
+        return replace(linear, inputs=inputs, outputs=outputs)
+
     return replace(
         piece,
         heads=heads,
-        kv_heads=kv_heads,
-        inputs=tuple(replace(each, outputs=wide) for each, wide in zip(piece.inputs, widths, strict=True)),
-        output=replace(piece.output, inputs=heads * piece.value_dim),
-        relative_bias=Embedding(bias.name, bias.rows, heads) if bias is not None else None,
+        inputs=tuple(_columns(each, tensor) for each in piece.inputs),
+        inner=tuple(narrowed(each) for each in piece.inner),
+        output=_rows(piece.output, tensor),
+        parameters=tuple(_narrowed(each, piece.heads, tensor) for each in piece.parameters),
+        conv_state=-(-piece.conv_state // tensor),
+        state=-(-piece.state // tensor),
     )
+
+
+def _narrowed(module: Module, heads: int, tensor: int) -> Module:
+    """A kernel or a vector by its first dimension, where that is of all heads; norms stay whole."""
+    if not isinstance(module, Parameter) or module.shape[0] % heads:
+        return module
+    return replace(module, shape=(module.shape[0] // tensor, *module.shape[1:]))
 
 
 def _latent(piece: LatentAttention, tensor: int) -> LatentAttention:

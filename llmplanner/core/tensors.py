@@ -166,6 +166,11 @@ def elements(module: Module) -> int:
     return sum(prod(shape) for _, shape in _tensors(module))
 
 
+def tensor_sizes(module: Module) -> tuple[int, ...]:
+    """Elements of each of a module's parameter tensors."""
+    return tuple(prod(shape) for _, shape in _tensors(module))
+
+
 def inventory(model: Model) -> tuple[Tensor, ...]:
     """Every parameter tensor under its name in the published checkpoint."""
     outer = (

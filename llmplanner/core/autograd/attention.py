@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from llmplanner.core.autograd.pieces import Walk, cast, drop, linear, norm
+from llmplanner.core.autograd.pieces import Walk, cast, drop, linear, multiply, norm, own
 from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit, Value
 from llmplanner.core.model import Attention, LatentAttention
 from llmplanner.core.plan import AttentionKernel
@@ -28,9 +28,10 @@ def attention(walk: Walk, piece: Attention | LatentAttention, x: Value, memory: 
     """Attention over x, or from x over the encoder's output `memory`, and the output projection."""
     if isinstance(piece, LatentAttention):
         query, key, value = _latent(walk, piece, x)
+        gate = None
         heads = Heads(piece.heads, piece.heads, piece.value_dim, head_first=True)
     else:
-        query, key, value = _projected(walk, piece, x, x if memory is None else memory)
+        query, key, value, gate = _projected(walk, piece, x, x if memory is None else memory)
         heads = Heads(
             piece.heads,
             piece.kv_heads,
@@ -49,27 +50,54 @@ def attention(walk: Walk, piece: Attention | LatentAttention, x: Value, memory: 
         out = _math(walk, heads, query, key, value)
     else:
         out = _fused(walk, heads, query, key, value)
+    if gate is not None:  # its sigmoid times the output: both factors, and the sigmoid's own output
+        out = multiply(
+            walk, out, walk.tape.op(Value(gate.width, gate.size, gate.unit), (gate,)), Cause.ATTENTION
+        )
+    own(walk, piece.extras)
     return linear(walk, piece.output, out, Cause.ATTENTION)
 
 
-def _projected(walk: Walk, piece: Attention, x: Value, memory: Value) -> tuple[Value, Value, Value]:
-    """Query, key and value. Where one matrix makes them, they are views of its output until rotated."""
+def _projected(
+    walk: Walk, piece: Attention, x: Value, memory: Value
+) -> tuple[Value, Value, Value, Value | None]:
+    """Query, key, value, gate. Where one matrix makes several, they are views of its output until rotated."""
     key_width, value_width = piece.kv_heads * piece.key_dim, piece.kv_heads * piece.value_dim
-    if len(piece.inputs) == 1:
-        whole = linear(walk, piece.inputs[0], x, Cause.ATTENTION)
-        widths = (piece.heads * piece.key_dim, key_width, value_width)
-        query, key, value = (
-            walk.tape.op(Value(width, whole.size, whole.unit, whole), (whole,)) for width in widths
+    width = piece.heads * piece.key_dim
+    gate = None
+    if len(piece.inputs) == 1 and not piece.shares_cache:
+        query, key, value = _views(
+            walk, linear(walk, piece.inputs[0], x, Cause.ATTENTION), width, key_width, value_width
         )
     else:
-        query, key, value = (
+        query, *rest = (
             linear(walk, each, source, Cause.ATTENTION)
-            for each, source in zip(piece.inputs, (x, memory, memory), strict=True)
+            for each, source in zip(piece.inputs, (x, *(memory for _ in piece.inputs[1:])), strict=True)
         )
+        key, value = _keys_and_values(walk, rest, key_width, value_width)
+    if piece.output_gate:
+        query, gate = _views(walk, query, width, piece.heads * piece.value_dim)
+    if piece.sinks is not None:
+        own(walk, (piece.sinks,))
     query, key = norm(walk, piece.query_norm, query), norm(walk, piece.key_norm, key)
     if piece.rotary_dim:
         query, key = (walk.tape.op(Value(each.width, each.size, each.unit), (each,)) for each in (query, key))
-    return query, key, value
+    return query, key, value, gate
+
+
+def _views(walk: Walk, whole: Value, *widths: int) -> tuple[Value, ...]:
+    """Slices of a matrix's output."""
+    return tuple(walk.tape.op(Value(width, whole.size, whole.unit, whole), (whole,)) for width in widths)
+
+
+def _keys_and_values(walk: Walk, made: list[Value], key_width: int, value_width: int) -> tuple[Value, Value]:
+    """Keys and values of two matrices, of one, or of an earlier layer, which keeps them."""
+    if len(made) >= 2:  # noqa: PLR2004 - keys and values
+        return made[0], made[1]
+    if not made:
+        return Value(key_width, walk.arithmetic.operand), Value(value_width, walk.arithmetic.operand)
+    key, value = _views(walk, made[0], key_width, value_width)
+    return key, value
 
 
 def _latent(walk: Walk, piece: LatentAttention, x: Value) -> tuple[Value, Value, Value]:

@@ -1,6 +1,6 @@
 """Feed-forward blocks: dense, gated and mixtures of experts."""
 
-from llmplanner.core.autograd.pieces import Walk, activate, add, drop, linear, matrix, multiply
+from llmplanner.core.autograd.pieces import Walk, activate, add, drop, linear, matrix, multiply, own
 from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit, Value
 from llmplanner.core.model import Experts, FeedForward
 
@@ -39,6 +39,9 @@ def _experts(walk: Walk, piece: Experts, x: Value) -> Value:
     active = tape.op(tape.keep(Cause.EXPERTS, chosen * width, size), (whole,))
     product = tape.op(tape.keep(Cause.EXPERTS, chosen * width, size), (active, whole))
     down = matrix(walk, piece.count * width * hidden, Cause.EXPERTS)
+    biased = (each for each in (*piece.expert.inputs, piece.expert.output) if each.bias)
+    tape.parameters.extend(piece.count * each.outputs for each in biased)
+    own(walk, piece.extras)
     out = tape.op(tape.keep(Cause.EXPERTS, chosen * hidden, size), (product, *down))
     out = tape.op(Value(hidden, x.size), (out,))
     if piece.shared is not None:
@@ -52,7 +55,7 @@ def _router(walk: Walk, piece: Experts, x: Value) -> None:
     """Scores over the experts in FP32, indices and weights of those chosen."""
     if piece.router_fp32:
         walk.tape.keep(Cause.EXPERTS, x.width, FP32)
-        walk.tape.parameters.append(piece.router.inputs * piece.router.outputs)
+        own(walk, (piece.router,))
         walk.tape.keep(Cause.EXPERTS, piece.router.inputs * piece.router.outputs, FP32, Unit.ONCE)
     else:
         linear(walk, piece.router, x, Cause.EXPERTS)

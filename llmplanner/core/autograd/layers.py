@@ -2,7 +2,8 @@
 
 from llmplanner.core.autograd.attention import attention
 from llmplanner.core.autograd.feed_forward import feed_forward
-from llmplanner.core.autograd.pieces import Walk, activate, add, drop, linear, norm
+from llmplanner.core.autograd.pieces import Walk, activate, add, drop, linear, norm, own
+from llmplanner.core.autograd.recurrent import recurrent
 from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit, Value
 from llmplanner.core.model import Attention, Head, LatentAttention, Layer, Linear, Model, Norm
 from llmplanner.core.plan import AttentionKernel
@@ -12,14 +13,18 @@ def layer(walk: Walk, piece: Layer, x: Value, memory: Value | None = None) -> Va
     """One layer over the residual stream x; `memory` is the encoder's output, for cross-attention."""
     probability = walk.dropout.hidden
     _biases(walk, piece)
-    attended = attention(walk, piece.attention, x if piece.post_norm else norm(walk, piece.attention_norm, x))
-    attended = drop(walk, probability, norm(walk, piece.attention_output_norm, attended))
     before = x
-    x = _sum(walk, piece, piece.attention_norm, x, attended)
+    if piece.attention is not None or piece.recurrent is not None:
+        attended = _mixed(walk, piece, x if piece.post_norm else norm(walk, piece.attention_norm, x))
+        attended = drop(walk, probability, norm(walk, piece.attention_output_norm, attended))
+        x = _sum(walk, piece, piece.attention_norm, x, attended)
     if piece.cross_attention is not None:
         crossed = x if piece.post_norm else norm(walk, piece.cross_norm, x)
         crossed = drop(walk, probability, attention(walk, piece.cross_attention, crossed, memory))
         x = _sum(walk, piece, piece.cross_norm, x, crossed)
+    own(walk, piece.extras)
+    if piece.feed_forward is None:
+        return x
     source = before if piece.parallel else x
     fed = source if piece.post_norm else norm(walk, piece.feed_forward_norm, source)
     fed = feed_forward(walk, piece.feed_forward, fed)
@@ -27,10 +32,20 @@ def layer(walk: Walk, piece: Layer, x: Value, memory: Value | None = None) -> Va
     return _sum(walk, piece, piece.feed_forward_norm, x, fed)
 
 
+def _mixed(walk: Walk, piece: Layer, x: Value) -> Value:
+    """What attention, recurrence or both side by side make of x."""
+    branches = []
+    if piece.attention is not None:
+        branches.append(attention(walk, piece.attention, x))
+    if piece.recurrent is not None:
+        branches.append(recurrent(walk, piece.recurrent, x))
+    return branches[0] if len(branches) == 1 else add(walk, *branches)
+
+
 def _biases(walk: Walk, piece: Layer) -> None:
     """A stack's first layer makes the positions' biases: a bucket a pair; zeros for cross-attention."""
     first, crossed = piece.attention, piece.cross_attention
-    if isinstance(first, LatentAttention) or first.relative_bias is None:
+    if not isinstance(first, Attention) or first.relative_bias is None:
         return
     walk.tape.parameters.append(first.relative_bias.rows * first.relative_bias.width)
     walk.tape.keep(Cause.POSITIONS, 1, INT64, Unit.PAIR)
@@ -60,7 +75,7 @@ def embed(walk: Walk, model: Model, place: int) -> Value:
 
 def _positions(walk: Walk, model: Model, place: int) -> None:
     layers = [group.layer.attention for group in model.stacks[place].groups]
-    rotary = max((_rotary(each) for each in layers), default=0)
+    rotary = max((rotary_dim(each) for each in layers), default=0)
     if rotary:  # cosines and sines
         walk.tape.keep(Cause.POSITIONS, 2 * rotary, walk.arithmetic.residual, Unit.POSITION)
     if place > 0:
@@ -70,7 +85,10 @@ def _positions(walk: Walk, model: Model, place: int) -> None:
         walk.tape.keep(Cause.POSITIONS, 1, INT64, Unit.TOKEN if offset else Unit.POSITION)
 
 
-def _rotary(piece: Attention | LatentAttention) -> int:
+def rotary_dim(piece: Attention | LatentAttention | None) -> int:
+    """Rotated dimensions of a head; 0 where nothing is rotated."""
+    if piece is None:
+        return 0
     return piece.rotary_dim if isinstance(piece, Attention) else piece.rope_dim
 
 
@@ -83,8 +101,8 @@ def finish(walk: Walk, model: Model, place: int, x: Value) -> Value:
         x = linear(walk, each, x, Cause.HEAD)
     if model.head.linear is not None:
         _logits(walk, model.head, model.head.linear, x)
-    if model.pooler is not None:  # reads one token of each sequence, which is next to nothing
-        walk.tape.parameters.extend((model.pooler.inputs * model.pooler.outputs, model.pooler.outputs))
+    beside = (model.pooler, model.pair_head)  # read one token of each sequence, which is next to nothing
+    own(walk, [*(each for each in beside if each is not None), *model.extras])
     return x
 
 

@@ -3,11 +3,13 @@
 Source: lists of the tensors that autograd saves, PyTorch 2.13 with Transformers 5.23.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from llmplanner.core.autograd.tape import FP32, Arithmetic, Cause, Tape, Unit, Value
-from llmplanner.core.model import Activation, Dropout, Linear, Norm, NormKind
+from llmplanner.core.model import Activation, Dropout, Linear, Module, Norm, NormKind
 from llmplanner.core.plan import AttentionKernel
+from llmplanner.core.tensors import tensor_sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,12 @@ def matrix(walk: Walk, elements: int, cause: Cause) -> tuple[Value, ...]:
     copy = walk.tape.op(Value(elements, walk.arithmetic.operand, Unit.ONCE), ())
     walk.tape.save(cause, copy)
     return (copy,)
+
+
+def own(walk: Walk, modules: Iterable[Module]) -> None:
+    """Parameters that no piece of the walk reads by itself, such as scales; they keep next to nothing."""
+    for module in modules:
+        walk.tape.parameters.extend(tensor_sizes(module))
 
 
 def drop(walk: Walk, probability: float, x: Value) -> Value:

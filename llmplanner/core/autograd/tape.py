@@ -37,6 +37,7 @@ class Cause(StrEnum):
 
     NORMS = "norms"
     ATTENTION = "attention"
+    RECURRENCE = "recurrence"
     FEED_FORWARD = "feed-forward"
     EXPERTS = "experts"
     CASTS = "weights cast by autocast"

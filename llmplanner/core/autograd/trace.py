@@ -9,7 +9,7 @@ from llmplanner.core.autograd.layers import embed, finish, layer
 from llmplanner.core.autograd.pieces import Walk
 from llmplanner.core.autograd.tape import Amounts, Arithmetic, Cause, Tape, Unit, Value
 from llmplanner.core.estimate import Bytes
-from llmplanner.core.model import Attention, Kind, LatentAttention, Layer, Model, Stack
+from llmplanner.core.model import Attention, Kind, Layer, Model, Stack
 from llmplanner.core.plan import AttentionKernel, Count, Train
 
 Counts = dict[Unit, Count]
@@ -103,7 +103,7 @@ def _end(stack: int, place: Place, walk: Walk, counts: Counts) -> Traced:
 def _shape(piece: Layer, step: Train) -> Layer:
     """What the walk needs to know of a layer: a window makes a difference to PyTorch's own kernels only."""
     inner = piece.attention
-    if step.attention is AttentionKernel.SDPA or _window(piece) is None or isinstance(inner, LatentAttention):
+    if step.attention is AttentionKernel.SDPA or not isinstance(inner, Attention) or inner.window is None:
         return piece
     return replace(piece, attention=replace(inner, window=None))
 

@@ -3,10 +3,11 @@
 from bisect import bisect_left
 from collections.abc import Iterable
 
+from llmplanner.core.autograd.layers import rotary_dim
 from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit
 from llmplanner.core.autograd.trace import Place, Traced
 from llmplanner.core.estimate import Bytes, Part
-from llmplanner.core.model import Attention, Kind, LatentAttention
+from llmplanner.core.model import Attention, Kind
 from llmplanner.core.plan import AttentionKernel, Checkpointing
 from llmplanner.core.step import Step, shown
 
@@ -108,7 +109,7 @@ def arguments(step: Step) -> list[Part]:
     stack, size = step.model.stacks[-1], step.arithmetic.residual
     layers = [group.layer.attention for group in stack.groups]
     parts = _position_biases(step)
-    if any(isinstance(each, LatentAttention) or each.rotary_dim for each in layers):
+    if any(rotary_dim(each) for each in layers):
         positions = step.ends[-1].counts[Unit.POSITION]
         parts.append(Part("position ids", INT64 * positions, f"{INT64} B × {shown(positions)} positions"))
     if step.train.attention is AttentionKernel.EAGER and stack.role is Kind.DECODER:
@@ -124,7 +125,7 @@ def _position_biases(step: Step) -> list[Part]:
     total: Bytes = 0
     for place, stack in enumerate(step.model.stacks):
         first = stack.groups[0].layer
-        if isinstance(first.attention, LatentAttention) or first.attention.relative_bias is None:
+        if not isinstance(first.attention, Attention) or first.attention.relative_bias is None:
             return []
         counts = next(each.counts for each in step.layers if each.stack == place)
         if stack.depth > 1:

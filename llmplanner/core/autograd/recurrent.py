@@ -1,0 +1,25 @@
+"""Mixers with a state of fixed size: what a fused scan keeps. By the papers; no such step was measured."""
+
+from llmplanner.core.autograd.pieces import Walk, linear, own
+from llmplanner.core.autograd.tape import Cause, Value
+from llmplanner.core.model import Recurrent
+
+
+def recurrent(walk: Walk, piece: Recurrent, x: Value) -> Value:
+    """The mixer over x: its matrices, a convolution, the scan and the output matrix.
+
+    The convolution and the gates keep what the matrices made, the scan its inputs and its output; states are
+    computed again in the backward pass. Source: Gu and Dao 2023 (arXiv:2312.00752) sec. 3.3.2.
+    """
+    size, width = walk.arithmetic.operand, piece.output.inputs
+    made = tuple(linear(walk, each, x, Cause.RECURRENCE) for each in piece.inputs)
+    walk.tape.save(Cause.RECURRENCE, *made)
+    scanned = walk.tape.op(walk.tape.keep(Cause.RECURRENCE, width, size), made)
+    inner = tuple(
+        linear(walk, each, Value(each.inputs, size) if each.inputs != width else scanned, Cause.RECURRENCE)
+        for each in piece.inner
+    )
+    walk.tape.save(Cause.RECURRENCE, *inner)
+    own(walk, piece.parameters)
+    out = walk.tape.op(walk.tape.keep(Cause.RECURRENCE, width, size), (scanned, *inner))
+    return linear(walk, piece.output, out, Cause.RECURRENCE)
