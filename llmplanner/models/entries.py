@@ -1,7 +1,7 @@
 """The entries of a config.json, each checked as it is read. An absent one takes its class's default."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from llmplanner.core.errors import BadInput
 
@@ -36,6 +36,11 @@ class Entries:
         """
         first, *others = self.names.get(name, (name,))
         return next((key for key in others if self.values.get(key) is not None), first)
+
+    def with_values(self, values: Mapping[str, object]) -> "Entries":
+        """The same file with some entries replaced, by their common names."""
+        own = {self.own(name): value for name, value in values.items()}
+        return replace(self, values={**self.values, **own}) if own else self
 
     def raw(self, name: str) -> object:
         """The entry as it stands in the file, or the class's default; None where neither has a value."""

@@ -1,13 +1,11 @@
 """Builds a decoder from its family's data: which matrices there are, their names, what is optional."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from llmplanner.core.model import (
-    Activation,
     Attention,
     Embedding,
-    Experts,
     FeedForward,
     Head,
     Kind,
@@ -22,24 +20,10 @@ from llmplanner.core.model import (
 )
 from llmplanner.models.entries import MOST_LAYERS, MOST_ROWS, Entries
 from llmplanner.models.families.dialect import Part, activation, dropout, dtype
+from llmplanner.models.families.experts import MixtureKeys, experts
 
 Flag = bool | str  # settled by the class, or the name of the entry that settles it
-
-
-@dataclass(frozen=True, slots=True)
-class MixtureKeys:
-    """The entries and tensor names of a mixture of experts."""
-
-    count: str
-    width: str
-    router: str  # tensor names from here on, relative to the layer
-    gate: str
-    up: str
-    down: str
-    sparse: Callable[[Entries, int], bool]  # whether the layer of an index is a mixture
-    shared: tuple[str, str, str] | None = None  # gate, up, down
-    shared_count: str | None = None
-    router_fp32: bool = False
+Overlay = tuple[tuple[str, object], ...]  # entries as one layer sees them
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +37,9 @@ class DecoderData:
     attention_output: str
     feed_forward_inputs: tuple[str, ...]  # gate and up; one where fused or not gated
     feed_forward_output: str
-    attention_norm: str
-    feed_forward_norm: str
-    final_norm: str
+    attention_norm: str | None  # None in OLMo 2, which norms the branches' outputs alone
+    feed_forward_norm: str | None  # None in a parallel layer: both branches read the other norm's output
+    final_norm: str | None
     norm: NormKind
     activation: str  # the entry's name
     gated: bool
@@ -64,28 +48,36 @@ class DecoderData:
     input_bias: Flag = False
     output_bias: Flag = False
     feed_forward_bias: Flag = False
-    norm_affine: Flag = True  # LayerNorm: weight and bias, or neither
+    norm_affine: Flag = True  # weight and, in LayerNorm, bias; or neither
+    norm_bias: Flag = True  # LayerNorm's
+    head_bias: Flag = False
     transposed: bool = False  # GPT-2 stores inputs x outputs
     positions: str | None = None
     position_offset: int = 0
     rotary: str | None = None  # the entry for the rotated share; "" where the whole head is rotated
+    rotary_size: str | None = None  # GPT-J: the entry for the rotated dimensions themselves
     head_dim: bool = False  # the file may state it
     grouped: bool = False  # the file may state key/value heads
     query_key_norm: tuple[str, str] | None = None
+    query_key_normed: Flag = True
+    query_key_whole: bool = False  # OLMo 2: each norm spans all heads
     output_norms: tuple[str, str] | None = None  # Gemma 2, 3: after attention and feed-forward
     softcaps: tuple[str, str] | None = None  # entries: on the scores, on the logits
     softmax_fp32: bool = True
-    alibi: bool = False
+    alibi: Flag = False
     windows: Callable[[Entries, int], tuple[int | None, ...]] | None = None
     mixture: MixtureKeys | None = None
     attention: Callable[[Entries], LatentAttention] | None = None  # in place of the plain one
-    parallel: str | None = None
+    parallel: Flag = False
     embedding_norm: str | None = None
     dropouts: tuple[str | None, str | None, str | None] = (None, "attention_dropout", None)
     refused: tuple[tuple[str, str], ...] = ()  # entries that, where true, make another model
-    post_norm: str | None = None  # OPT: the entry that, where false, puts norms after the sums
+    pre_norm: Flag = True  # OPT, GPT: where false, norms stand after the sums and none after the last layer
     projection: str | None = None  # OPT: the embedding's width, with projections where it differs
     unnormed: str | None = None  # OPT: the entry that, where true, takes the final norm away
+    derived: Callable[[Entries], Mapping[str, object]] | None = None  # entries that follow from others
+    per_layer: Callable[[Entries, int], Mapping[str, object]] | None = None  # entries that differ by layer
+    finish: Callable[[Entries, Layer], Layer] | None = None  # parameters of a layer that no field tells of
 
 
 def build(data: DecoderData, entries: Entries, part: Part) -> Model:
@@ -93,13 +85,15 @@ def build(data: DecoderData, entries: Entries, part: Part) -> Model:
     for name, meaning in data.refused:
         if entries.flag(name):
             raise entries.refuse(name, f"is true; a decoder {meaning} is not supported")
+    if data.derived is not None:
+        entries = entries.with_values(data.derived(entries))
     hidden = entries.size("hidden_size")
     vocabulary = entries.size("vocab_size", MOST_ROWS)
     width = hidden if data.projection is None else entries.optional_size(data.projection) or hidden
     body = data.body if part is Part.LANGUAGE_MODEL else ""
-    post_norm = data.post_norm is not None and not entries.flag(data.post_norm)
+    post_norm = not _flag(entries, data.pre_norm)
     bare = post_norm or (data.unnormed is not None and entries.flag(data.unnormed))
-    final_norm = None if bare else _norm(data, entries, body + data.final_norm, hidden)
+    final_norm = None if bare else _norm(data, entries, data.final_norm, hidden, body)
     context, positions = _positions(data, entries, body)
     return Model(
         kind=Kind.DECODER,
@@ -111,9 +105,7 @@ def build(data: DecoderData, entries: Entries, part: Part) -> Model:
         embeddings=positions,
         stacks=(Stack(Kind.DECODER, body + data.layer, _groups(data, entries, post_norm), final_norm),),
         head=_head(data, entries, part, width),
-        embedding_norm=_norm(data, entries, body + data.embedding_norm, hidden)
-        if data.embedding_norm
-        else None,
+        embedding_norm=_norm(data, entries, data.embedding_norm, hidden, body),
         projections=_projections(body, width, hidden),
         dropout=dropout(entries, *data.dropouts),
     )
@@ -141,7 +133,8 @@ def _head(data: DecoderData, entries: Entries, part: Part, width: int) -> Head:
     if part is not Part.LANGUAGE_MODEL:
         return Head(None, tied=False)
     softcap = data.softcaps is not None and entries.raw(data.softcaps[1]) is not None
-    linear = Linear(data.head, width, entries.size("vocab_size", MOST_ROWS))
+    bias = _flag(entries, data.head_bias)
+    linear = Linear(data.head, width, entries.size("vocab_size", MOST_ROWS), bias)
     return Head(linear, tied=entries.flag("tie_word_embeddings"), softcap=softcap)
 
 
@@ -150,13 +143,17 @@ def _groups(data: DecoderData, entries: Entries, post_norm: bool) -> tuple[Layer
     count = entries.size("num_hidden_layers", MOST_LAYERS)
     windows = data.windows(entries, count) if data.windows else (None,) * count
     mixture = data.mixture
-    shapes: dict[tuple[int | None, bool], list[int]] = {}
+    shapes: dict[tuple[int | None, bool, Overlay], list[int]] = {}
     for index in range(count):
         sparse = mixture is not None and mixture.sparse(entries, index)
-        shapes.setdefault((windows[index], sparse), []).append(index)
+        own = tuple(data.per_layer(entries, index).items()) if data.per_layer else ()
+        shapes.setdefault((windows[index], sparse, own), []).append(index)
     return tuple(
-        LayerGroup(_layer(data, entries, window, sparse, post_norm), tuple(indices))
-        for (window, sparse), indices in shapes.items()
+        LayerGroup(
+            _layer(data, entries.with_values(dict(own)), window, sparse, post_norm),
+            tuple(indices),
+        )
+        for (window, sparse, own), indices in shapes.items()
     )
 
 
@@ -165,22 +162,21 @@ def _layer(data: DecoderData, entries: Entries, window: int | None, sparse: bool
     after_attention, after_feed_forward = data.output_norms or (None, None)
     attention = data.attention(entries) if data.attention else _attention(data, entries, window)
     feed_forward = (
-        _experts(data.mixture, data, entries)
+        experts(data.mixture, entries, activation(entries, data.activation))
         if sparse and data.mixture is not None
         else _feed_forward(data, entries)
     )
-    return Layer(
+    layer = Layer(
         attention=attention,
         feed_forward=feed_forward,
         attention_norm=_norm(data, entries, data.attention_norm, hidden),
         feed_forward_norm=_norm(data, entries, data.feed_forward_norm, hidden),
-        attention_output_norm=_norm(data, entries, after_attention, hidden) if after_attention else None,
-        feed_forward_output_norm=_norm(data, entries, after_feed_forward, hidden)
-        if after_feed_forward
-        else None,
+        attention_output_norm=_norm(data, entries, after_attention, hidden),
+        feed_forward_output_norm=_norm(data, entries, after_feed_forward, hidden),
         post_norm=post_norm,
-        parallel=data.parallel is not None and entries.flag(data.parallel),
+        parallel=_flag(entries, data.parallel),
     )
+    return data.finish(entries, layer) if data.finish else layer
 
 
 def _attention(data: DecoderData, entries: Entries, window: int | None) -> Attention:
@@ -198,7 +194,8 @@ def _attention(data: DecoderData, entries: Entries, window: int | None) -> Atten
     if len(data.attention_inputs) == 1:
         outputs = (sum(outputs),)
     bias = _flag(entries, data.input_bias)
-    names = data.query_key_norm
+    alibi = _flag(entries, data.alibi)
+    query_norm, key_norm = _query_key_norms(data, entries, (heads, kv_heads, dim))
     return Attention(
         inputs=tuple(
             Linear(name, hidden, width, bias, data.transposed)
@@ -212,17 +209,33 @@ def _attention(data: DecoderData, entries: Entries, window: int | None) -> Atten
         key_dim=dim,
         value_dim=dim,
         window=window,
-        rotary_dim=_rotary(data, entries, dim),
-        query_norm=Norm(names[0], data.norm, dim) if names else None,
-        key_norm=Norm(names[1], data.norm, dim) if names else None,
+        rotary_dim=0 if alibi else _rotary(data, entries, dim),
+        query_norm=query_norm,
+        key_norm=key_norm,
         softcap=data.softcaps is not None and entries.raw(data.softcaps[0]) is not None,
-        alibi=data.alibi,
+        alibi=alibi,
         softmax_fp32=data.softmax_fp32,
     )
 
 
+def _query_key_norms(
+    data: DecoderData, entries: Entries, widths: tuple[int, int, int]
+) -> tuple[Norm | None, Norm | None]:
+    """The norms on queries and keys. `widths`: heads, key/value heads, dimensions of a head."""
+    if data.query_key_norm is None or not _flag(entries, data.query_key_normed):
+        return None, None
+    heads, kv_heads, dim = widths
+    spans = (heads * dim, kv_heads * dim) if data.query_key_whole else (dim, dim)
+    query, key = (
+        _norm(data, entries, name, span) for name, span in zip(data.query_key_norm, spans, strict=True)
+    )
+    return query, key
+
+
 def _rotary(data: DecoderData, entries: Entries, dim: int) -> int:
     """Rotated dimensions per head; version 5 states the share inside rope_parameters."""
+    if data.rotary_size is not None:
+        return entries.optional_size(data.rotary_size) or dim
     if data.rotary is None:
         return 0
     if not data.rotary:
@@ -252,93 +265,14 @@ def _feed_forward(data: DecoderData, entries: Entries) -> FeedForward:
     )
 
 
-def _experts(keys: MixtureKeys, data: DecoderData, entries: Entries) -> Experts:
-    hidden, width = entries.size("hidden_size"), entries.size(keys.width)
-    count, top_k = entries.size(keys.count), entries.size("num_experts_per_tok")
-    if top_k > count:
-        raise entries.refuse(
-            "num_experts_per_tok", f"is {top_k:,}, more than the {count:,} experts there are; correct one"
-        )
-    shared = None
-    if keys.shared is not None and keys.shared_count is not None:
-        times = entries.optional_size(keys.shared_count, least=0) or 0
-        shared = (
-            _gated(keys.shared, hidden, times * width, activation(entries, data.activation))
-            if times
-            else None
-        )
-    names = (keys.gate, keys.up, keys.down)
-    return Experts(
-        router=Linear(keys.router, hidden, count),
-        count=count,
-        top_k=top_k,
-        expert=_gated(names, hidden, width, activation(entries, data.activation)),
-        shared=shared,
-        router_fp32=keys.router_fp32,
-        correction_bias=keys.router_fp32,
-    )
-
-
-def _gated(names: tuple[str, str, str], hidden: int, width: int, function: Activation) -> FeedForward:
-    gate, up, down = names
-    inputs = (Linear(gate, hidden, width), Linear(up, hidden, width))
-    return FeedForward(inputs, Linear(down, width, hidden), width, function, gated=True)
-
-
-def _norm(data: DecoderData, entries: Entries, name: str, width: int) -> Norm:
+def _norm(data: DecoderData, entries: Entries, name: str | None, width: int, prefix: str = "") -> Norm | None:
+    """The family's form of norm under a name; None where the family has none there."""
+    if name is None:
+        return None
     affine = _flag(entries, data.norm_affine)
-    return Norm(name, data.norm, width, weight=affine, bias=affine and data.norm is NormKind.LAYER)
+    bias = affine and data.norm is NormKind.LAYER and _flag(entries, data.norm_bias)
+    return Norm(prefix + name, data.norm, width, weight=affine, bias=bias)
 
 
 def _flag(entries: Entries, flag: Flag) -> bool:
     return entries.flag(flag) if isinstance(flag, str) else flag
-
-
-def layer_types(entries: Entries, count: int) -> tuple[str, ...]:
-    """What the file says of each layer's attention; empty where it says nothing. Raises BadInput."""
-    types = entries.texts("layer_types")
-    if types and len(types) != count:
-        name = entries.own("num_hidden_layers")
-        raise entries.refuse(
-            "layer_types", f"has {len(types):,} entries, but {name} is {count:,}; correct one"
-        )
-    unknown = set(types) - {"full_attention", "sliding_attention"}
-    if unknown:
-        raise entries.refuse(
-            "layer_types", f'names "{min(unknown)[:40]}", a kind of layer that is not supported'
-        )
-    return types
-
-
-def uniform_window(entries: Entries, count: int) -> tuple[int | None, ...]:
-    """Every layer slides where the file states a window (Mistral)."""
-    return (entries.optional_size("sliding_window", MOST_ROWS),) * count
-
-
-def switched_window(entries: Entries, count: int) -> tuple[int | None, ...]:
-    """A window that is stated counts only where use_sliding_window says so (Qwen2, Qwen3)."""
-    window = (
-        entries.optional_size("sliding_window", MOST_ROWS) if entries.flag("use_sliding_window") else None
-    )
-    if window is None:
-        return (None,) * count
-    first = entries.size("max_window_layers", MOST_LAYERS, least=0)
-    types = layer_types(entries, count) or tuple(
-        "sliding_attention" if index >= first else "full_attention" for index in range(count)
-    )
-    return tuple(window if kind == "sliding_attention" else None for kind in types)
-
-
-def alternating_window(entries: Entries, count: int) -> tuple[int | None, ...]:
-    """All layers but every n-th slide (Gemma 2, Gemma 3)."""
-    window = entries.optional_size("sliding_window", MOST_ROWS)
-    period = entries.size("sliding_window_pattern", MOST_LAYERS)
-    types = layer_types(entries, count) or tuple(
-        "full_attention" if (index + 1) % period == 0 else "sliding_attention" for index in range(count)
-    )
-    return tuple(window if kind == "sliding_attention" else None for kind in types)
-
-
-def gated_window(entries: Entries, count: int) -> tuple[int | None, ...]:
-    """A window on every layer or, where use_sliding_window is off, on none (Qwen3 MoE)."""
-    return uniform_window(entries, count) if entries.flag("use_sliding_window") else (None,) * count

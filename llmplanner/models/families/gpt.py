@@ -75,7 +75,7 @@ BLOOM = replace(
     rotary=None,
     alibi=True,
     activation="gelu_impl",  # of the class: no file names it
-    parallel=None,
+    parallel=False,
     head="lm_head",
     dropouts=("hidden_dropout", "attention_dropout", None),
 )
@@ -99,7 +99,7 @@ OPT = replace(
     norm_affine="layer_norm_elementwise_affine",
     transposed=False,
     softmax_fp32=True,
-    post_norm="do_layer_norm_before",
+    pre_norm="do_layer_norm_before",
     projection="word_embed_proj_dim",
     unnormed="_remove_final_layer_norm",
     dropouts=("dropout", "attention_dropout", None),

@@ -3,24 +3,18 @@
 Defaults: Transformers 5.23.0 class defaults. Tensor names: the published checkpoints of each family.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 
 from llmplanner.core.model import LatentAttention, Linear, Norm, NormKind
 from llmplanner.models.entries import Entries
-from llmplanner.models.families.decoder import (
-    DecoderData,
-    MixtureKeys,
+from llmplanner.models.families.decoder import DecoderData, MixtureKeys
+from llmplanner.models.families.defaults import class_defaults, decoder
+from llmplanner.models.families.windows import (
     alternating_window,
-    build,
     gated_window,
     switched_window,
     uniform_window,
 )
-from llmplanner.models.families.dialect import Dialect, Part
-
-SIZES = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size")
 
 LLAMA = DecoderData(
     body="model.",
@@ -158,76 +152,46 @@ DEEPSEEK = replace(
 )
 
 
-def _defaults(
-    sizes: tuple[int, int, int, int, int], kv_heads: int | None, context: int, **more: object
-) -> Mapping[str, object]:
-    """A class's defaults: the five sizes in the order of SIZES, then the rest."""
-    return {
-        **dict(zip(SIZES, sizes, strict=True)),
-        "num_key_value_heads": kv_heads,
-        "max_position_embeddings": context,
-        "hidden_act": "silu",
-        "hidden_activation": "gelu_pytorch_tanh",
-        "tie_word_embeddings": False,
-        "attention_bias": False,
-        "mlp_bias": False,
-        "attention_dropout": 0.0,
-        **more,
-    }
-
-
-def _dialect(
-    model_type: str,
-    classes: tuple[str, str],
-    data: DecoderData,
-    defaults: Mapping[str, object],
-    **names: tuple[str, ...],
-) -> Dialect:
-    """`classes` builds the language model and the body."""
-    parts = dict(zip(classes, (Part.LANGUAGE_MODEL, Part.BODY), strict=True))
-    return Dialect(model_type, defaults, SIZES, parts, partial(build, data), names)
-
-
 _QWEN_WINDOW = {"use_sliding_window": False, "sliding_window": 4096, "max_window_layers": 28}
 _GEMMA_WINDOW = {"tie_word_embeddings": True, "head_dim": 256, "sliding_window": 4096}
 
 DIALECTS = (
-    _dialect(
+    decoder(
         "llama",
         ("LlamaForCausalLM", "LlamaModel"),
         LLAMA,
-        _defaults((32, 4096, 32, 11008, 32000), None, 2048),
+        class_defaults((32, 4096, 32, 11008, 32000), None, 2048),
     ),
-    _dialect(
+    decoder(
         "mistral",
         ("MistralForCausalLM", "MistralModel"),
         MISTRAL,
-        _defaults((32, 4096, 32, 14336, 32000), 8, 131072, sliding_window=4096),
+        class_defaults((32, 4096, 32, 14336, 32000), 8, 131072, sliding_window=4096),
     ),
-    _dialect(
+    decoder(
         "mixtral",
         ("MixtralForCausalLM", "MixtralModel"),
         MIXTRAL,
-        _defaults((32, 4096, 32, 14336, 32000), 8, 131072, num_experts_per_tok=2, num_local_experts=8),
+        class_defaults((32, 4096, 32, 14336, 32000), 8, 131072, num_experts_per_tok=2, num_local_experts=8),
         num_experts=("num_local_experts", "num_experts"),
     ),
-    _dialect(
+    decoder(
         "qwen2",
         ("Qwen2ForCausalLM", "Qwen2Model"),
         QWEN2,
-        _defaults((32, 4096, 32, 22016, 151936), 32, 32768, **_QWEN_WINDOW),
+        class_defaults((32, 4096, 32, 22016, 151936), 32, 32768, **_QWEN_WINDOW),
     ),
-    _dialect(
+    decoder(
         "qwen3",
         ("Qwen3ForCausalLM", "Qwen3Model"),
         QWEN3,
-        _defaults((32, 4096, 32, 22016, 151936), 32, 32768, head_dim=128, **_QWEN_WINDOW),
+        class_defaults((32, 4096, 32, 22016, 151936), 32, 32768, head_dim=128, **_QWEN_WINDOW),
     ),
-    _dialect(
+    decoder(
         "qwen3_moe",
         ("Qwen3MoeForCausalLM", "Qwen3MoeModel"),
         QWEN3_MOE,
-        _defaults(
+        class_defaults(
             (24, 2048, 32, 6144, 151936),
             4,
             32768,
@@ -239,17 +203,17 @@ DIALECTS = (
         ),
         num_experts=("num_experts", "num_local_experts"),
     ),
-    _dialect(
+    decoder(
         "gemma",
         ("GemmaForCausalLM", "GemmaModel"),
         GEMMA,
-        _defaults((28, 3072, 16, 24576, 256000), 16, 8192, tie_word_embeddings=True, head_dim=256),
+        class_defaults((28, 3072, 16, 24576, 256000), 16, 8192, tie_word_embeddings=True, head_dim=256),
     ),
-    _dialect(
+    decoder(
         "gemma2",
         ("Gemma2ForCausalLM", "Gemma2Model"),
         GEMMA2,
-        _defaults(
+        class_defaults(
             (26, 2304, 8, 9216, 256000),
             4,
             8192,
@@ -260,20 +224,20 @@ DIALECTS = (
         ),
     ),
     replace(
-        _dialect(
+        decoder(
             "gemma3_text",
             ("Gemma3ForCausalLM", "Gemma3TextModel"),
             GEMMA3,
-            _defaults((26, 2304, 8, 9216, 262208), 4, 131072, sliding_window_pattern=6, **_GEMMA_WINDOW),
+            class_defaults((26, 2304, 8, 9216, 262208), 4, 131072, sliding_window_pattern=6, **_GEMMA_WINDOW),
         ),
         # The text_config in Gemma 3's published files leaves out heads and vocabulary equal to the class's.
         sizes=("num_hidden_layers", "hidden_size", "intermediate_size"),
     ),
-    _dialect(
+    decoder(
         "phi3",
         ("Phi3ForCausalLM", "Phi3Model"),
         PHI3,
-        _defaults(
+        class_defaults(
             (32, 3072, 32, 8192, 32064),
             None,
             4096,
@@ -282,11 +246,11 @@ DIALECTS = (
             embd_pdrop=0.0,
         ),
     ),
-    _dialect(
+    decoder(
         "deepseek_v3",
         ("DeepseekV3ForCausalLM", "DeepseekV3Model"),
         DEEPSEEK,
-        _defaults(
+        class_defaults(
             (61, 7168, 128, 18432, 129280),
             128,
             4096,

@@ -1,0 +1,156 @@
+"""Mixtures of experts: which entries and tensors they are made of, and which layers hold them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from llmplanner.core.model import (
+    Activation,
+    Experts,
+    FeedForward,
+    Layer,
+    LayerGroup,
+    Linear,
+    Model,
+    Parameter,
+)
+from llmplanner.models.entries import MOST_ROWS, Entries
+
+Sparse = Callable[[Entries, int], bool]  # whether the layer of an index is a mixture
+
+
+@dataclass(frozen=True, slots=True)
+class MixtureKeys:
+    """The entries and tensor names of a mixture of experts.
+
+    Tensor names are relative to the layer: `expert` is gate, up and down, or the two fused and down. They
+    hold `{expert}`, or one tensor holds that matrix of all experts.
+    """
+
+    count: str
+    width: str
+    router: str
+    expert: tuple[str, ...]
+    sparse: Sparse
+    top_k: str = "num_experts_per_tok"
+    router_bias: bool = False
+    bias: bool = False  # of the experts' matrices
+    shared: tuple[str, ...] | None = None  # as `expert`
+    shared_count: str | None = None  # the shared expert is that many times as wide as a routed one
+    shared_width: str | None = None  # or as wide as this entry says
+    shared_bias: str | None = None
+    shared_gate: str | None = None
+    router_fp32: bool = False
+    correction: str | None = None  # the correction bias where it is a parameter, no buffer
+
+
+def experts(keys: MixtureKeys, entries: Entries, function: Activation) -> Experts:
+    """A mixture as the file states it. Raises BadInput."""
+    hidden, width = entries.size("hidden_size"), entries.size(keys.width)
+    count, top_k = entries.size(keys.count), entries.size(keys.top_k)
+    if top_k > count:
+        raise entries.refuse(
+            keys.top_k, f"is {top_k:,}, more than the {count:,} experts there are; correct one"
+        )
+    return Experts(
+        router=Linear(keys.router, hidden, count, keys.router_bias),
+        count=count,
+        top_k=top_k,
+        expert=gated(keys.expert, hidden, width, function, bias=keys.bias),
+        shared=_shared(keys, entries, width, function),
+        shared_gate=Linear(keys.shared_gate, hidden, 1) if keys.shared_gate else None,
+        router_fp32=keys.router_fp32,
+        correction_bias=keys.router_fp32,
+        extras=(Parameter(keys.correction, (count,)),) if keys.correction else (),
+    )
+
+
+def _shared(keys: MixtureKeys, entries: Entries, width: int, function: Activation) -> FeedForward | None:
+    if keys.shared is None:
+        return None
+    if keys.shared_width is not None:
+        wide = entries.optional_size(keys.shared_width, least=0) or 0
+    elif keys.shared_count is not None:
+        wide = width * (entries.optional_size(keys.shared_count, least=0) or 0)
+    else:
+        wide = width
+    bias = keys.shared_bias is not None and entries.flag(keys.shared_bias)
+    return gated(keys.shared, entries.size("hidden_size"), wide, function, bias=bias) if wide else None
+
+
+def gated(
+    names: tuple[str, ...], hidden: int, width: int, function: Activation, *, bias: bool = False
+) -> FeedForward:
+    """A gated feed-forward. `names` are gate, up and down, or the two fused and down."""
+    *inward, outward = names
+    wide = 2 * width // len(inward)
+    inputs = tuple(Linear(name, hidden, wide, bias) for name in inward)
+    return FeedForward(inputs, Linear(outward, width, hidden, bias), width, function, gated=True)
+
+
+def everywhere(_entries: Entries, _index: int) -> bool:
+    """Every layer is a mixture."""
+    return True
+
+
+def stepped(entries: Entries, index: int) -> bool:
+    """Every n-th layer, but those listed as dense (Qwen)."""
+    step = entries.size("decoder_sparse_step")
+    return index not in entries.indices("mlp_only_layers") and (index + 1) % step == 0
+
+
+def after(first: str) -> Sparse:
+    """The layers from a stated one on."""
+    return lambda entries, index: index >= entries.size(first, least=0)
+
+
+def stated(otherwise: Sparse) -> Sparse:
+    """As mlp_layer_types says; where the file has none, by a rule."""
+
+    def sparse(entries: Entries, index: int) -> bool:
+        types = kinds(entries, "mlp_layer_types", ("dense", "sparse"))
+        return types[index] == "sparse" if types else otherwise(entries, index)
+
+    return sparse
+
+
+def kinds(entries: Entries, name: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """What a list says of each layer, one of `known`; empty where the file has none. Raises BadInput."""
+    types, count = entries.texts(name), entries.size("num_hidden_layers")
+    if types and len(types) != count:
+        layers = entries.own("num_hidden_layers")
+        raise entries.refuse(name, f"has {len(types):,} entries, but {layers} is {count:,}; correct one")
+    unknown = set(types) - set(known)
+    if unknown:
+        raise entries.refuse(name, f'names "{min(unknown)[:40]}"; the known kinds are {", ".join(known)}')
+    return types
+
+
+def slides(
+    otherwise: Callable[[Entries, int], bool], kind: str = "sliding_attention", width: str = "sliding_window"
+) -> Callable[[Entries, int], tuple[int | None, ...]]:
+    """A window on the layers that layer_types names so; where the file has no such list, by a rule."""
+
+    def windows(entries: Entries, count: int) -> tuple[int | None, ...]:
+        window = entries.optional_size(width, MOST_ROWS)
+        if window is None:
+            return (None,) * count
+        types = kinds(entries, "layer_types", ("full_attention", kind))
+        return tuple(
+            window if (types[index] == kind if types else otherwise(entries, index)) else None
+            for index in range(count)
+        )
+
+    return windows
+
+
+def refined(model: Model, refine: Callable[[int, Layer], Layer]) -> Model:
+    """The model with each of its layers changed; those that are equal afterwards stand together."""
+    stacks = []
+    for stack in model.stacks:
+        shapes: dict[Layer, list[int]] = {}
+        for group in stack.groups:
+            for index in group.indices:
+                shapes.setdefault(refine(index, group.layer), []).append(index)
+        groups = tuple(LayerGroup(layer, tuple(indices)) for layer, indices in shapes.items())
+        stacks.append(replace(stack, groups=groups))
+    return replace(model, stacks=tuple(stacks))
