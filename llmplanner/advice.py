@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
-from llmplanner.compose import machine_named, plan_of, split_of
+from llmplanner.compose import machine_named, plan_of, split_of, weights_of
 from llmplanner.core.errors import BadInput
 from llmplanner.core.estimate import DeviceEstimate
 from llmplanner.core.estimating import estimate
@@ -178,11 +178,12 @@ def _ladders(draft: Draft, model: Model) -> Iterator[Iterable[Step]]:
 
 
 def _serving(draft: Draft, model: Model) -> Iterator[Iterable[Step]]:
-    if model.kind is not Kind.ENCODER and format_named(draft.kv or draft.weights or model.dtype).bits > 8:  # noqa: PLR2004 - narrower than a byte is lossy
+    stored = weights_of(draft, model)
+    kept = format_named(draft.kv) if draft.kv else computed_in(stored, model)
+    if model.kind is not Kind.ENCODER and kept.bits > 8:  # noqa: PLR2004 - narrower than a byte is lossy
         yield [("KV cache in FP8", replace(draft, kv="fp8-e4m3"))]
-    bits = format_named(draft.weights or model.dtype).bits
     for key, title in NARROW:
-        if format_named(key).bits < bits:
+        if format_named(key).bits < stored.bits:
             yield [(f"Weights in {title}", replace(draft, weights=key, kv=draft.kv or "bf16"))]
     yield [
         (f"{count:,} {'sequence' if count == 1 else 'sequences'} at once", replace(draft, batch=count))
@@ -248,7 +249,7 @@ def _larger_cards(draft: Draft, plan: Plan, judged: Judgement) -> Iterable[Step]
 def _computed(plan: Plan) -> str:
     """The name of the format that the plan's matrix products are computed in."""
     if isinstance(plan.workload, Serve):
-        return computed_in(plan.weights).key
+        return computed_in(plan.weights, plan.model).key
     return plan.workload.step.precision.value.removesuffix("-mixed")
 
 

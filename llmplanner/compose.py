@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmplanner.core.errors import BadInput
-from llmplanner.core.formats import Format, format_named
+from llmplanner.core.formats import format_named
 from llmplanner.core.machine import Device, Machine
 from llmplanner.core.model import Kind, Model
 from llmplanner.core.plan import (
@@ -21,6 +21,7 @@ from llmplanner.core.plan import (
     Serve,
     Split,
     Train,
+    Weights,
     computed_in,
 )
 from llmplanner.core.tensors import parameters
@@ -144,9 +145,16 @@ def split_of(draft: Draft) -> Split:
 def plan_of(draft: Draft, model: Model, machine: Machine) -> Plan:
     """The core's plan. Raises BadInput, naming the field that cannot be used as it is."""
     _refuse_later(checked(draft))
-    weights = format_named(draft.weights or model.dtype)
+    weights = weights_of(draft, model)
     workload = _serve(draft, model, weights) if draft.task == "serve" else _train(draft, model)
     return Plan(model, workload, machine, split_of(draft), weights)
+
+
+def weights_of(draft: Draft, model: Model) -> Weights:
+    """How served weights are stored: as the plan says, else as the model's files do. Raises BadInput."""
+    if draft.weights is not None:
+        return format_named(draft.weights, "weights")
+    return model.checkpoint or format_named(model.dtype)
 
 
 def _refuse_later(draft: Draft) -> None:
@@ -159,7 +167,7 @@ def _refuse_later(draft: Draft) -> None:
             )
 
 
-def _serve(draft: Draft, model: Model, weights: Format) -> Serve:
+def _serve(draft: Draft, model: Model, weights: Weights) -> Serve:
     _within_context(model, draft.context, "context")
     if draft.prompt is not None and draft.prompt > draft.context and model.kind is not Kind.ENCODER_DECODER:
         raise BadInput(
@@ -167,7 +175,7 @@ def _serve(draft: Draft, model: Model, weights: Format) -> Serve:
             "lower one or raise the other.",
             "prompt",
         )
-    kv_format = format_named(draft.kv) if draft.kv else computed_in(weights)
+    kv_format = format_named(draft.kv) if draft.kv else computed_in(weights, model)
     return Serve(draft.context, draft.batch, draft.prompt, kv_format)
 
 

@@ -93,7 +93,9 @@ def _rows(plan: Plan) -> Iterator[Row]:
     """The formats of served weights, or the precisions of training; the plan's own says so."""
     if isinstance(plan.workload, Serve):
         chosen = plan.weights.name
-        plans = {form.name: at_weights(plan, form) for form in WEIGHTS}
+        stored = {form.name: form for form in WEIGHTS} | {chosen: plan.weights}
+        ordered = sorted(stored.values(), key=lambda each: each.bits, reverse=True)
+        plans = {each.name: at_weights(plan, each) for each in ordered}
     else:
         chosen = PRECISIONS[plan.workload.step.precision]
         plans = {name: _at(plan, plan.workload, precision) for precision, name in PRECISIONS.items()}

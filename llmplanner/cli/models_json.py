@@ -22,16 +22,18 @@ class ModelAnswer(TypedDict):
 
 
 def model_json(model: Model) -> ModelAnswer:
-    """The model's facts; its weights count at the dtype that its config states."""
-    counts = parameters(model)
+    """The model's facts. Its weights count as its files hold them, else at the dtype of its config."""
+    counts, files = parameters(model), model.checkpoint
     return {
         "name": model.name,
         "kind": str(model.kind),
         "layers": model.layers,
-        "parameters": counts.total,
+        "parameters": files.elements if files is not None else counts.total,
         "active_parameters": counts.active,
         "embedding_parameters": counts.embedding,
-        "weight_bytes": format_named(model.dtype).bytes_for(counts.total),
+        "weight_bytes": files.bytes
+        if files is not None
+        else format_named(model.dtype).bytes_for(counts.total),
         "context_length": model.context_length,
         "source": model.source,
     }

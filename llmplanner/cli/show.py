@@ -39,6 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _architecture(model: Model) -> list[str]:
     counts, facts = parameters(model), model_json(model)
+    stored = model.checkpoint.label if model.checkpoint is not None else model.dtype.upper()
     rows = [
         ("Kind", str(model.kind)),
         ("Architecture", model.model_type),
@@ -50,7 +51,7 @@ def _architecture(model: Model) -> list[str]:
         ("  active per token", exact_text(counts.active)),
         ("  embedding", exact_text(counts.embedding)),
         ("  output head", exact_text(counts.head) if counts.head else "tied to the embedding, or none"),
-        ("Weights", f"{gib_text(float(facts['weight_bytes']))} as {model.dtype.upper()}"),
+        ("Weights", f"{gib_text(float(facts['weight_bytes']))} as {stored}"),
     ]
     return [model.name, "", *table(rows), "", *paragraph(f"Source: {model.source}")]
 

@@ -38,6 +38,16 @@ class Checkpoint:
     exact: bool = True
 
     @property
+    def name(self) -> str:
+        """What it is called, as a Format is."""
+        return self.label
+
+    @property
+    def bits(self) -> float:
+        """Bits for each parameter, on average."""
+        return 8 * self.bytes / max(self.elements, 1)
+
+    @property
     def bytes(self) -> int:
         """Bytes of all tensors, scales and zero points with them."""
         return sum(amount.bytes for amount in self.amounts)

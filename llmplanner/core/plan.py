@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Union
 
-from llmplanner.core.formats import BF16, FP16, FP32, Format
+from llmplanner.core.checkpoint import Checkpoint
+from llmplanner.core.formats import BF16, FP16, FP32, Format, format_named
 from llmplanner.core.machine import Machine
 from llmplanner.core.model import Model
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:  # one plan is answered without NumPy: its import would be the
     import numpy as np
     from numpy.typing import NDArray
 
+WIDE = 24  # bits a weight, on average: more of them are mostly FP32, fewer are not
+Weights = Format | Checkpoint  # every parameter in one format, or as certain files hold them
 Count = Union[int, "NDArray[np.int64]"]  # one number, or a map of them that broadcasts
 
 
@@ -103,28 +106,33 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be estimated. `weights` is the format in which a served model's weights are stored."""
+    """What is to be estimated. `weights` is how a served model's weights are stored."""
 
     model: Model
     workload: Serve | FineTune | Pretrain
     machine: Machine
     split: Split
-    weights: Format
+    weights: Weights
 
 
-def computed_in(weights: Format) -> Format:
+def computed_in(weights: Weights, model: Model) -> Format:
     """The format in which a model with such weights computes, and keeps its KV cache unless told otherwise.
 
-    Weights of 8 and 4 bits are stored so and unpacked to BF16 for each matrix product.
+    Weights of fewer than 16 bits are stored so and unpacked for each matrix product: those of a file to the
+    16-bit format that the model states, BF16 where it states none.
     """
-    return weights if weights in {FP32, FP16, BF16} else BF16
+    if isinstance(weights, Format):
+        return weights if weights in {FP32, FP16, BF16} else BF16
+    stated = format_named(model.dtype)
+    wide = weights.bits > WIDE
+    return stated if stated in ({FP32, FP16, BF16} if wide else {FP16, BF16}) else BF16
 
 
-def at_weights(plan: Plan, weights: Format) -> Plan:
+def at_weights(plan: Plan, weights: Weights) -> Plan:
     """The same serving plan with other weights. A KV cache in the format computed in moves with it."""
     workload = plan.workload
     if not isinstance(workload, Serve):
         return replace(plan, weights=weights)
-    follows = workload.kv_format in {None, computed_in(plan.weights)}
-    kv_format = computed_in(weights) if follows else workload.kv_format
+    follows = workload.kv_format in {None, computed_in(plan.weights, plan.model)}
+    kv_format = computed_in(weights, plan.model) if follows else workload.kv_format
     return replace(plan, weights=weights, workload=replace(workload, kv_format=kv_format))

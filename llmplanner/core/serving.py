@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from llmplanner.core.engine import TRANSFORMERS, Engine
+from llmplanner.core.engine import TRANSFORMERS
 from llmplanner.core.errors import BadInput
 from llmplanner.core.estimate import DeviceEstimate, Phase, Term, holding
 from llmplanner.core.fullest import fullest
@@ -11,52 +11,54 @@ from llmplanner.core.model import Kind, Model
 from llmplanner.core.plan import Count, Plan, Serve, computed_in
 from llmplanner.core.sharding import device_model
 from llmplanner.core.terms.activations_serving import Pass, activations, head_input
-from llmplanner.core.terms.kv_cache import Kept, kept, kv_cache
+from llmplanner.core.terms.kv_cache import kept, kv_cache
 from llmplanner.core.terms.logits import next_token_logits, token_logits
+from llmplanner.core.terms.recurrent_state import recurrent_state, states
 from llmplanner.core.terms.runtime import runtime
 from llmplanner.core.terms.weights import weights
-
-SIXTEEN = 16
 
 
 def devices(plan: Plan) -> tuple[DeviceEstimate, ...]:
     """Every device's phases. Data-parallel copies share the sequences. Raises BadInput."""
-    phases = tuple(_phases(plan, TRANSFORMERS))
+    phases = tuple(_phases(plan))
     return holding(phases, plan.machine.devices[: plan.split.devices])
 
 
-def _phases(plan: Plan, engine: Engine) -> Iterator[Phase]:
+def _phases(plan: Plan) -> Iterator[Phase]:
     if not isinstance(plan.workload, Serve):
         raise BadInput("This plan trains; serving is estimated for plans that serve.", "task")
     model = device_model(plan.model, plan.split.tensor)
-    resident = (weights(model, plan.weights), runtime(plan.split.tensor, plan.machine.devices[0].vendor))
+    resident = (
+        weights(plan.model, model, plan.weights),
+        runtime(plan.split.tensor, plan.machine.devices[0].vendor),
+    )
     yield Phase("load", resident)
     batch = -(-plan.workload.batch // plan.split.data)
     if model.kind is Kind.ENCODER:
-        yield Phase("forward", (*resident, *_encoded(plan, model, engine, batch)))
+        yield Phase("forward", (*resident, *_encoded(plan, model, batch)))
         return
     prompt = plan.workload.context if plan.workload.prompt is None else plan.workload.prompt
-    yield Phase("prefill", (*resident, *_read(plan, model, engine, prompt, batch)))
-    yield Phase("decode", (*resident, *_answered(plan, model, engine, prompt, batch)))
+    yield Phase("prefill", (*resident, *_read(plan, model, prompt, batch)))
+    yield Phase("decode", (*resident, *_answered(plan, model, prompt, batch)))
 
 
-def _encoded(plan: Plan, model: Model, engine: Engine, batch: Count) -> Iterator[Term]:
+def _encoded(plan: Plan, model: Model, batch: Count) -> Iterator[Term]:
     """One forward pass of an encoder over the whole context."""
-    tokens, operand = _workload(plan).context, computed_in(plan.weights).bits // 8
+    tokens, operand = _workload(plan).context, _operand(plan)
     run = Pass(tokens, tokens, batch, operand, cached=False)
-    layers = activations(model, model.stacks[0], engine, run)
+    layers = activations(model, model.stacks[0], TRANSFORMERS, run)
     logits = token_logits(plan.model.vocab_size, operand, batch * tokens)
     yield from _layers_or_head(model, run, layers, logits)
 
 
-def _read(plan: Plan, model: Model, engine: Engine, prompt: Count, batch: Count) -> Iterator[Term]:
+def _read(plan: Plan, model: Model, prompt: Count, batch: Count) -> Iterator[Term]:
     """The prompt in one pass: of a decoder, or of an encoder-decoder's encoder, which caches nothing."""
-    operand = computed_in(plan.weights).bits // 8
+    operand = _operand(plan)
     decoder = model.kind is Kind.DECODER
     if decoder:
-        yield _cache(plan, kept(model, engine), prompt, prompt, batch)
+        yield from _memory(plan, model, prompt, prompt, batch)
     run = Pass(prompt, prompt, batch, operand, cached=decoder)
-    layers = activations(model, model.stacks[0], engine, run)
+    layers = activations(model, model.stacks[0], TRANSFORMERS, run)
     if decoder:
         logits = next_token_logits(plan.model.vocab_size, operand, batch)
         yield from _layers_or_head(model, run, layers, logits)
@@ -64,13 +66,13 @@ def _read(plan: Plan, model: Model, engine: Engine, prompt: Count, batch: Count)
         yield layers
 
 
-def _answered(plan: Plan, model: Model, engine: Engine, prompt: Count, batch: Count) -> Iterator[Term]:
+def _answered(plan: Plan, model: Model, prompt: Count, batch: Count) -> Iterator[Term]:
     """The last token of the longest answers: the cache holds the whole context."""
-    operand, context = computed_in(plan.weights).bits // 8, _workload(plan).context
-    yield _cache(plan, kept(model, engine), context, prompt, batch)
+    operand, context = _operand(plan), _workload(plan).context
+    yield from _memory(plan, model, context, prompt, batch)
     encoder = prompt if model.kind is Kind.ENCODER_DECODER else 0
     run = Pass(1, context, batch, operand, encoder)
-    layers = activations(model, model.stacks[-1], engine, run)
+    layers = activations(model, model.stacks[-1], TRANSFORMERS, run)
     logits = next_token_logits(plan.model.vocab_size, operand, batch)
     yield from _layers_or_head(model, run, layers, logits)
 
@@ -88,9 +90,19 @@ def _not_yet(logits: Term) -> Term:
     return replace(logits, bytes=0, low=0, high=0, formula="0 B while the layers run", note=note)
 
 
-def _cache(plan: Plan, groups: tuple[Kept, ...], context: Count, encoder: Count, batch: Count) -> Term:
-    form = _workload(plan).kv_format or computed_in(plan.weights)
-    return kv_cache(groups, form, context, encoder, batch)
+def _memory(plan: Plan, model: Model, context: Count, encoder: Count, batch: Count) -> Iterator[Term]:
+    """What the layers keep of the tokens seen: keys and values, and states of a fixed size."""
+    computed = computed_in(plan.weights, plan.model)
+    form = _workload(plan).kv_format or computed
+    yield kv_cache(kept(model, TRANSFORMERS), form, context, encoder, batch)
+    recurrent = states(model)
+    if recurrent:
+        yield recurrent_state(recurrent, computed, batch)
+
+
+def _operand(plan: Plan) -> int:
+    """Bytes of an operand of the matrix products."""
+    return computed_in(plan.weights, plan.model).bits // 8
 
 
 def _workload(plan: Plan) -> Serve:

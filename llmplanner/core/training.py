@@ -5,17 +5,22 @@ the forward pass, activations by the backward pass.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 from llmplanner.core import moments
 from llmplanner.core.errors import BadInput
 from llmplanner.core.estimate import DeviceEstimate, Phase, Term, holding
+from llmplanner.core.formats import Format
 from llmplanner.core.fullest import fullest
 from llmplanner.core.moments import Moment
-from llmplanner.core.plan import AttentionKernel, Plan, Precision, Serve
+from llmplanner.core.plan import AttentionKernel, Plan, Precision, Serve, Weights
 from llmplanner.core.sharding import device_model
 from llmplanner.core.step import Step, one_step
 from llmplanner.core.terms.runtime import runtime
 from llmplanner.core.terms.trained import term
+
+SIXTEEN = 16
 
 
 def devices(plan: Plan) -> tuple[DeviceEstimate, ...]:
@@ -29,8 +34,19 @@ def devices(plan: Plan) -> tuple[DeviceEstimate, ...]:
         )
     step = one_step(device_model(plan.model, plan.split.tensor), train, plan.split)
     beside = runtime(count, plan.machine.devices[0].vendor)
-    phases = tuple(Phase(phase.name, (*phase.terms, beside)) for phase in tensors(step))
+    told = partial(_told, plan.weights)
+    phases = tuple(Phase(phase.name, (*map(told, phase.terms), beside)) for phase in tensors(step))
     return holding(phases, plan.machine.devices[:count])
+
+
+def _told(stored: Weights, each: Term) -> Term:
+    """The term with a word on weights that files hold in fewer bits than are trained."""
+    if each.name != "weights" or isinstance(stored, Format) or stored.bits >= SIXTEEN:
+        return each
+    note = (
+        f"Training in full unpacks the {stored.name} weights first: they are not trained as they are stored."
+    )
+    return replace(each, note=note)
 
 
 def tensors(step: Step) -> tuple[Phase, ...]:

@@ -18,6 +18,7 @@ from llmplanner.core.plan import Count, Plan, Serve, Split
 from llmplanner.core.sharding import device_model
 from llmplanner.core.tensors import parameters
 from llmplanner.core.terms.kv_cache import kept, kv_cache
+from llmplanner.core.terms.recurrent_state import recurrent_state, states
 from llmplanner.models.config import from_config, load, model_types
 from tests.reference import REFERENCE, needs_reference, rows
 
@@ -70,12 +71,14 @@ def term(device: DeviceEstimate, phase: str, name: str) -> Term:
 @needs_reference
 @pytest.mark.parametrize("name", sorted({row["name"] for row in KV_ROWS}))
 def test_the_cache_is_what_transformers_allocates(name: str) -> None:
-    groups = kept(load(REFERENCE / "configs" / f"{name}.json"), TRANSFORMERS)
+    model = load(REFERENCE / "configs" / f"{name}.json")
+    groups, recurrent = kept(model, TRANSFORMERS), states(model)
     for row in KV_ROWS:
         if row["name"] == name:
             tokens, encoder = int(row["tokens"]), int(row["encoder_tokens"] or 0)
-            predicted = kv_cache(groups, FORMATS["bf16"], tokens, encoder, int(row["batch"]))
-            assert predicted.bytes == int(row["bytes"]), row
+            cache = kv_cache(groups, FORMATS["bf16"], tokens, encoder, int(row["batch"]))
+            state = recurrent_state(recurrent, FORMATS["bf16"], int(row["batch"]))
+            assert cache.bytes + state.bytes == int(row["bytes"]), row
 
 
 def test_llama_3_1_8b_keeps_one_gib_at_8192_tokens() -> None:

@@ -33,6 +33,8 @@ class Kept:
 def kept(model: Model, engine: Engine) -> tuple[Kept, ...]:
     """What the model's layers keep, those alike together; nothing for an encoder.
 
+    A layer that reads an earlier layer's keys and values keeps none.
+
     Sources: Ainslie et al. 2023 (arXiv:2305.13245) sec. 2; Jiang et al. 2023 (arXiv:2310.06825) sec. 2
     (window); DeepSeek-V2 (arXiv:2405.04434) sec. 2.1 (latent).
     """
@@ -43,7 +45,7 @@ def kept(model: Model, engine: Engine) -> tuple[Kept, ...]:
         for group in stack.groups:
             attentions = ((group.layer.attention, False), (group.layer.cross_attention, True))
             for attention, of_encoder in attentions:
-                if attention is not None:
+                if attention is not None and keeps(attention):
                     one = _kept_by(attention, engine, of_encoder=of_encoder)
                     layers[one] = layers.get(one, 0) + len(group.indices)
     return tuple(replace(one, layers=count) for one, count in layers.items())
@@ -54,6 +56,11 @@ def _kept_by(attention: Attention | LatentAttention, engine: Engine, *, of_encod
     window = attention.window if isinstance(attention, Attention) else None
     room = None if window is None else window - engine.window_less
     return Kept(_label(attention, of_encoder), 1, width(attention), room, of_encoder)
+
+
+def keeps(attention: Attention | LatentAttention) -> bool:
+    """Whether a layer keeps keys and values of its own."""
+    return isinstance(attention, LatentAttention) or not attention.shares_cache
 
 
 def width(attention: Attention | LatentAttention) -> int:

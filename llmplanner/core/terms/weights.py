@@ -1,8 +1,11 @@
 """Memory of the weights as a server loads them."""
 
-from llmplanner.core.estimate import Term
+from llmplanner.core.checkpoint import Amount, Checkpoint
+from llmplanner.core.estimate import Part, Term
 from llmplanner.core.formats import Format
 from llmplanner.core.model import Experts, Linear, Model
+from llmplanner.core.plan import Weights
+from llmplanner.core.quantities import GIB
 from llmplanner.core.tensors import layer_pieces, parameters, weight
 
 UNQUANTIZED_BYTES = 2  # per parameter of what quantizers leave alone
@@ -11,9 +14,46 @@ INT4_BLOCK = (
 )
 SCALE_BYTES = 4
 SIXTEEN = 16
+UNSURE = 20  # a twentieth more or less: a judgement, for want of measurements
+DIVIDED = "By parameters; which tensors an engine leaves whole on every device: within the bounds."
+ESTIMATED = "As a file of this kind is made; which tensors are kept wider differs: within the bounds."
 
 
-def weights(model: Model, form: Format) -> Term:
+def weights(whole: Model, share: Model, stored: Weights) -> Term:
+    """The weights of a device that holds `share` of the model: as files hold them, or all in one format."""
+    if isinstance(stored, Checkpoint):
+        return _of_files(stored, parameters(whole).total, parameters(share).total)
+    return _in_one_format(share, stored)
+
+
+def _of_files(stored: Checkpoint, whole: int, share: int) -> Term:
+    """What the files hold; over several devices in proportion to the parameters of each."""
+    parts = tuple(_part(amount, whole, share) for amount in stored.amounts)
+    total = sum(part.bytes for part in parts)
+    divided, exact = share != whole, stored.exact and share == whole
+    slack = 0 if exact else total // UNSURE
+    formula = " + ".join(part.formula for part in parts) or "0 B"
+    return Term(
+        "weights",
+        total,
+        total - slack,
+        total + slack,
+        f"({formula}) × {share:,} of {whole:,} parameters" if divided else formula,
+        stored.source,
+        DIVIDED if divided else "" if stored.exact else ESTIMATED,
+        parts,
+    )
+
+
+def _part(amount: Amount, whole: int, share: int) -> Part:
+    size = amount.bytes if share == whole else -(-amount.bytes * share // whole)
+    many = "tensor" if amount.tensors == 1 else "tensors"
+    return Part(
+        amount.format, size, f"{amount.bytes / GIB:,.3f} GiB of {amount.format} ({amount.tensors:,} {many})"
+    )
+
+
+def _in_one_format(model: Model, form: Format) -> Term:
     """Every parameter in one format. Published 8- and 4-bit files keep more: see `high`.
 
     `high` keeps all but the layers' matrices in 16 bits and adds one FP32 scale for each output row (INT8,
