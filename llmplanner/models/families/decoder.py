@@ -142,18 +142,17 @@ def _groups(data: DecoderData, entries: Entries, post_norm: bool) -> tuple[Layer
     """The layers, those of the same shape together."""
     count = entries.size("num_hidden_layers", MOST_LAYERS)
     windows = data.windows(entries, count) if data.windows else (None,) * count
-    mixture = data.mixture
+    sparse = data.mixture.sparse(entries, count) if data.mixture else (False,) * count
     shapes: dict[tuple[int | None, bool, Overlay], list[int]] = {}
     for index in range(count):
-        sparse = mixture is not None and mixture.sparse(entries, index)
         own = tuple(data.per_layer(entries, index).items()) if data.per_layer else ()
-        shapes.setdefault((windows[index], sparse, own), []).append(index)
+        shapes.setdefault((windows[index], sparse[index], own), []).append(index)
     return tuple(
         LayerGroup(
-            _layer(data, entries.with_values(dict(own)), window, sparse, post_norm),
+            _layer(data, entries.with_values(dict(own)), window, mixed, post_norm),
             tuple(indices),
         )
-        for (window, sparse, own), indices in shapes.items()
+        for (window, mixed, own), indices in shapes.items()
     )
 
 

@@ -1,21 +1,18 @@
 """Mixtures of experts: which entries and tensors they are made of, and which layers hold them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from llmplanner.core.model import (
     Activation,
     Experts,
     FeedForward,
-    Layer,
-    LayerGroup,
     Linear,
-    Model,
     Parameter,
 )
-from llmplanner.models.entries import MOST_ROWS, Entries
+from llmplanner.models.entries import MOST_LAYERS, Entries
 
-Sparse = Callable[[Entries, int], bool]  # whether the layer of an index is a mixture
+Sparse = Callable[[Entries, int], tuple[bool, ...]]  # which of so many layers are mixtures
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,35 +84,40 @@ def gated(
     return FeedForward(inputs, Linear(outward, width, hidden, bias), width, function, gated=True)
 
 
-def everywhere(_entries: Entries, _index: int) -> bool:
+def everywhere(_entries: Entries, count: int) -> tuple[bool, ...]:
     """Every layer is a mixture."""
-    return True
+    return (True,) * count
 
 
-def stepped(entries: Entries, index: int) -> bool:
+def stepped(entries: Entries, count: int) -> tuple[bool, ...]:
     """Every n-th layer, but those listed as dense (Qwen)."""
-    step = entries.size("decoder_sparse_step")
-    return index not in entries.indices("mlp_only_layers") and (index + 1) % step == 0
+    step, dense = entries.size("decoder_sparse_step"), set(entries.indices("mlp_only_layers"))
+    return tuple(index not in dense and (index + 1) % step == 0 for index in range(count))
 
 
 def after(first: str) -> Sparse:
     """The layers from a stated one on."""
-    return lambda entries, index: index >= entries.size(first, least=0)
 
-
-def stated(otherwise: Sparse) -> Sparse:
-    """As mlp_layer_types says; where the file has none, by a rule."""
-
-    def sparse(entries: Entries, index: int) -> bool:
-        types = kinds(entries, "mlp_layer_types", ("dense", "sparse"))
-        return types[index] == "sparse" if types else otherwise(entries, index)
+    def sparse(entries: Entries, count: int) -> tuple[bool, ...]:
+        start = entries.size(first, MOST_LAYERS, least=0)
+        return tuple(index >= start for index in range(count))
 
     return sparse
 
 
-def kinds(entries: Entries, name: str, known: tuple[str, ...]) -> tuple[str, ...]:
+def typed(otherwise: Sparse) -> Sparse:
+    """As mlp_layer_types says; where the file has none, by a rule."""
+
+    def sparse(entries: Entries, count: int) -> tuple[bool, ...]:
+        types = kinds(entries, "mlp_layer_types", count, ("dense", "sparse"))
+        return tuple(kind == "sparse" for kind in types) if types else otherwise(entries, count)
+
+    return sparse
+
+
+def kinds(entries: Entries, name: str, count: int, known: tuple[str, ...]) -> tuple[str, ...]:
     """What a list says of each layer, one of `known`; empty where the file has none. Raises BadInput."""
-    types, count = entries.texts(name), entries.size("num_hidden_layers")
+    types = entries.texts(name)
     if types and len(types) != count:
         layers = entries.own("num_hidden_layers")
         raise entries.refuse(name, f"has {len(types):,} entries, but {layers} is {count:,}; correct one")
@@ -123,34 +125,3 @@ def kinds(entries: Entries, name: str, known: tuple[str, ...]) -> tuple[str, ...
     if unknown:
         raise entries.refuse(name, f'names "{min(unknown)[:40]}"; the known kinds are {", ".join(known)}')
     return types
-
-
-def slides(
-    otherwise: Callable[[Entries, int], bool], kind: str = "sliding_attention", width: str = "sliding_window"
-) -> Callable[[Entries, int], tuple[int | None, ...]]:
-    """A window on the layers that layer_types names so; where the file has no such list, by a rule."""
-
-    def windows(entries: Entries, count: int) -> tuple[int | None, ...]:
-        window = entries.optional_size(width, MOST_ROWS)
-        if window is None:
-            return (None,) * count
-        types = kinds(entries, "layer_types", ("full_attention", kind))
-        return tuple(
-            window if (types[index] == kind if types else otherwise(entries, index)) else None
-            for index in range(count)
-        )
-
-    return windows
-
-
-def refined(model: Model, refine: Callable[[int, Layer], Layer]) -> Model:
-    """The model with each of its layers changed; those that are equal afterwards stand together."""
-    stacks = []
-    for stack in model.stacks:
-        shapes: dict[Layer, list[int]] = {}
-        for group in stack.groups:
-            for index in group.indices:
-                shapes.setdefault(refine(index, group.layer), []).append(index)
-        groups = tuple(LayerGroup(layer, tuple(indices)) for layer, indices in shapes.items())
-        stacks.append(replace(stack, groups=groups))
-    return replace(model, stacks=tuple(stacks))
