@@ -1,7 +1,7 @@
 """Puts a plan together: what the user stated, the model and the machine that the names stand for."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +28,8 @@ from llmplanner.core.tensors import parameters
 from llmplanner.gpus import catalogue as gpu_catalogue
 from llmplanner.models import catalogue as model_catalogue
 from llmplanner.models import config as model_config
-from llmplanner.plans import FIELDS, Draft, checked, is_uuid
+from llmplanner.models import whatif
+from llmplanner.plans import CHANGES, FIELDS, Draft, checked, is_uuid
 from llmplanner.resources import is_there, user_folder
 
 if TYPE_CHECKING:
@@ -69,6 +70,35 @@ def model_named(text: str, config: Mapping[str, object] | None = None) -> Chosen
         table = model_config.read(file)
         return Chosen(model_config.from_config(table, model_config.name_of(file), str(file)), table)
     return Chosen(model_catalogue.model(text, user_folder() / "models"))
+
+
+def model_of(draft: Draft) -> Model:
+    """The plan's model, with the sizes that the plan changes of it. Raises BadInput."""
+    return changed_model(model_named(draft.model, draft.config), draft)
+
+
+def changed_model(chosen: Chosen, draft: Draft) -> Model:
+    """The model that the draft's name stands for, with the sizes that it changes. Raises BadInput."""
+    if not draft.changes:
+        return chosen.model
+    config, own = config_of(draft.model, chosen.config), whatif.sizes(chosen.model)
+    changed = model_config.from_config(
+        whatif.changed(config, draft.changes), f"{chosen.model.name} (changed)", chosen.model.source
+    )
+    told = ", ".join(
+        f"{CHANGES[name].label.lower()} {size:,} instead of {own[name]:,}"
+        for name, size in draft.changes.items()
+    )
+    return replace(
+        changed,
+        source=f"{chosen.model.source}; changed by hand",
+        note=f"Changed by hand: {told}. {chosen.model.note}".strip(),
+    )
+
+
+def config_of(text: str, config: Mapping[str, object] | None) -> Mapping[str, object]:
+    """The config.json of a model: of its file, or of its catalogue entry. Raises BadInput."""
+    return model_catalogue.entry(text, user_folder() / "models").config if config is None else config
 
 
 def _path(text: str) -> Path:

@@ -30,6 +30,7 @@ class Draft:
 
     model: str = "llama-3.1-8b"  # a name of the catalogue, or the path of a config.json
     config: Mapping[str, object] | None = None  # that file as it was read, so that the plan outlives it
+    changes: Mapping[str, int] | None = None  # the what-if: sizes of the model that are not its own
     task: str = "serve"
     engine: str = "transformers"
     weights: str | None = None  # Format; None: as the config says
@@ -134,6 +135,20 @@ FIELDS: Mapping[str, Field] = MappingProxyType(
     }
 )
 
+CHANGES: Mapping[str, Field] = MappingProxyType(  # what a what-if may change, where the model has it
+    {
+        "layers": Field("Layers", "count", high=10_000),
+        "hidden_size": Field("Hidden size", "count", high=1e7),
+        "heads": Field("Heads", "count", high=1e7),
+        "kv_heads": Field("Key/value heads", "count", high=1e7),
+        "head_dim": Field("Head size", "count", high=1e7),
+        "feed_forward": Field("Feed-forward width", "count", high=1e7),
+        "vocab_size": Field("Vocabulary", "count", high=1e9),
+        "experts": Field("Experts", "count", high=1e7),
+        "experts_per_token": Field("Experts per token", "count", high=1e7),
+    }
+)
+
 
 def without_effect(task: str) -> frozenset[str]:
     """The fields that the memory of such a task does not depend on. A plan keeps them for other tasks."""
@@ -182,7 +197,20 @@ def checked(draft: Draft) -> Draft:
             raise BadInput(
                 f"{field.label} cannot be {value:,}; it takes {range_text(field.low, field.high)}.", name
             )
+    for name, size in (draft.changes or {}).items():
+        _check_change(name, size)
     return draft
+
+
+def _check_change(name: str, size: int) -> None:
+    field = CHANGES.get(name)
+    if field is None:
+        raise BadInput(f"A what-if cannot change {name!r}; it changes {', '.join(CHANGES)}.", "changes")
+    if not field.low <= size <= field.high:
+        raise BadInput(
+            f"{field.label} cannot be {size:,}; it takes {range_text(field.low, field.high)}.",
+            f"changes.{name}",
+        )
 
 
 def write(path: Path, draft: Draft) -> None:
