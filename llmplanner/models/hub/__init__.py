@@ -1,0 +1,1 @@
+"""Models of the Hugging Face Hub by their id: config and headers only, in bounded requests."""
