@@ -31,10 +31,12 @@ class Activation(StrEnum):
     """Activation functions, told apart by what they keep for the backward pass."""
 
     RELU = "relu"
+    RELU_SQUARED = "relu2"  # keeps what it reads, as GELU does
     GELU = "gelu"  # one fused operation, the tanh approximation too
     GELU_NEW = "gelu_new"  # written out in Python: five tensors
     GELU_BLOOM = "bloom_gelu"  # written out too; in training a function of its own, which keeps its input
     SILU = "silu"
+    XIELU = "xielu"  # Apertus: with two parameters a layer (arXiv:2411.13010)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,3 +283,8 @@ class Model:
     def layers(self) -> int:
         """Layers of all stacks."""
         return sum(stack.depth for stack in self.stacks)
+
+    @property
+    def recurs(self) -> bool:
+        """Whether any layer keeps a state of a fixed size."""
+        return any(group.layer.recurrent is not None for stack in self.stacks for group in stack.groups)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from llmplanner.core.autograd.backward import Alive
 from llmplanner.core.autograd.trace import Traced
 from llmplanner.core.estimate import Bytes, Part, TermName
 from llmplanner.core.plan import Checkpointing
@@ -81,7 +80,7 @@ def _in_layer(step: Step, group: Traced, layer: int) -> Moment:
     alive = group.backward
     here = Part("of the layer", alive.saved, f"layer {layer}, at its worst operation")
     return {
-        "gradients": [*gradients.behind(step, group, layer), *_own_gradients(step, alive)],
+        "gradients": [*gradients.behind(step, group, layer), *_own_gradients(step, group, layer)],
         "activations": [*activations.before(step, group, layer), here, activations.inputs(step)],
         "logits": (),
         "temporaries": [_on_their_way(alive.flowing)],
@@ -89,11 +88,16 @@ def _in_layer(step: Step, group: Traced, layer: int) -> Moment:
     }
 
 
-def _own_gradients(step: Step, alive: Alive) -> list[Part]:
-    """The layer's own; before they are divided, ZeRO 2 and 3 have them in `communication`."""
-    if step.split.zero >= GRADIENTS and step.split.data > 1:
+def _own_gradients(step: Step, group: Traced, layer: int) -> list[Part]:
+    """The layer's own; before they are divided, ZeRO 2 and 3 have them in `communication`.
+
+    Parameters in common have theirs from the last layer on, and every other one adds to them.
+    """
+    divided = step.split.zero >= GRADIENTS and step.split.data > 1
+    if divided or (group.shared and layer < group.indices[-1]):
         return []
-    return [Part("of the layer", alive.gradients, f"{step.arithmetic.weight} B per parameter done")]
+    text = f"{step.arithmetic.weight} B per parameter done"
+    return [Part("of the layer", group.backward.gradients, text)]
 
 
 def _at_the_turn(step: Step) -> list[Moment]:

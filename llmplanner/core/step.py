@@ -40,7 +40,7 @@ class Step:
     def cast_weights(self) -> int:
         """Bytes of the copies that autocast makes of the layers' matrices."""
         key = (Cause.CASTS, Unit.ONCE)
-        return sum(each.count * each.amounts.get(key, 0) for each in self.layers)
+        return sum(each.distinct(each.count) * each.amounts.get(key, 0) for each in self.layers)
 
 
 def one_step(model: Model, train: Train, split: Split) -> Step:
@@ -54,8 +54,8 @@ def one_step(model: Model, train: Train, split: Split) -> Step:
         split,
         arithmetic,
         traced,
-        parameters=sum(each.count * sum(each.parameters) for each in traced),
-        tensors=sum(each.count * len(each.parameters) for each in traced),
+        parameters=sum(each.distinct(each.count) * sum(each.parameters) for each in traced),
+        tensors=sum(each.distinct(each.count) * len(each.parameters) for each in traced),
         largest=max(max(each.parameters, default=0) for each in traced),
     )
 

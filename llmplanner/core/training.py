@@ -66,8 +66,8 @@ def worst(step: Step, moments: Sequence[Moment]) -> tuple[Term, ...]:
     if all(isinstance(total, int) for total in totals):
         return _terms(step, moments[max(range(len(moments)), key=totals.__getitem__)])
     names = [name for name in moments[0] if any(moment[name] for moment in moments)]
-    return fullest([[term(name, moment[name], step.split) for name in names] for moment in moments])
+    return fullest([[term(name, moment[name], step) for name in names] for moment in moments])
 
 
 def _terms(step: Step, moment: Moment) -> tuple[Term, ...]:
-    return tuple(term(name, parts, step.split) for name, parts in moment.items() if parts)
+    return tuple(term(name, parts, step) for name, parts in moment.items() if parts)

@@ -21,6 +21,7 @@ class Heads:
     crossed: bool = False  # keys and values of the encoder's tokens
     causal: bool = True
     windowed: bool = False
+    sinks: bool = False  # a column more in the softmax, which PyTorch's kernels do not take
     head_first: bool = False  # the query is concatenated head by head; a fused kernel's output follows
 
 
@@ -42,9 +43,10 @@ def attention(walk: Walk, piece: Attention | LatentAttention, x: Value, memory: 
             crossed=memory is not None,
             causal=walk.causal,
             windowed=piece.window is not None and walk.kernel is AttentionKernel.SDPA,
+            sinks=piece.sinks is not None,
             head_first=0 < piece.rotary_dim < piece.key_dim,
         )
-    if walk.kernel is AttentionKernel.EAGER:
+    if walk.kernel is AttentionKernel.EAGER or (heads.sinks and walk.kernel is AttentionKernel.SDPA):
         out = _eager(walk, heads, query, key, value)
     elif heads.kv_heads != heads.heads and walk.arithmetic.operand == FP32:
         out = _math(walk, heads, query, key, value)
@@ -204,6 +206,8 @@ def _weights(walk: Walk, heads: Heads, query: Value, key: Value) -> Value:
     if wide != size:
         scores = tape.op(Value(count, wide, unit), (scores,))
     weights = tape.op(tape.keep(Cause.ATTENTION, count, wide, unit), (scores,))
+    if heads.sinks:  # the sinks' column is cut off, which leaves a copy
+        weights = tape.op(Value(count, wide, unit), (weights,))
     weights = drop(walk, walk.dropout.attention, cast(walk, weights))
     tape.save(Cause.ATTENTION, weights)
     return weights

@@ -34,11 +34,30 @@ class Traced:
     counts: Counts  # how many there are of each unit in the step
     parameters: tuple[int, ...]  # elements of each tensor of one layer
     backward: Alive = NOTHING  # of a layer, at the worst moment of undoing it
+    shared: bool = False  # its layers have their parameters in common
 
     @property
     def count(self) -> int:
         """How many layers there are; the ends of a stack count once."""
         return len(self.indices) or 1
+
+    def distinct(self, layers: int) -> int:
+        """How many times the parameters of `layers` of its layers are there."""
+        return min(layers, 1) if self.shared else layers
+
+    def times(self, cause: Cause, layers: int) -> int:
+        """How many times `layers` of its layers keep what has this cause: casts as often as parameters."""
+        return self.distinct(layers) if cause is Cause.CASTS else layers
+
+    def kept(self, layers: int) -> Bytes:
+        """Bytes that `layers` of them keep."""
+        return sum(
+            (
+                self.times(cause, layers) * size * self.counts[unit]
+                for (cause, unit), size in self.amounts.items()
+            ),
+            start=0,
+        )
 
     def saved(self, causes: Iterable[Cause] | None = None) -> Bytes:
         """Bytes that one of them keeps, for these causes or all."""
@@ -88,7 +107,7 @@ def _stack(
             alive = worst(tape, inside, arithmetic.weight)
             saved, elements = tape.amounts(), tuple(tape.parameters)
             walked[shape] = Traced(place, Place.LAYERS, group.indices, saved, inside, elements, alive)
-        traced.append(replace(walked[shape], indices=group.indices))
+        traced.append(replace(walked[shape], indices=group.indices, shared=group.shared))
     out = finish(back, model, place, Value(model.hidden_size, arithmetic.residual))
     if place < len(model.stacks) - 1 and not arithmetic.autocast:
         back.tape.save(Cause.ATTENTION, out)  # read by every layer of the decoder, stored once

@@ -49,8 +49,9 @@ def by_cause(traced: Iterable[Traced]) -> list[Part]:
             count = each.counts[unit]
             if cause in IN_LOGITS or (isinstance(count, int) and count == 0):
                 continue
-            sums[cause] = sums.get(cause, 0) + each.count * size * count
-            texts.setdefault(cause, []).append(_product(each.count, size, unit, count))
+            layers = each.times(cause, each.count)
+            sums[cause] = sums.get(cause, 0) + layers * size * count
+            texts.setdefault(cause, []).append(_product(layers, size, unit, count))
     return [Part(cause.value, sums[cause], " + ".join(texts[cause])) for cause in sums]
 
 
@@ -85,7 +86,7 @@ def before(step: Step, group: Traced, layer: int) -> list[Part]:
         if each.place is Place.LAYERS and not whole:
             amount = amount + count * width * residual * each.counts[Unit.TOKEN]
         elif count:
-            amount = amount + count * each.saved()
+            amount = amount + each.kept(count)
     parts = [Part("of the layers before", amount, f"what {layer} layers keep")]
     return parts if whole else [*parts, *arguments(step)]
 

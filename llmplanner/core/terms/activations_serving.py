@@ -10,6 +10,7 @@ from itertools import chain
 
 from llmplanner.core.engine import Engine
 from llmplanner.core.estimate import Bytes, Part, Term, exact, largest, smallest
+from llmplanner.core.measured import serving
 from llmplanner.core.model import (
     Activation,
     Attention,
@@ -26,21 +27,11 @@ from llmplanner.core.model import (
 from llmplanner.core.plan import Count
 from llmplanner.core.terms.kv_cache import said, width
 
-Share = tuple[int, int]  # of an amount: numerator, denominator
-
 FP32_BYTES = 4
 BUCKET_BYTES = 49  # T5's distances of each pair: six tensors of INT64 and one of bool (compute_bias)
 WRITTEN_OUT = {Activation.GELU_NEW: 4, Activation.GELU_BLOOM: 5}  # tensors held, its input with them
-LOW = (94, 100)  # measured: all within 5.7 %
-HIGH = (11, 10)  # the same, and what the allocator rounds up
-UNMEASURED_LOW, UNMEASURED_HIGH = (1, 2), (2, 1)  # a judgement, for want of measurements
 PADDED = "A padded batch repeats keys and values for every head: up to the upper bound."
-UNMEASURED = (
-    "Recurrent layers by fused kernels, not measured; without those kernels they take several times it."
-)
-UNMEASURED_SOURCE = (
-    "Gu and Dao 2023 (arXiv:2312.00752) sec. 3.3.2: the scan's inputs and output, no state per token"
-)
+SOURCE = "Gu and Dao 2023 (arXiv:2312.00752) sec. 3.3.2: the scan's inputs and output, no state per token"
 SOURCE = (
     "Live tensors of Transformers 5.23 with SDPA; measured: 722 runs of 74 models,"
     " median error 0.0 %, 95th percentile 1.5 %, worst 5.7 %"
@@ -104,24 +95,17 @@ def activations(model: Model, stack: Stack, engine: Engine, run: Pass) -> Term:
     parts = [_stream(model, stack, run), _fullest([live.part(run) for live in dict.fromkeys(lives)])]
     parts += [part for part in _beside(model, stack, run) if not _nothing(part.bytes)]
     total: Bytes = sum((part.bytes for part in parts), start=0)
-    low, high, source, note = _known(stack)
+    known = serving(model)
     return Term(
         "activations",
         total,
-        total * low[0] // low[1],
-        total * high[0] // high[1] + _repeated(stack, run),
-        " + ".join(part.formula for part in parts) or "0 B",
-        source,
-        note,
+        total * known.low // 100,
+        total * known.high // 100 + _repeated(stack, run),
+        " + ".join(part.formula for part in parts),
+        SOURCE,
+        known.note or PADDED,
         tuple(parts),
     )
-
-
-def _known(stack: Stack) -> tuple[Share, Share, str, str]:
-    """Bounds of the estimate as shares of it, its source, and a note: what was measured, and what was not."""
-    if any(group.layer.recurrent is not None for group in stack.groups):
-        return UNMEASURED_LOW, UNMEASURED_HIGH, UNMEASURED_SOURCE, UNMEASURED
-    return LOW, HIGH, SOURCE, PADDED
 
 
 def head_input(model: Model, run: Pass) -> Term:
@@ -218,9 +202,10 @@ def _attention(attention: Attention, run: Pass, read: int) -> Iterator[Live]:
         token = max(token, operand * queries + _norm(attention.query_norm, operand, queries))
     copied = operand * heads * (attention.key_dim + attention.value_dim)
     repeated = copied if attention.kv_heads < heads else 0
-    if attention.softcap or attention.alibi:  # no fused kernel does these: scores in 16 bits, twice in FP32
-        held = 3 if attention.alibi else 1
-        scores = heads * (held * operand + 2 * FP32_BYTES)
+    if attention.output_gate:
+        token += operand * output
+    if attention.softcap or attention.alibi or attention.sinks:
+        scores = heads * _score(attention, operand)
         yield Live("scores", read + operand * (2 * queries + own), repeated, scores, window=attention.window)
         return
     bias = heads * 2 * operand if attention.position_bias else 0
@@ -234,6 +219,13 @@ def _attention(attention: Attention, run: Pass, read: int) -> Iterator[Live]:
     )
     if attention.position_bias:
         yield Live("distances", operand * (queries + keys), shared_pair=BUCKET_BYTES)
+
+
+def _score(attention: Attention, operand: int) -> int:
+    """Bytes of a score where no fused kernel makes it: in 16 bits and, but for sinks, twice in FP32."""
+    if attention.sinks is not None:
+        return 3 * operand
+    return (3 if attention.alibi else 1) * operand + 2 * FP32_BYTES
 
 
 def _scored(attention: Attention | LatentAttention | None, operand: int, live: Live) -> Live:
@@ -304,11 +296,15 @@ def _beside(model: Model, stack: Stack, run: Pass) -> Iterator[Part]:
         if isinstance(group.layer.attention, Attention)
     ]
     first = attentions[0][0] if attentions else None
-    if first is not None and (first.softcap or first.alibi):
+    if first is not None and (first.softcap or first.alibi or first.sinks):
         kinds = len({attention.window for attention, _ in attentions})
         pairs, size = run.batch * run.new * run.seen, kinds * run.operand
         yield Part("masks", pairs * size, f"{said(pairs)} pairs × {size} B (masks)")
-    for window in {each.window for each, _ in attentions if each.window is not None and not each.softcap}:
+    for window in {
+        each.window
+        for each, _ in attentions
+        if each.window is not None and not each.softcap and not each.sinks
+    }:
         pairs = (run.seen >= window) * (run.new * largest(run.new, smallest(run.seen, window)))
         yield Part("mask", pairs, f"{said(pairs)} pairs × 1 B (mask)")
     for attention, layers in attentions:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from llmplanner.core.estimate import Bytes, Part, Term, TermName, largest
+from llmplanner.core.measured import EXACT, training
 from llmplanner.core.plan import Split
 from llmplanner.core.step import Step
 from llmplanner.core.zero import WEIGHTS, share
@@ -45,13 +46,17 @@ def weights(step: Step) -> list[Part]:
     return [Part("parameters", amount, f"{size} B × {step.parameters:,} parameters{divided}")]
 
 
-def term(name: TermName, parts: Sequence[Part], split: Split) -> Term:
+def term(name: TermName, parts: Sequence[Part], step: Step) -> Term:
     """The sum of the parts. A formula with more than one part names each."""
-    amount = _sum([part.bytes for part in parts])
+    amount, split = _sum([part.bytes for part in parts]), step.split
     low, high, source, note = amount, amount, SOURCES[name], NOTES.get(name, "")
     if any(isinstance(part, Estimated) for part in parts):
         low = _sum([part.low if isinstance(part, Estimated) else part.bytes for part in parts])
         high = _sum([part.high if isinstance(part, Estimated) else part.bytes for part in parts])
+    known = training(step.model) if name == "activations" else EXACT
+    if known is not EXACT:
+        low, high = low - amount * (100 - known.low) // 100, high + amount * (known.high - 100) // 100
+        note = known.note
     if len(parts) == 1:
         formula = parts[0].formula
     else:
@@ -59,7 +64,7 @@ def term(name: TermName, parts: Sequence[Part], split: Split) -> Term:
     if _unmeasured(name, split):
         low, high = largest(low - amount // TENTH, 0 * low), high + amount // TENTH
         source += OVER_DEVICES.format(paper=_paper(split))
-        note = note if name in COUNTED else ""
+        note = note if name in COUNTED or known is not EXACT else ""
     return Term(name, amount, low, high, formula, source, note, tuple(parts))
 
 

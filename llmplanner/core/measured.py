@@ -1,0 +1,49 @@
+"""How far an estimate of activations is known to be off, by what of a model's kind was measured.
+
+Beyond what was measured, the bounds are a judgement: the same rules hold, and nobody has looked.
+"""
+
+from dataclasses import dataclass
+
+from llmplanner.core.model import Model
+
+SERVED = frozenset(  # tests/data/serving_activations.csv
+    {"bart", "bert", "bloom", "deepseek_v3", "gemma", "gemma2", "gemma3_text", "gpt2", "gpt_neox", "llama"}
+    | {"mistral", "mixtral", "opt", "phi3", "qwen2", "qwen3", "qwen3_moe", "roberta", "t5"}
+)
+TRAINED = frozenset(  # over a thousand measured steps
+    {"bert", "deepseek_v3", "gemma2", "gpt2", "gpt_neox", "llama", "mistral", "mixtral", "opt", "qwen2"}
+    | {"qwen3", "t5"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sureness:
+    """Bounds as percentages of an estimate, and a word on them."""
+
+    low: int
+    high: int
+    note: str = ""
+
+
+EXACT = Sureness(100, 100)
+RECURRENT = "Recurrent layers by fused kernels, not measured; without these they take several times as much."
+SERVED_KNOWN = Sureness(94, 110)  # measured: all within 5.7 %; and what the allocator rounds up
+SERVED_UNKNOWN = Sureness(50, 150, "No model of this architecture was measured: by the rules of the others.")
+SERVED_RECURRENT = Sureness(50, 200, RECURRENT)
+TRAINED_UNKNOWN = Sureness(85, 115, SERVED_UNKNOWN.note)
+TRAINED_RECURRENT = Sureness(50, 200, RECURRENT)
+
+
+def serving(model: Model) -> Sureness:
+    """Of what a forward pass without gradients holds."""
+    if model.recurs:
+        return SERVED_RECURRENT
+    return SERVED_KNOWN if model.model_type in SERVED else SERVED_UNKNOWN
+
+
+def training(model: Model) -> Sureness:
+    """Of what a step keeps from forward to backward pass."""
+    if model.recurs:
+        return TRAINED_RECURRENT
+    return EXACT if model.model_type in TRAINED else TRAINED_UNKNOWN
