@@ -33,6 +33,28 @@ class Unreachable(BadInput):
     """The hub did not answer: there is no network, or it is down. What was read before may do."""
 
 
+class Gated(BadInput):
+    """The repository asks its readers to accept its terms first."""
+
+    @classmethod
+    def of(cls, name: str) -> "Gated":
+        """The sentence on a model."""
+        return cls(
+            f"{name} is gated: accept its terms at {HUGGING_FACE}/{name}, then allow your token to be sent; "
+            "or download it and give its path.",
+            "model",
+        )
+
+
+class Missing(BadInput):
+    """There is no such repository or file, or it is private."""
+
+    @classmethod
+    def of(cls, name: str) -> "Missing":
+        """The sentence on a model."""
+        return cls(f"The hub has no model {name}, or it is private; check the id.", "model")
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The bytes of an answer, at most as many as were asked for, and the size of the whole file."""
@@ -123,9 +145,9 @@ class Client:
             return
         reason = response.headers.get("X-Error-Code", "")
         if reason == "GatedRepo" or (status in REFUSED and reason not in {"RepoNotFound", ""}):
-            raise Gated(self._host)
+            raise Gated(f"{self._host} shows this model only to those who have accepted its terms.", "model")
         if status in REFUSED or status == NOT_FOUND:
-            raise Missing(self._host, path)
+            raise Missing(f"{self._host} has nothing at {path}.", "model")
         if status == TOO_MANY:
             wait = response.headers.get("Retry-After", "")
             again = f"in {wait} seconds" if wait.isascii() and wait.isdigit() else "in some minutes"
@@ -158,20 +180,6 @@ class Client:
                 break
             body += piece
         return bytes(body)
-
-
-class Gated(BadInput):
-    """The repository asks its readers to accept its terms first."""
-
-    def __init__(self, host: str) -> None:
-        super().__init__(f"{host} shows this model only to those who have accepted its terms.", "model")
-
-
-class Missing(BadInput):
-    """There is no such repository or file, or it is private."""
-
-    def __init__(self, host: str, path: str) -> None:
-        super().__init__(f"{host} has nothing at {path}.", "model")
 
 
 def _headers() -> dict[str, str]:

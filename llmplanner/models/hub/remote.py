@@ -3,7 +3,7 @@
 import io
 
 from llmplanner.core.errors import BadInput
-from llmplanner.models.hub.client import Client
+from llmplanner.models.hub.client import Client, Unreachable
 
 FIRST = 131_072  # bytes: most safetensors headers are shorter
 LONGEST_PIECE = 8 * 1024 * 1024
@@ -13,9 +13,10 @@ MOST = 128 * 1024 * 1024  # of one file: headers with large vocabularies have so
 class RemoteFile(io.RawIOBase):
     """Reads from the front of a remote file and keeps what has come. Raises BadInput as the client does."""
 
-    def __init__(self, client: Client, path: str, known: bytes = b"", size: int | None = None) -> None:
+    def __init__(self, client: Client | None, path: str, known: bytes = b"", size: int | None = None) -> None:
         super().__init__()
         self.head = bytearray(known)
+        self.fetched = False  # whether any of it came over the network now
         self._client, self._path, self._size, self._at = client, path, size, 0
 
     @property
@@ -63,7 +64,10 @@ class RemoteFile(io.RawIOBase):
                     f"{self._path} has a header of more than {MOST:,} bytes; download the model and open it.",
                     "model",
                 )
+            if self._client is None:
+                raise Unreachable(f"{self._path} was not read so far yet; let the hub be asked.", "model")
             have = len(self.head)
+            self.fetched = True
             answer = self._client.get(self._path, max(FIRST, min(have, LONGEST_PIECE)), have)
             self._size = answer.size if answer.size is not None else have + len(answer.body)
             self.head += answer.body
