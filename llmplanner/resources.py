@@ -1,12 +1,13 @@
 """Finds and reads files: data files with facts in TOML, checked against a schema; fonts and icons by path."""
 
 import errno
+import os
 import re
 import stat
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import msgspec
 from platformdirs import user_config_path
@@ -42,25 +43,46 @@ def is_there(path: Path) -> bool:
 
 
 def read_file(path: Path, most: int, name: str = "", remedy: str = "", field: str | None = None) -> bytes:
-    """The bytes of a regular file, at most `most`. Raises BadInput, which calls the file `name`.
-
-    Devices and pipes are refused before they are opened: they have no size, and may never end.
-    """
+    """The bytes of a regular file, at most `most`. Raises BadInput, which calls the file `name`."""
     name = name or str(path)
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            kind = "a folder" if path.is_dir() else "not a regular file"
-            raise BadInput(f"{name} is {kind}{remedy}.", field)
-        with path.open("rb") as file:
+    with open_file(path, name, remedy, field) as file:
+        try:
             data = file.read(most + 1)
-    except OSError as error:
-        raise BadInput(f"{name} {_unreadable(path, error)}{remedy}.", field) from error
+        except OSError as error:
+            raise BadInput(f"{name} {_unreadable(path, error)}{remedy}.", field) from error
     if len(data) > most:
         raise BadInput(f"{name} is too large: it has more than {most:,} bytes{remedy}.", field)
     return data
 
 
-def _unreadable(path: Path, error: OSError) -> str:
+def open_file(path: Path, name: str = "", remedy: str = "", field: str | None = None) -> BinaryIO:
+    """A regular file, opened to be read. Raises BadInput, which calls the file `name`.
+
+    Devices and pipes are refused, and opening one does not wait: they have no size, and may never end.
+    """
+    name = name or str(path)
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise _not_regular(path, name, remedy, field)
+        file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except (OSError, ValueError) as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(f"{name} {_unreadable(path, error)}{remedy}.", field) from error
+    if not stat.S_ISREG(os.fstat(file).st_mode):  # it was another file a moment ago
+        os.close(file)
+        raise _not_regular(path, name, remedy, field)
+    return os.fdopen(file, "rb")
+
+
+def _not_regular(path: Path, name: str, remedy: str, field: str | None) -> BadInput:
+    kind = "a folder" if path.is_dir() else "not a regular file"
+    return BadInput(f"{name} is {kind}{remedy}.", field)
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> str:
+    if isinstance(error, ValueError):
+        return "cannot be a file's name"
     if error.errno == errno.ELOOP or (error.errno == errno.ENOENT and is_there(path)):
         return "is a link that leads nowhere"
     if error.errno in {errno.ENOENT, errno.ENOTDIR}:

@@ -126,10 +126,15 @@ class Entries:
         return whole // parts
 
 
+def plain(text: str, most: int = 256) -> str:
+    """A name out of a file as people may see it: short, without what steers a terminal or turns text."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text[:most])
+
+
 def shown(value: object) -> str:
     """A value as a sentence shows it: its text in quotes, cut short."""
     if isinstance(value, str):
-        text = f'"{value}"'
+        text = f'"{plain(value)}"'
     elif value is None:
         text = "null"
     elif isinstance(value, bool):
