@@ -125,6 +125,7 @@ class LatentAttention:
     nope_dim: int
     rope_dim: int
     value_dim: int
+    index_dim: int = 0  # of the indexer's key, which is cached too (DeepSeek-V3.2)
     extras: tuple[Module, ...] = ()
 
 

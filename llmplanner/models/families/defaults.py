@@ -29,11 +29,21 @@ def class_defaults(
 
 def decoder(
     model_type: str,
-    classes: tuple[str, str],
+    classes: str | tuple[str, str],
     data: DecoderData,
     defaults: Mapping[str, object],
+    also: tuple[str, ...] = (),
     **names: tuple[str, ...],
 ) -> Dialect:
-    """`classes` builds the language model and the body; `names` are those of Dialect."""
+    """A model_type whose `classes` build the language model and the body: "Llama" for the usual names.
+
+    `also` are other names of the language model; `names` those of Dialect; `defaults` may go by the common
+    names. The sizes that a whole file states are those which the class has a number for.
+    """
+    if isinstance(classes, str):
+        classes = (f"{classes}ForCausalLM", f"{classes}Model")
     parts = dict(zip(classes, (Part.LANGUAGE_MODEL, Part.BODY), strict=True))
-    return Dialect(model_type, defaults, SIZES, parts, partial(build, data), names)
+    parts |= dict.fromkeys(also, Part.LANGUAGE_MODEL)
+    own = {names.get(name, (name,))[0]: value for name, value in defaults.items()}
+    sizes = tuple(name for name in SIZES if defaults.get(name) is not None)
+    return Dialect(model_type, own, sizes, parts, partial(build, data), names)

@@ -37,6 +37,7 @@ class Dialect:
 
 ACTIVATIONS = {
     "relu": Activation.RELU,
+    "relu2": Activation.RELU_SQUARED,
     "silu": Activation.SILU,
     "swish": Activation.SILU,
     "gelu": Activation.GELU,
@@ -44,6 +45,9 @@ ACTIVATIONS = {
     "gelu_python": Activation.GELU_NEW,
     "gelu_new": Activation.GELU_NEW,
     "gelu_fast": Activation.GELU_NEW,
+    "gelu_python_tanh": Activation.GELU_NEW,
+    "quick_gelu": Activation.GELU_NEW,
+    "xielu": Activation.XIELU,
     "bloom_gelu": Activation.GELU_BLOOM,
 }
 

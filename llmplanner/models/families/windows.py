@@ -65,3 +65,55 @@ def _typed_window(entries: Entries, count: int, full: Callable[[int, int], bool]
 def gated_window(entries: Entries, count: int) -> tuple[int | None, ...]:
     """A window on every layer or, where use_sliding_window is off, on none (Qwen3 MoE)."""
     return uniform_window(entries, count) if entries.flag("use_sliding_window") else (None,) * count
+
+
+def typed_window(entries: Entries, count: int) -> tuple[int | None, ...]:
+    """A window on every layer but those that layer_types calls full (Ministral)."""
+    window = entries.optional_size("sliding_window", MOST_ROWS)
+    types = layer_types(entries, count) or ("sliding_attention",) * count
+    return tuple(window if kind == "sliding_attention" else None for kind in types)
+
+
+def nope_window(entries: Entries, count: int) -> tuple[int | None, ...]:
+    """Where use_sliding_window says so, the layers without rotary positions slide (SmolLM3)."""
+    if not entries.flag("use_sliding_window"):
+        return (None,) * count
+    window = entries.optional_size("sliding_window", MOST_ROWS)
+    types = layer_types(entries, count)
+    if types:
+        return tuple(window if kind == "sliding_attention" else None for kind in types)
+    period = entries.size("no_rope_layer_interval", MOST_LAYERS)
+    rotated = entries.indices("no_rope_layers") or tuple((i + 1) % period for i in range(count))
+    if len(rotated) != count:
+        raise entries.refuse(
+            "no_rope_layers", f"has {len(rotated):,} entries, not one for each of {count:,} layers"
+        )
+    return tuple(None if each else window for each in rotated)
+
+
+def ruled_window(
+    full: Callable[[Entries, int], bool], sliding: str = "sliding_attention", width: str = "sliding_window"
+) -> Callable[[Entries, int], tuple[int | None, ...]]:
+    """The layers that layer_types names so slide; where the file has no list, those that are not `full`."""
+
+    def windows(entries: Entries, count: int) -> tuple[int | None, ...]:
+        window = entries.optional_size(width, MOST_ROWS)
+        types = stated_kinds(entries, "layer_types", count, ("full_attention", sliding))
+        return tuple(
+            window if (types[index] == sliding if types else not full(entries, index)) else None
+            for index in range(count)
+        )
+
+    return windows
+
+
+def stated_kinds(entries: Entries, name: str, count: int, known: tuple[str, ...]) -> tuple[str, ...]:
+    """What a list says of each layer, one of `known`; empty where the file has none. Raises BadInput."""
+    types = entries.texts(name)
+    if types and len(types) != count:
+        layers = entries.own("num_hidden_layers")
+        raise entries.refuse(name, f"has {len(types):,} entries, but {layers} is {count:,}; correct one")
+    unknown = set(types) - set(known)
+    if unknown:
+        raise entries.refuse(name, f'names "{min(unknown)[:40]}"; the known kinds are {", ".join(known)}')
+    return types
