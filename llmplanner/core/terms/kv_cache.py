@@ -66,8 +66,9 @@ def keeps(attention: Attention | LatentAttention) -> bool:
 def width(attention: Attention | LatentAttention) -> int:
     """Elements that one layer keeps per token."""
     if isinstance(attention, LatentAttention):
-        return attention.kv_rank + attention.rope_dim
-    return attention.kv_heads * (attention.key_dim + attention.value_dim)
+        return attention.kv_rank + attention.rope_dim + attention.index_dim
+    heads = attention.heads if attention.repeated_cache else attention.kv_heads
+    return heads * (attention.key_dim + attention.value_dim)
 
 
 def kv_cache(groups: tuple[Kept, ...], form: Format, context: Count, encoder: Count, batch: Count) -> Term:

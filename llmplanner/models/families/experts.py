@@ -11,8 +11,14 @@ from llmplanner.core.model import (
     Parameter,
 )
 from llmplanner.models.entries import MOST_LAYERS, Entries
+from llmplanner.models.families.windows import stated_kinds
 
 Sparse = Callable[[Entries, int], tuple[bool, ...]]  # which of so many layers are mixtures
+
+
+def everywhere(_entries: Entries, count: int) -> tuple[bool, ...]:
+    """Every layer is a mixture."""
+    return (True,) * count
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +33,7 @@ class MixtureKeys:
     width: str
     router: str
     expert: tuple[str, ...]
-    sparse: Sparse
+    sparse: Sparse = everywhere
     top_k: str = "num_experts_per_tok"
     router_bias: bool = False
     bias: bool = False  # of the experts' matrices
@@ -38,6 +44,7 @@ class MixtureKeys:
     shared_gate: str | None = None
     router_fp32: bool = False
     correction: str | None = None  # the correction bias where it is a parameter, no buffer
+    every: bool = False  # all experts run over every token (Llama 4)
 
 
 def experts(keys: MixtureKeys, entries: Entries, function: Activation) -> Experts:
@@ -56,6 +63,7 @@ def experts(keys: MixtureKeys, entries: Entries, function: Activation) -> Expert
         shared=_shared(keys, entries, width, function),
         shared_gate=Linear(keys.shared_gate, hidden, 1) if keys.shared_gate else None,
         router_fp32=keys.router_fp32,
+        every=keys.every,
         correction_bias=keys.router_fp32,
         extras=(Parameter(keys.correction, (count,)),) if keys.correction else (),
     )
@@ -84,9 +92,9 @@ def gated(
     return FeedForward(inputs, Linear(outward, width, hidden, bias), width, function, gated=True)
 
 
-def everywhere(_entries: Entries, count: int) -> tuple[bool, ...]:
-    """Every layer is a mixture."""
-    return (True,) * count
+def all_but_first(_entries: Entries, count: int) -> tuple[bool, ...]:
+    """Every layer but the first."""
+    return tuple(index > 0 for index in range(count))
 
 
 def stepped(entries: Entries, count: int) -> tuple[bool, ...]:
@@ -109,19 +117,7 @@ def typed(otherwise: Sparse) -> Sparse:
     """As mlp_layer_types says; where the file has none, by a rule."""
 
     def sparse(entries: Entries, count: int) -> tuple[bool, ...]:
-        types = kinds(entries, "mlp_layer_types", count, ("dense", "sparse"))
+        types = stated_kinds(entries, "mlp_layer_types", count, ("dense", "sparse"))
         return tuple(kind == "sparse" for kind in types) if types else otherwise(entries, count)
 
     return sparse
-
-
-def kinds(entries: Entries, name: str, count: int, known: tuple[str, ...]) -> tuple[str, ...]:
-    """What a list says of each layer, one of `known`; empty where the file has none. Raises BadInput."""
-    types = entries.texts(name)
-    if types and len(types) != count:
-        layers = entries.own("num_hidden_layers")
-        raise entries.refuse(name, f"has {len(types):,} entries, but {layers} is {count:,}; correct one")
-    unknown = set(types) - set(known)
-    if unknown:
-        raise entries.refuse(name, f'names "{min(unknown)[:40]}"; the known kinds are {", ".join(known)}')
-    return types
