@@ -14,8 +14,9 @@ def layer(walk: Walk, piece: Layer, x: Value, memory: Value | None = None) -> Va
     probability = walk.dropout.hidden
     _biases(walk, piece)
     before = x
+    read = x if piece.post_norm else norm(walk, piece.attention_norm, x)
     if piece.attention is not None or piece.recurrent is not None:
-        attended = _mixed(walk, piece, x if piece.post_norm else norm(walk, piece.attention_norm, x))
+        attended = _mixed(walk, piece, read)
         attended = drop(walk, probability, norm(walk, piece.attention_output_norm, attended))
         x = _sum(walk, piece, piece.attention_norm, x, attended)
     if piece.cross_attention is not None:
@@ -25,7 +26,8 @@ def layer(walk: Walk, piece: Layer, x: Value, memory: Value | None = None) -> Va
     own(walk, piece.extras)
     if piece.feed_forward is None:
         return x
-    source = before if piece.parallel else x
+    shared = piece.parallel and piece.feed_forward_norm is None  # both branches read one norm's output
+    source = read if shared else before if piece.parallel else x
     fed = source if piece.post_norm else norm(walk, piece.feed_forward_norm, source)
     fed = feed_forward(walk, piece.feed_forward, fed)
     fed = drop(walk, probability, norm(walk, piece.feed_forward_output_norm, fed))
