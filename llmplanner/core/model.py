@@ -106,6 +106,7 @@ class Attention:
     softmax_fp32: bool = True  # eager: softmax in FP32 and cast back, or left in 16 bits
     output_gate: bool = False  # Qwen3-Next: the query matrix makes a gate of the output too, as wide again
     sinks: Parameter | None = None  # gpt-oss: one learned score a head
+    repeated_cache: bool = False  # Falcon-40B: Transformers caches keys and values again for every head
     shares_cache: bool = False  # Gemma 3n: keys and values are those of an earlier layer
     extras: tuple[Module, ...] = ()  # further parameters, whole on every device
 
@@ -171,9 +172,15 @@ class Experts:
     expert: FeedForward
     shared: FeedForward | None = None
     shared_gate: Linear | None = None
+    every: bool = False  # Llama 4: all experts run over every token, on zeros where it did not choose them
     router_fp32: bool = False  # DeepSeek: the router keeps FP32 copies of its input and its weight
     correction_bias: bool = False
     extras: tuple[Module, ...] = ()
+
+    @property
+    def run(self) -> int:
+        """How many experts are computed for a token."""
+        return self.count if self.every else self.top_k
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +281,7 @@ class Model:
     pair_head: Linear | None = None  # BertForPreTraining: whether one sentence follows the other
     extras: tuple[Module, ...] = ()  # further parameters outside the layers
     dropout: Dropout = Dropout()
+    eager: bool = False  # its class has no fused attention: scores are written out
     name: str = ""
     model_type: str = ""
     source: str = ""  # where the architecture was read

@@ -6,7 +6,7 @@ Defaults: Transformers 5.23.0 class defaults. Tensor names: the published checkp
 from collections.abc import Mapping
 from dataclasses import replace
 
-from llmplanner.core.model import Layer
+from llmplanner.core.model import Attention, Layer
 from llmplanner.models.entries import Entries
 from llmplanner.models.families.defaults import class_defaults, decoder
 from llmplanner.models.families.gpt import GPT_NEOX
@@ -18,6 +18,13 @@ def _falcon_heads(entries: Entries) -> Mapping[str, object]:
     if entries.flag("new_decoder_architecture"):
         return {"num_key_value_heads": entries.optional_size("num_key_value_heads") or heads}
     return {"num_key_value_heads": 1 if entries.flag("multi_query") else heads}
+
+
+def _falcon_layer(entries: Entries, layer: Layer) -> Layer:
+    """A layer with the norms of its generation and, from Falcon-40B on, the cache that its class keeps."""
+    if entries.flag("new_decoder_architecture") and isinstance(layer.attention, Attention):
+        layer = replace(layer, attention=replace(layer.attention, repeated_cache=True))
+    return _falcon_norms(entries, layer)
 
 
 def _falcon_norms(entries: Entries, layer: Layer) -> Layer:
@@ -54,7 +61,7 @@ FALCON = replace(
     parallel="parallel_attn",
     grouped=True,
     derived=_falcon_heads,
-    finish=_falcon_norms,
+    finish=_falcon_layer,
     head="lm_head",
     dropouts=("hidden_dropout", "attention_dropout", None),
 )
