@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from llmplanner.core.autograd.tape import ARITHMETIC, Arithmetic, Cause, Unit
 from llmplanner.core.autograd.trace import Place, Traced, trace
 from llmplanner.core.model import Model
-from llmplanner.core.plan import Count, Split, Train
+from llmplanner.core.plan import AttentionKernel, Count, Split, Train
 from llmplanner.core.zero import WEIGHTS
 
 
@@ -44,7 +44,9 @@ class Step:
 
 
 def one_step(model: Model, train: Train, split: Split) -> Step:
-    """The step of a device that holds `model`."""
+    """The step of a device that holds `model`; eager where its class has no kernel of PyTorch's."""
+    if model.eager and train.attention is AttentionKernel.SDPA:
+        train = replace(train, attention=AttentionKernel.EAGER)
     gathered = split.zero >= WEIGHTS and split.data > 1
     arithmetic = replace(ARITHMETIC[train.precision], gathered=gathered)
     traced = trace(model, train, arithmetic)

@@ -153,7 +153,7 @@ def largest_tensor(model: Model) -> int:
     for stack in model.stacks:
         for group in stack.groups:
             pieces.extend(layer_pieces(group.layer))
-    return max(prod(shape) for piece in pieces for _, shape in _tensors(piece.module))
+    return max(prod(shape) for piece in pieces for _, shape in _copied(piece))
 
 
 def weight(linear: Linear) -> int:
@@ -187,10 +187,20 @@ def _layer_tensors(model: Model) -> Iterator[Tensor]:
         for index, layer in sorted(layers.items()):
             prefix = stack.prefix.format(layer=index)
             for piece in layer_pieces(layer):
-                for copy in range(piece.copies):
-                    for name, shape in _tensors(piece.module):
-                        named = prefix + name.format(expert=copy)
-                        yield Tensor(named, shape, piece.role, index, stack.role)
+                for name, shape in _copied(piece):
+                    yield Tensor(prefix + name, shape, piece.role, index, stack.role)
+
+
+def _copied(piece: Piece) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Names and shapes of a piece's tensors: one for each expert, or one that holds all of them."""
+    module = piece.module
+    if isinstance(module, Linear) and piece.role == "expert" and "{expert}" not in module.name:
+        (_, shape), *bias = _tensors(module)
+        yield module.name, (piece.copies, *shape)
+        yield from ((f"{module.name}_bias", (piece.copies, *each)) for _, each in bias)
+        return
+    for copy in range(piece.copies):
+        yield from ((name.format(expert=copy), shape) for name, shape in _tensors(module))
 
 
 def outer_pieces(model: Model) -> Iterator[Piece]:

@@ -28,7 +28,7 @@ def _dense(walk: Walk, piece: FeedForward, x: Value) -> Value:
 
 def _experts(walk: Walk, piece: Experts, x: Value) -> Value:
     """A grouped matrix product over the tokens sorted by expert. What it keeps does not depend on routing."""
-    tape, size, chosen = walk.tape, walk.arithmetic.operand, piece.top_k
+    tape, size, chosen = walk.tape, walk.arithmetic.operand, piece.run
     _router(walk, piece, x)
     width, hidden = piece.expert.width, piece.expert.output.outputs
     gathered = tape.op(tape.keep(Cause.EXPERTS, chosen * hidden, size), (x,))

@@ -48,6 +48,7 @@ class Pass:
     operand: int  # bytes of a matrix product's operands
     encoder: Count = 0  # per sequence: tokens of the encoder's output, kept for the decoder
     cached: bool = True  # keys and values are kept, and counted as the cache
+    eager: bool = False  # no fused attention
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,7 @@ def _fullest(pieces: Sequence[Part]) -> Part:
 def walk(layer: Layer, hidden: int, run: Pass, *, growing: bool) -> Iterator[Live]:
     """The pieces of a layer and what each holds beside the stream."""
     operand, attention, block = run.operand, layer.attention, layer.feed_forward
-    read = 0 if layer.post_norm else operand * hidden  # a norm's output, which the branch reads
+    read = 0 if layer.post_norm or layer.attention_norm is None else operand * hidden  # a norm's output
     kept = operand * hidden  # the attention's output or its sum with the residual
     for norm in (layer.attention_norm, layer.feed_forward_norm):
         if norm is not None:
@@ -204,7 +205,7 @@ def _attention(attention: Attention, run: Pass, read: int) -> Iterator[Live]:
     repeated = copied if attention.kv_heads < heads else 0
     if attention.output_gate:
         token += operand * output
-    if attention.softcap or attention.alibi or attention.sinks:
+    if _written_out(attention, run):
         scores = heads * _score(attention, operand)
         yield Live("scores", read + operand * (2 * queries + own), repeated, scores, window=attention.window)
         return
@@ -219,6 +220,11 @@ def _attention(attention: Attention, run: Pass, read: int) -> Iterator[Live]:
     )
     if attention.position_bias:
         yield Live("distances", operand * (queries + keys), shared_pair=BUCKET_BYTES)
+
+
+def _written_out(attention: Attention, run: Pass) -> bool:
+    """Whether no fused kernel makes the scores."""
+    return run.eager or attention.softcap or attention.alibi or attention.sinks is not None
 
 
 def _score(attention: Attention, operand: int) -> int:
@@ -279,10 +285,14 @@ def _experts(experts: Experts, hidden: int, operand: int, held: int) -> Iterator
 
     The outputs are weighted, in FP32 where the router's weights are, and put back in order.
     """
-    taken, router = operand * experts.top_k, FP32_BYTES * experts.count
+    taken, router = operand * experts.run, FP32_BYTES * experts.count
     weighted = FP32_BYTES if experts.router_fp32 else operand
-    outputs = experts.top_k * hidden * (2 * operand + 2 * weighted)
-    yield Live("experts", held + router + taken * (hidden + 4 * experts.expert.width))
+    outputs = experts.run * hidden * (2 * operand + 2 * weighted)
+    if experts.shared_gate is not None:  # the shared expert runs first, its output waits for the gate's
+        held += operand * hidden
+    block = experts.expert
+    tensors = 10 if block.output.bias else 4  # of an expert's width; biases are gathered token by token
+    yield Live("experts", held + router + taken * (hidden + tensors * block.width))
     yield Live("experts' outputs", held + router + outputs)
     if experts.shared is not None:
         yield Live("shared experts", held + operand * hidden + _feed_forward(experts.shared, operand))
@@ -296,7 +306,7 @@ def _beside(model: Model, stack: Stack, run: Pass) -> Iterator[Part]:
         if isinstance(group.layer.attention, Attention)
     ]
     first = attentions[0][0] if attentions else None
-    if first is not None and (first.softcap or first.alibi or first.sinks):
+    if first is not None and _written_out(first, run):
         kinds = len({attention.window for attention, _ in attentions})
         pairs, size = run.batch * run.new * run.seen, kinds * run.operand
         yield Part("masks", pairs * size, f"{said(pairs)} pairs × {size} B (masks)")
