@@ -1,0 +1,43 @@
+"""The tensors of a GGUF file, from a config.json alone, held against headers of the same models."""
+
+import json
+
+import pytest
+
+from llmplanner.core.checkpoint import StoredTensor
+from llmplanner.core.model import Model
+from llmplanner.core.recipes.gguf_tensors import architecture_of, gguf_tensors
+from llmplanner.models.config import from_config, model_types
+from tests.core import gguf_headers
+from tests.reference import REFERENCE, needs_reference
+
+CONFIGS = REFERENCE / "configs"
+HEADERS = sorted(path.stem for path in gguf_headers.SHAPES.glob("*.gguf"))
+BOTH = [name for name in HEADERS if (CONFIGS / f"{name}.json").exists()]
+
+
+def _model(name: str) -> Model:
+    table = json.loads((CONFIGS / f"{name}.json").read_text(encoding="utf-8"))
+    if table["model_type"] not in model_types():
+        pytest.skip(f"{table['model_type']} is not read")
+    return from_config(table, name, name)
+
+
+def _key(tensor: StoredTensor) -> tuple[str, tuple[int, ...], int]:
+    return tensor.name, tensor.shape, tensor.bytes
+
+
+@needs_reference
+@pytest.mark.parametrize("name", BOTH)
+def test_the_tensors_are_those_of_the_header(name: str) -> None:
+    model = _model(name)
+    architecture, header = gguf_headers.read(gguf_headers.SHAPES / f"{name}.gguf")
+    derived = architecture_of(model)
+    assert (derived.layers, derived.heads, derived.experts) == (
+        architecture.layers,
+        architecture.heads,
+        architecture.experts,
+    )
+    assert (derived.grouped, derived.is_70b) == (architecture.grouped, architecture.is_70b)
+    expected = {_key(tensor) for tensor in header if tensor.name != "rope_freqs.weight"}
+    assert {_key(tensor) for tensor in gguf_tensors(model)} == expected
