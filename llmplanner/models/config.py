@@ -4,22 +4,27 @@ import json
 import os.path
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
 
 from llmplanner.core.errors import BadInput
 from llmplanner.core.model import Model
 from llmplanner.core.tensors import parameters
-from llmplanner.models.entries import Entries, shown
+from llmplanner.models.entries import Entries, plain, shown
 from llmplanner.models.families import DIALECTS
 from llmplanner.models.families.dialect import DEFAULTS_SOURCE, Dialect, Part
+from llmplanner.models.families.eager import EAGER
+from llmplanner.models.families.nested import text_part
+from llmplanner.models.families.unknown import recognised
 from llmplanner.resources import read_file
 
 MOST_BYTES = 10_000_000
 MOST_DEPTH = 64
 MOST_DIGITS = 1000  # of a whole number, and quick to turn into one
 MOST_PARAMETERS = 10**16  # a thousand times the largest that anyone trained
+WITH_HEAD = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")  # ends of the names of classes
 REMEDY = "download it again from the model's page"
 
 
@@ -89,12 +94,19 @@ def name_of(path: Path) -> str:
 
 
 def from_config(config: Mapping[str, object], name: str, source: str) -> Model:
-    """The architecture that a config states. `source` says where it was read. Raises BadInput."""
+    """The architecture that a config states. `source` says where it was read. Raises BadInput.
+
+    Of a config that wraps a language model, that model. One of an unknown type is read as its nearest kin
+    where its keys allow it: an estimate, and the model's note says so.
+    """
     where = source or name
-    dialect = _dialect(config, where)
-    entries = Entries(where, config, dialect.defaults, dialect.names)
-    _refuse_damaged(dialect, entries)
-    model = dialect.build(entries, _part(dialect, config, where))
+    told = _told(config, where)
+    dialect = DIALECTS[told.model_type]
+    entries = Entries(where, told.config, dialect.defaults, dialect.names)
+    if not told.guessed:
+        _refuse_damaged(dialect, entries)
+    part, remark = _part(dialect, told.config, where)
+    model = dialect.build(entries, part)
     if parameters(model).total > MOST_PARAMETERS:
         raise BadInput(
             f"{where}: its sizes come to more than 10^16 parameters; check them.", field=dialect.sizes[0]
@@ -102,14 +114,21 @@ def from_config(config: Mapping[str, object], name: str, source: str) -> Model:
     notes = [where]
     if entries.assumed:
         notes.append(f"{', '.join(sorted(entries.assumed))}: {DEFAULTS_SOURCE}")
-    note = ""
+    sentences = [model.note, told.note, remark]
     if config.get("quantization_config") is not None:
         notes.append(f"its quantization_config is not read, weights count as {model.dtype.upper()}")
-        note = (
+        sentences.append(
             "The model's file has a quantization_config, which this version does not read: its weights count "
             f"as {model.dtype.upper()} unless another format is stated."
         )
-    return replace(model, name=name, model_type=dialect.model_type, source="; ".join(notes), note=note)
+    return replace(
+        model,
+        name=name,
+        model_type=plain(str(config.get("model_type"))) if told.guessed else dialect.model_type,
+        eager=dialect.model_type in EAGER,
+        source="; ".join(notes),
+        note=" ".join(sentence for sentence in sentences if sentence),
+    )
 
 
 def model_types() -> tuple[str, ...]:
@@ -117,45 +136,68 @@ def model_types() -> tuple[str, ...]:
     return tuple(DIALECTS)
 
 
-def _dialect(config: Mapping[str, object], where: str) -> Dialect:
-    model_type = config.get("model_type")
-    known = ", ".join(DIALECTS)
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """The config of the language model that a file tells of."""
+
+    model_type: str
+    config: Mapping[str, object]
+    note: str
+    guessed: bool = False  # its own type is not known: these are the entries of the nearest kin
+
+
+def _told(config: Mapping[str, object], where: str) -> _Told:
+    """The language model of a file: itself, the one that it wraps, or the nearest kin. Raises BadInput."""
+    inner = text_part(config)
+    table, note = (config, "") if inner is None else (inner.config, inner.note)
+    model_type = table.get("model_type")
+    if isinstance(model_type, str) and model_type in DIALECTS:
+        return _Told(model_type, table, note)
+    if model_type is not None and not isinstance(model_type, str):
+        message = f"{where}: model_type is {shown(model_type)}; it must be a text, such as llama."
+        raise BadInput(message, field="model_type")
+    kin = recognised(table)
+    if kin is None:
+        raise BadInput(f"{where}: {_unknown(model_type)}", field="model_type")
+    near = str(kin["model_type"])
+    named = "it names no model_type" if model_type is None else f"its type {shown(model_type)} is not known"
+    guess = f"An estimate: {named}, so it is read as one of type {near}; open its weights for exact figures."
+    return _Told(near, kin, f"{guess} {note}".strip(), guessed=True)
+
+
+def _unknown(model_type: str | None) -> str:
+    """What is wrong with a file of which nothing can be made, and what to do."""
     if model_type is None:
-        message = f"{where}: model_type is missing; add it, it names the architecture, one of {known}."
-        raise BadInput(message, field="model_type")
-    if not isinstance(model_type, str):
-        message = f"{where}: model_type is {shown(model_type)}; it must be one of {known}."
-        raise BadInput(message, field="model_type")
-    if model_type not in DIALECTS:
-        inner = next(
-            (key for key in ("text_config", "llm_config") if isinstance(config.get(key), dict)), None
-        )
-        hint = f"; its {inner} may be given alone as a file, for the text part" if inner else ""
-        message = (
-            f"{where}: model_type {shown(model_type)} is not supported yet; the known ones are {known}{hint}."
-        )
-        raise BadInput(message, field="model_type")
-    return DIALECTS[model_type]
+        return "model_type is missing; add it, it names the architecture."
+    near = get_close_matches(model_type, DIALECTS, n=3, cutoff=0.6)
+    hint = f" Near it: {', '.join(near)}." if near else ""
+    return (
+        f"model_type {shown(model_type)} is not one of the {len(DIALECTS)} that are known, and the file "
+        f"lacks the sizes of a decoder; open the model's weights, a safetensors or GGUF file.{hint}"
+    )
 
 
-def _part(dialect: Dialect, config: Mapping[str, object], where: str) -> Part:
-    """What the class that the file names builds; the language model where it names none."""
+def _part(dialect: Dialect, config: Mapping[str, object], where: str) -> tuple[Part, str]:
+    """What the class that the file names builds, and a remark; the language model where it names none."""
+    usual = next(iter(dialect.classes.values()))
     names = config.get("architectures")
     if names is None or names == []:
-        return next(iter(dialect.classes.values()))
+        return usual, ""
     if not isinstance(names, list) or not isinstance(names[0], str):
         message = (
             f"{where}: architectures is {shown(names)}; it must be a list of class names, or be taken out."
         )
         raise BadInput(message, field="architectures")
-    if names[0] not in dialect.classes:
-        known = ", ".join(dialect.classes)
-        message = (
-            f"{where}: architectures names {shown(names[0])}, which is not supported yet; known are {known}. "
-            "Without the entry, the language model counts."
-        )
-        raise BadInput(message, field="architectures")
-    return dialect.classes[names[0]]
+    if names[0] in dialect.classes:
+        return dialect.classes[names[0]], ""
+    if names[0].endswith(WITH_HEAD):
+        return usual, f"Its class {shown(names[0])} is not known: the language model of its type counts."
+    known = ", ".join(dialect.classes)
+    message = (
+        f"{where}: architectures names {shown(names[0])}, which is not supported yet; known are {known}. "
+        "Without the entry, the language model counts."
+    )
+    raise BadInput(message, field="architectures")
 
 
 def _refuse_damaged(dialect: Dialect, entries: Entries) -> None:
