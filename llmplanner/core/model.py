@@ -108,6 +108,8 @@ class Attention:
     sinks: Parameter | None = None  # gpt-oss: one learned score a head
     repeated_cache: bool = False  # Falcon-40B: Transformers caches keys and values again for every head
     shares_cache: bool = False  # Gemma 3n: keys and values are those of an earlier layer
+    keys_are_values: bool = False  # DeepSeek-V4: cached once
+    index_dim: int = 0  # of an indexer's key, which is cached too
     extras: tuple[Module, ...] = ()  # further parameters, whole on every device
 
 
@@ -219,7 +221,10 @@ class LayerGroup:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """One tower of layers. `prefix` holds `{layer}`: "model.layers.{layer}."."""
+    """One tower of layers. `prefix` holds `{layer}`: "model.layers.{layer}.".
+
+    A layer may stand in two groups: what it shares with others, and what is its own (Zamba).
+    """
 
     role: Kind  # ENCODER or DECODER
     prefix: str
@@ -229,7 +234,7 @@ class Stack:
     @property
     def depth(self) -> int:
         """The number of layers."""
-        return sum(len(group.indices) for group in self.groups)
+        return len({index for group in self.groups for index in group.indices})
 
 
 @dataclass(frozen=True, slots=True)

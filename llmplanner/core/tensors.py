@@ -6,6 +6,7 @@ Sums walk each group of equal layers once; `inventory` lists all tensors by name
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
+from operator import itemgetter
 from typing import Literal
 
 from llmplanner.core.model import (
@@ -183,8 +184,10 @@ def inventory(model: Model) -> tuple[Tensor, ...]:
 
 def _layer_tensors(model: Model) -> Iterator[Tensor]:
     for stack in model.stacks:
-        layers = {index: group.layer for group in stack.groups for index in group.indices[: distinct(group)]}
-        for index, layer in sorted(layers.items()):
+        layers = [
+            (index, group.layer) for group in stack.groups for index in group.indices[: distinct(group)]
+        ]
+        for index, layer in sorted(layers, key=itemgetter(0)):
             prefix = stack.prefix.format(layer=index)
             for piece in layer_pieces(layer):
                 for name, shape in _copied(piece):

@@ -1,0 +1,85 @@
+"""Models with memory of a fixed size: their caches as Transformers allocates them, and what stands where."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from llmplanner.core.engine import TRANSFORMERS
+from llmplanner.core.errors import BadInput
+from llmplanner.core.formats import FORMATS
+from llmplanner.core.tensors import inventory, parameters
+from llmplanner.core.terms.kv_cache import kept, kv_cache
+from llmplanner.core.terms.recurrent_state import recurrent_state, states
+from llmplanner.models.config import from_config
+
+TOKENS = 9  # of the one sequence whose cache was counted
+FILE = Path(__file__).parent.parent / "data" / "counted" / "hybrids.json"
+COUNTED = json.loads(FILE.read_text("utf-8"))["configs"]
+
+
+@pytest.mark.parametrize("row", [row for row in COUNTED if "cache" in row], ids=lambda row: row["name"])
+def test_keeps_what_transformers_keeps(row: dict[str, object]) -> None:
+    config, counted = row["config"], row["cache"]
+    assert isinstance(config, dict)
+    assert isinstance(counted, list)
+    model, form = from_config(config, "a", "a.json"), FORMATS["bf16"]
+    cache = kv_cache(kept(model, TRANSFORMERS), form, TOKENS, 0, 1).bytes
+    state = recurrent_state(states(model), form, 1).bytes
+    assert cache + state == 2 * counted[0] + 4 * counted[1]
+
+
+@pytest.mark.parametrize("row", COUNTED, ids=lambda row: row["name"])
+def test_every_tensor_has_a_name_of_its_own(row: dict[str, object]) -> None:
+    config = row["config"]
+    assert isinstance(config, dict)
+    model = from_config(config, "a", "a.json")
+    if parameters(model).total > 10**9:
+        pytest.skip("its list is long, and its family has smaller models here")
+    tensors = inventory(model)
+    assert len({tensor.name for tensor in tensors}) == len(tensors)
+    assert sum(tensor.elements for tensor in tensors) == parameters(model).total
+
+
+def test_layers_that_share_a_block_count_once() -> None:
+    config = {
+        "model_type": "zamba2",
+        "num_hidden_layers": 6,
+        "hidden_size": 64,
+        "num_attention_heads": 4,
+        "vocab_size": 100,
+        "layers_block_type": ["mamba", "hybrid"] * 3,
+    }
+    model = from_config(config, "a", "a.json")
+    assert model.layers == 6
+    shared = [tensor for tensor in inventory(model) if "shared_transformer.self_attn" in tensor.name]
+    assert {tensor.layer for tensor in shared} == {1}
+
+
+@pytest.mark.parametrize(
+    ("config", "field"),
+    [
+        ({"model_type": "mamba2", "num_heads": 7}, "num_heads"),
+        ({"model_type": "nemotron_h", "hybrid_override_pattern": "MX"}, "hybrid_override_pattern"),
+        ({"model_type": "nemotron_h", "hybrid_override_pattern": ""}, "hybrid_override_pattern"),
+        ({"model_type": "nemotron_h", "hybrid_override_pattern": "M" * 10_001}, "hybrid_override_pattern"),
+        ({"model_type": "zamba", "layers_block_type": ["hybrid"]}, "layers_block_type"),
+        ({"model_type": "zamba2", "layers_block_type": ["conv"] * 54}, "layers_block_type"),
+        ({"model_type": "qwen3_next", "layer_types": ["full_attention"]}, "layer_types"),
+        ({"model_type": "qwen3_next", "layer_types": ["conv"] * 48}, "layer_types"),
+        ({"model_type": "qwen3_next", "layer_types": "full_attention"}, "layer_types"),
+        ({"model_type": "qwen3_5_text", "linear_num_value_heads": 17}, "linear_num_value_heads"),
+        ({"model_type": "bamba", "mamba_n_heads": 100}, "mamba_n_heads"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(config: dict[str, object], field: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        from_config(config, "a", "a.json")
+    assert caught.value.field == field
+
+
+def test_early_files_name_kinds_of_layers_differently() -> None:
+    sizes = {"model_type": "granitemoehybrid", "num_hidden_layers": 2}
+    early = from_config({**sizes, "layer_types": ["mamba", "attention"]}, "a", "a.json")
+    late = from_config({**sizes, "layer_types": ["linear_attention", "full_attention"]}, "a", "a.json")
+    assert early == late
