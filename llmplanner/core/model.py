@@ -287,6 +287,7 @@ class Model:
     extras: tuple[Module, ...] = ()  # further parameters outside the layers
     dropout: Dropout = Dropout()
     eager: bool = False  # its class has no fused attention: scores are written out
+    rotary_fp32: bool = False  # its class rotates queries and keys in FP32
     name: str = ""
     model_type: str = ""
     source: str = ""  # where the architecture was read

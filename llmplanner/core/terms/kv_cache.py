@@ -68,7 +68,8 @@ def width(attention: Attention | LatentAttention) -> int:
     if isinstance(attention, LatentAttention):
         return attention.kv_rank + attention.rope_dim + attention.index_dim
     heads = attention.heads if attention.repeated_cache else attention.kv_heads
-    return heads * (attention.key_dim + attention.value_dim)
+    values = 0 if attention.keys_are_values else attention.value_dim
+    return heads * (attention.key_dim + values) + attention.index_dim
 
 
 def kv_cache(groups: tuple[Kept, ...], form: Format, context: Count, encoder: Count, batch: Count) -> Term:

@@ -13,7 +13,8 @@ from llmplanner.models.families.llama import LLAMA, MISTRAL, QWEN2, QWEN3
 from llmplanner.models.families.windows import gated_window, ruled_window
 
 
-def _matrices(block: str) -> tuple[str, str, str]:
+def matrices(block: str) -> tuple[str, str, str]:
+    """The names of a gated feed-forward: gate, up, down."""
     return f"{block}.gate_proj", f"{block}.up_proj", f"{block}.down_proj"
 
 
@@ -26,7 +27,7 @@ def with_sinks(_entries: Entries, layer: Layer) -> Layer:
     return replace(layer, attention=replace(attention, sinks=sinks))
 
 
-GATED = _matrices("mlp.experts.{expert}")
+GATED = matrices("mlp.experts.{expert}")
 BLOCK = MixtureKeys(
     count="num_experts",
     width="intermediate_size",
@@ -37,7 +38,7 @@ MIXTURE = MixtureKeys(count="num_experts", width="moe_intermediate_size", router
 SIGMOID = replace(  # DeepSeek's: scores by sigmoid, a correction bias, shared experts
     MIXTURE,
     sparse=typed(after("first_k_dense_replace")),
-    shared=_matrices("mlp.shared_experts"),
+    shared=matrices("mlp.shared_experts"),
     shared_count="n_shared_experts",
     router_fp32=True,
 )
@@ -67,7 +68,7 @@ QWEN2_MOE = replace(
     mixture=replace(
         MIXTURE,
         sparse=stepped,
-        shared=_matrices("mlp.shared_expert"),
+        shared=matrices("mlp.shared_expert"),
         shared_width="shared_expert_intermediate_size",
         shared_gate="mlp.shared_expert_gate",
     ),
@@ -262,7 +263,7 @@ HUNYUAN_MOE = replace(
         MIXTURE,
         width="intermediate_size",
         router="mlp.gate.wg",
-        shared=_matrices("mlp.shared_mlp"),
+        shared=matrices("mlp.shared_mlp"),
     ),
 )
 
@@ -299,7 +300,7 @@ LLAMA4 = replace(
         router="feed_forward.router",
         expert=("feed_forward.experts.gate_up_proj", "feed_forward.experts.down_proj"),
         sparse=_llama4_sparse,
-        shared=_matrices("feed_forward.shared_expert"),
+        shared=matrices("feed_forward.shared_expert"),
         every=True,
     ),
 )
