@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from llmplanner.models.families import (
     bart,
     bert,
+    by_tensors,
     deepseek,
     delta,
     falcon,
@@ -17,7 +18,10 @@ from llmplanner.models.families import (
     mamba,
     mixture_types,
     modernbert_decoder,
+    remote,
     t5,
+    uneven,
+    vision_text,
     zamba,
 )
 from llmplanner.models.families.dialect import Dialect
@@ -30,17 +34,21 @@ DIALECTS: Mapping[str, Dialect] = {
         layer_norm,
         gpt,
         gpt_kin,
+        uneven,
+        remote,
         modernbert_decoder,
         falcon,
         mixture_types,
         deepseek,
         mamba,
         hybrid,
+        vision_text,
         zamba,
         delta,
         bert,
         t5,
         bart,
+        by_tensors,
     )
     for dialect in family.DIALECTS
 }
