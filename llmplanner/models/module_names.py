@@ -1,0 +1,117 @@
+r"""Which modules a quantization_config means by the names in its lists.
+
+Patterns are never run as regular expressions: a file could state one that takes years. What they use in
+practice (`re:`, `.*`, `*`, `^`, `$`, `\.`) is read as a glob.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+REGULAR = {"\\.": ".", ".*": "*", ".+": "*", "\\d+": "*", "[0-9]+": "*", "\\w+": "*"}
+UNKNOWN = frozenset("\\[](){}|+?^$")  # in a glob that was translated from more than REGULAR
+MOST_ALTERNATIVES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """A list of names, ready to be asked. `parts`: pieces of names, where no whole module has that name."""
+
+    runs: frozenset[str]
+    globs: tuple[str, ...]
+    parts: tuple[str, ...] = ()
+
+    def mean(self, name: str) -> bool:
+        """Whether a module is on the list: by its own name, by that of what holds it, or by a pattern."""
+        if any(run in self.runs for run in _runs(name)):
+            return True
+        return any(part in name for part in self.parts) or any(
+            glob_matches(glob, name) for glob in self.globs
+        )
+
+
+def names_of(patterns: Iterable[str], modules: Iterable[str]) -> Names:
+    """A list such as modules_to_not_convert, for a model with these modules.
+
+    "mlp.gate" means the router and not "mlp.gate_proj"; "vision" means "vision_tower" where nothing is named
+    so alone. Transformers 5.23 (should_convert_module) agrees on the first, huggingface.js on the second.
+    """
+    patterns = tuple(patterns)
+    runs = frozenset(pattern.removesuffix(".weight") for pattern in patterns if not _is_pattern(pattern))
+    met = {run for module in modules for run in _runs(module)} if runs else set()
+    globs = tuple(
+        whole
+        for pattern in patterns
+        if _is_pattern(pattern)
+        for glob in _globs(pattern)
+        for whole in (glob, f"{glob}.*")
+    )
+    return Names(runs, globs, tuple(sorted(runs - met)))
+
+
+def exact_names(patterns: Iterable[str]) -> tuple[str, ...]:
+    """The lists of compressed-tensors as globs: whole names as they stand, and `re:` patterns."""
+    return tuple(
+        glob
+        for pattern in patterns
+        for glob in (_globs(pattern) if pattern.startswith("re:") else (pattern,))
+    )
+
+
+def exactly(globs: Iterable[str], name: str) -> bool:
+    """Whether such a list holds the module."""
+    return any(glob_matches(glob, name) for glob in globs)
+
+
+def _is_pattern(text: str) -> bool:
+    return text.startswith("re:") or "*" in text
+
+
+def _globs(pattern: str) -> tuple[str, ...]:
+    """A pattern as globs with `*` alone; one that uses more than is known gives none."""
+    text = pattern.removeprefix("re:")
+    end = "" if text.endswith("$") or not pattern.startswith("re:") else "*"
+    text = text.removeprefix("^").removesuffix("$")
+    for regular, glob in REGULAR.items():
+        text = text.replace(regular, glob)
+    return tuple(glob + end for glob in _alternatives(text) if not set(glob) & UNKNOWN)
+
+
+def _alternatives(text: str) -> tuple[str, ...]:
+    """What "a(b|c)d" stands for: "abd" and "acd"."""
+    found: tuple[str, ...] = (text,)
+    while len(found) <= MOST_ALTERNATIVES and "(" in found[0] and ")" in found[0].partition("(")[2]:
+        split = [one.partition("(") for one in found]
+        choices, _, _ = split[0][2].partition(")")
+        found = tuple(
+            before + choice + after.partition(")")[2]
+            for before, _, after in split
+            for choice in choices.removeprefix("?:").split("|")
+        )
+    return found
+
+
+def glob_matches(glob: str, name: str) -> bool:
+    """Whether a name is what the glob says, in time that grows with their lengths alone."""
+    first, *others = glob.split("*")
+    if not others:
+        return name == first
+    if not name.startswith(first):
+        return False
+    *middle, last = others
+    place = len(first)
+    for piece in middle:
+        found = name.find(piece, place)
+        if found < 0:
+            return False
+        place = found + len(piece)
+    return len(name) - place >= len(last) and name.endswith(last)
+
+
+def _runs(name: str) -> Iterator[str]:
+    """The runs of components: "a.b", "a" and "b" of "a.b"."""
+    pieces = name.split(".")
+    for begin in range(len(pieces)):
+        run = ""
+        for piece in pieces[begin:]:
+            run = f"{run}.{piece}" if run else piece
+            yield run

@@ -1,0 +1,115 @@
+"""The bytes of a quantized checkpoint, from its config.json alone: scales, zero points and all."""
+
+from collections.abc import Iterator, Mapping
+
+from llmplanner.core.checkpoint import Amount, Checkpoint
+from llmplanner.core.errors import BadInput
+from llmplanner.core.model import Linear, Model, Module
+from llmplanner.core.recipes.linear import Part, Parts, plain
+from llmplanner.core.tensors import Role, distinct, layer_pieces, outer_pieces, tensor_sizes
+from llmplanner.models.entries import shown
+from llmplanner.models.schemes import FIELD, Scheme, Setting, scheme_of
+
+DTYPES = {"fp32": "F32", "fp16": "F16", "bf16": "BF16"}
+
+
+def table_in(config: Mapping[str, object]) -> Mapping[str, object] | None:
+    """The quantization_config of a config.json, at its top or with its text part. Raises BadInput."""
+    text = config.get("text_config")
+    for entries in (config, text if isinstance(text, Mapping) else {}):
+        table = entries.get("quantization_config") or entries.get("compression_config")
+        if isinstance(table, Mapping):
+            return table
+        if table is not None:
+            raise BadInput(f"{FIELD} is {shown(table)}; it must be a table.", FIELD)
+    return None
+
+
+def bits_of(table: Mapping[str, object] | None) -> int | None:
+    """Bits of packed weights, where a quantization_config states one number for all."""
+    stated = None if table is None else table.get("bits")
+    return stated if isinstance(stated, int) and stated in {2, 3, 4, 8} else None
+
+
+def method_of(table: Mapping[str, object]) -> str:
+    """What the config calls its method, for a sentence."""
+    return shown(table.get("quant_method"))
+
+
+def checkpoint_of(model: Model, table: Mapping[str, object]) -> Checkpoint | None:
+    """The model as it is stored under this quantization_config; None for a method that is not known.
+
+    Raises BadInput where a value cannot be.
+    """
+    dtype = DTYPES.get(model.dtype, "BF16")
+    modules = tuple(name for name, _, _, _ in _linears(model, apart=False))
+    scheme = scheme_of(Setting(table, dtype, modules))
+    return None if scheme is None else _stored(model, scheme, dtype)
+
+
+def _stored(model: Model, scheme: Scheme, dtype: str) -> Checkpoint:
+    sums = _Sums()
+    apart = any("experts." in name for name in scheme.lists)
+    known: dict[tuple[Linear, object], Parts] = {}
+    for name, role, linear, times in _linears(model, apart=apart):
+        store = scheme.store(name, role)
+        key = (linear, store)
+        if key not in known:
+            parts = plain(linear, dtype) if store is None else store(linear)
+            known[key] = (
+                (*parts, Part("bias", dtype, (linear.outputs,), linear.outputs)) if linear.bias else parts
+            )
+        sums.add(known[key], times)
+    for module, times in _others(model):
+        for size in tensor_sizes(module):
+            sums.add((Part("", dtype, (size,), size),), times)
+    return Checkpoint(scheme.label, sums.amounts(), "its quantization_config", scheme.exact)
+
+
+class _Sums:
+    """Tensors, parameters and bytes by format."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, list[int]] = {}
+
+    def add(self, parts: Parts, times: int) -> None:
+        """So many times these tensors."""
+        for part in parts:
+            total = self._sums.setdefault(part.format, [0, 0, 0])
+            total[0] += times
+            total[1] += times * part.elements
+            total[2] += times * part.bytes
+
+    def amounts(self) -> tuple[Amount, ...]:
+        """Largest first."""
+        found = (Amount(name, *total) for name, total in self._sums.items())
+        return tuple(sorted(found, key=lambda amount: -amount.bytes))
+
+
+def _linears(model: Model, *, apart: bool) -> Iterator[tuple[str, Role, Linear, int]]:
+    """Every matrix product: name, role, itself, and how many there are. `apart`: experts one by one."""
+    for piece in outer_pieces(model):
+        if isinstance(piece.module, Linear):
+            yield piece.module.name, piece.role, piece.module, 1
+    for stack in model.stacks:
+        for group in stack.groups:
+            for index in group.indices[: distinct(group)]:
+                prefix = stack.prefix.format(layer=index)
+                for piece in layer_pieces(group.layer):
+                    if isinstance(piece.module, Linear):
+                        copies = piece.copies if apart else 1
+                        for copy in range(copies):
+                            name = prefix + piece.module.name.format(expert=copy)
+                            yield name, piece.role, piece.module, piece.copies // copies
+
+
+def _others(model: Model) -> Iterator[tuple[Module, int]]:
+    """Everything that is no matrix product, and how many there are."""
+    for piece in outer_pieces(model):
+        if not isinstance(piece.module, Linear):
+            yield piece.module, 1
+    for stack in model.stacks:
+        for group in stack.groups:
+            for piece in layer_pieces(group.layer):
+                if not isinstance(piece.module, Linear):
+                    yield piece.module, piece.copies * distinct(group)

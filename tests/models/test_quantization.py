@@ -1,0 +1,241 @@
+"""Quantized checkpoints from their config alone, against what published files hold."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from llmplanner.core.checkpoint import Checkpoint
+from llmplanner.core.errors import BadInput
+from llmplanner.core.model import Model
+from llmplanner.core.tensors import parameters
+from llmplanner.models import catalogue
+from llmplanner.models.config import from_config
+from llmplanner.models.module_names import exact_names, exactly, glob_matches, names_of
+from llmplanner.models.quantization import bits_of, checkpoint_of
+from tests.reference import REFERENCE, needs_reference, rows
+
+LLAMA = catalogue.model("llama-3.1-8b")
+LAYERS = 6_979_321_856  # parameters in the matrices of its layers
+OTHERS = 8_030_261_248 - LAYERS
+GPTQ = {"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": True}
+AWQ = {"quant_method": "awq", "bits": 4, "group_size": 128, "version": "gemm", "zero_point": True}
+NF4 = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
+FP8: dict[str, object] = {
+    "quant_method": "fp8",
+    "weight_block_size": [128, 128],
+    "activation_scheme": "dynamic",
+}
+
+
+def stored(table: dict[str, object], model: Model = LLAMA) -> Checkpoint:
+    found = checkpoint_of(model, table)
+    assert found is not None
+    return found
+
+
+def bytes_by_format(checkpoint: Checkpoint) -> dict[str, int]:
+    return {amount.format: amount.bytes for amount in checkpoint.amounts}
+
+
+def compressed(form: str, ignore: tuple[str, ...] = ("lm_head",), **weights: object) -> dict[str, object]:
+    group = {"targets": ["Linear"], "weights": weights, "input_activations": None}
+    return {
+        "quant_method": "compressed-tensors",
+        "format": form,
+        "ignore": list(ignore),
+        "config_groups": {"group_0": group},
+    }
+
+
+TABLES: dict[str, dict[str, object]] = {
+    "gptq": GPTQ,
+    "gptq, 3 bits": {**GPTQ, "bits": 3, "group_size": -1},
+    "gptq with its head": {**GPTQ, "lm_head": True},
+    "awq": AWQ,
+    "awq gemv": {**AWQ, "version": "gemv"},
+    "awq gemv_fast": {**AWQ, "version": "gemv_fast"},
+    "nf4": NF4,
+    "nf4, doubly": {**NF4, "bnb_4bit_use_double_quant": True},
+    "llm.int8": {"quant_method": "bitsandbytes", "load_in_8bit": True},
+    "fp8 blocks": FP8,
+    "fp8": {"quant_method": "fp8", "activation_scheme": "static"},
+    "fbgemm": {"quant_method": "fbgemm_fp8", "modules_to_not_convert": ["lm_head", "model.layers.0.mlp"]},
+    "mxfp4": {"quant_method": "mxfp4"},
+    "modelopt nvfp4": {"quant_method": "modelopt", "quant_algo": "NVFP4", "ignore": ["lm_head"]},
+    "modelopt fp8": {"quant_method": "modelopt", "quant_algo": "FP8", "exclude_modules": ["lm_head"]},
+    "packed": compressed("pack-quantized", num_bits=4, type="int", strategy="group", group_size=128),
+    "int8": compressed("int-quantized", num_bits=8, type="int", strategy="channel", symmetric=False),
+    "float8": compressed("float-quantized", num_bits=8, type="float", strategy="tensor"),
+    "float8 blocks": compressed(
+        "float-quantized", num_bits=8, type="float", strategy="block", block_structure=[128, 128]
+    ),
+    "nvfp4": compressed("nvfp4-pack-quantized", num_bits=4, type="float", strategy="tensor_group"),
+    "mxfp4 packed": compressed(
+        "mxfp4-pack-quantized", num_bits=4, type="float", strategy="group", group_size=32
+    ),
+    "auto-round": {"quant_method": "auto-round", "bits": 4, "group_size": 128},
+    "torchao int8": {"quant_method": "torchao", "quant_type": {"default": {"_type": "Int8WeightOnlyConfig"}}},
+    "torchao int4": {"quant_method": "torchao", "quant_type": "int4_weight_only"},
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("model", ["llama-3.1-8b", "mixtral-8x7b", "gpt2", "bert-base-uncased", "t5-large"])
+def test_no_parameter_is_lost_and_none_is_counted_twice(name: str, model: str) -> None:
+    which = catalogue.model(model)
+    found = stored(TABLES[name], which)
+    assert found.elements == parameters(which).total
+    assert found.bytes < 4 * found.elements
+
+
+@needs_reference
+def test_nf4_holds_what_a_published_8b_holds() -> None:
+    row = next(r for r in rows("corpus/hf_param_counts.csv") if r["repo"].startswith("unsloth/"))
+    by_kind = dict(part.split(":") for part in row["per_dtype"].split(";"))
+    found = stored({**NF4, "bnb_4bit_use_double_quant": True, "llm_int8_skip_modules": None})
+    elements = {amount.format: amount.elements for amount in found.amounts}
+    assert elements == {"U8": int(by_kind["U8"]), "BF16": int(by_kind["BF16"]), "F32": 0}
+    numbers = {"U8": 2, "BF16": 1 / 2, "F32": 1 / 4}  # that the hub once counted to a byte: 8,248,929,342
+    naive = sum(numbers[amount.format] * amount.bytes for amount in found.amounts)
+    assert naive == pytest.approx(8_248_929_342, abs=2 * 2 * 224)  # the texts of 224 tensors, a byte or two
+
+
+@needs_reference
+def test_a_packed_70b_holds_what_the_published_one_holds() -> None:
+    row = next(r for r in rows("corpus/hf_param_counts.csv") if "70B" in r["repo"])
+    by_kind = dict(part.split(":") for part in row["per_dtype"].split(";"))
+    table = compressed(
+        "pack-quantized", num_bits=4, type="int", strategy="group", group_size=128, actorder="group"
+    )
+    found = stored(table, catalogue.model("llama-3.1-70b"))
+    elements = {amount.format: amount.elements for amount in found.amounts}
+    assert (elements["I32"], elements["BF16"]) == (int(by_kind["I32"]), int(by_kind["BF16"]))
+    words = bytes_by_format(found)["I32"] // 4 - int(by_kind["I32"]) // 8
+    assert words == 6_225_920  # the order of its inputs, as the hub's note says
+
+
+@needs_reference
+@pytest.mark.parametrize(("name", "layers", "experts"), [("gpt-oss-20b", 24, 32), ("gpt-oss-120b", 36, 128)])
+def test_gpt_oss_is_stored_as_published(name: str, layers: int, experts: int) -> None:
+    config = json.loads((REFERENCE / "configs" / "gpt-oss-20b.json").read_text(encoding="utf-8"))
+    config |= {"num_hidden_layers": layers, "num_local_experts": experts}
+    config.pop("layer_types", None)
+    kept = ["model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"]
+    config["quantization_config"] = {"quant_method": "mxfp4", "modules_to_not_convert": kept}
+    found = from_config(config, name, name).checkpoint
+    assert found is not None
+    row = next(r for r in rows("corpus/hf_param_counts.csv") if r["repo"] == f"openai/{name}")
+    by_kind = dict(part.split(":") for part in row["per_dtype"].split(";"))
+    assert found.elements == int(row["total"])
+    # 4 bits a weight and 8 bits for each 32; all else in BF16
+    assert bytes_by_format(found) == {
+        "U8": int(by_kind["U8"]) * 17 // 32,
+        "BF16": 2 * int(by_kind["BF16"]),
+    }
+
+
+@pytest.mark.parametrize(
+    ("table", "model", "dtype", "published"),
+    [  # bytes of the files, rounded, as their pages state them
+        (GPTQ, "llama-2-7b", "fp16", 3.90e9),  # TheBloke/Llama-2-7B-GPTQ
+        (AWQ, "llama-3.1-8b", "fp16", 5.73e9),  # hugging-quants/Meta-Llama-3.1-8B-Instruct-AWQ-INT4
+        ({**AWQ, "modules_to_not_convert": ["gate"]}, "mixtral-8x7b", "fp16", 24.65e9),  # TheBloke's AWQ
+        ({**NF4, "bnb_4bit_use_double_quant": True}, "llama-3.1-8b", "bf16", 5.70e9),  # unsloth's bnb-4bit
+        ({"quant_method": "bitsandbytes", "load_in_8bit": True}, "llama-3.1-8b", "bf16", 9.09e9),
+    ],
+)
+def test_bytes_are_those_of_published_files(
+    table: dict[str, object], model: str, dtype: str, published: float
+) -> None:
+    found = stored(table, replace(catalogue.model(model), dtype=dtype))
+    assert found.bytes == pytest.approx(published, rel=0.002)
+
+
+def test_the_lists_of_names_decide() -> None:
+    kept = [f"model.layers.{layer}.mlp" for layer in range(8)]
+    whole, part = stored(FP8), stored({**FP8, "modules_to_not_convert": ["lm_head", *kept]})
+    dense = 8 * 3 * 4096 * 14336
+    assert bytes_by_format(whole)["F8_E4M3"] - bytes_by_format(part)["F8_E4M3"] == dense
+    assert bytes_by_format(part)["BF16"] - bytes_by_format(whole)["BF16"] == 2 * dense
+    table = compressed("float-quantized", ("lm_head", "re:.*self_attn.*"), num_bits=8, type="float")
+    assert bytes_by_format(stored(table))["F8_E4M3"] == 32 * 3 * 4096 * 14336
+    attention = {**GPTQ, "modules_in_block_to_quantize": [["self_attn.q_proj"], ["self_attn.o_proj"]]}
+    assert {a.format: a.elements for a in stored(attention).amounts}["I32"] == 32 * 2 * 4096 * 4096
+
+
+def test_experts_can_be_told_apart() -> None:
+    mixtral = catalogue.model("mixtral-8x7b")
+    table = compressed("float-quantized", ("re:.*experts.[0-9]+.w2$",), num_bits=8, type="float")
+    one = compressed(
+        "float-quantized", ("model.layers.0.block_sparse_moe.experts.3.w2",), num_bits=8, type="float"
+    )
+    none = compressed("float-quantized", (), num_bits=8, type="float")
+    fp8 = [bytes_by_format(stored(each, mixtral))["F8_E4M3"] for each in (none, one, table)]
+    assert fp8[0] - fp8[1] == 4096 * 14336
+    assert fp8[0] - fp8[2] == 32 * 8 * 4096 * 14336
+
+
+def test_a_name_means_a_module_and_not_its_beginning() -> None:
+    modules = ("model.layers.0.mlp.gate", "model.layers.0.mlp.gate_proj", "vision_tower.fc")
+    names = names_of(["mlp.gate", "vision"], modules)
+    assert [names.mean(module) for module in modules] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "meant"),
+    [
+        ("re:.*lm_head", "model.lm_head", True),
+        ("re:.*mlp.gate$", "model.layers.0.mlp.gate", True),
+        ("re:.*mlp.gate$", "model.layers.0.mlp.gate_proj", False),
+        (r"re:.*self_attn\.(q|k)_proj$", "model.layers.3.self_attn.k_proj", True),
+        (r"re:.*self_attn\.(q|k)_proj$", "model.layers.3.self_attn.v_proj", False),
+        (r"re:^model\.layers\.\d+\.mlp.*", "model.layers.11.mlp.up_proj", True),
+        ("lm_head", "model.lm_head", False),
+        ("re:(a+)+$", "a" * 200, False),
+        ("re:" + "(a|a)" * 60, "a" * 60, False),
+        ("re:" + "a*" * 3000 + "b", "a" * 4000, False),
+    ],
+)
+def test_patterns_are_globs_and_never_run(pattern: str, name: str, meant: bool) -> None:
+    assert exactly(exact_names([pattern]), name) is meant
+
+
+def test_a_glob_ends_where_the_name_does() -> None:
+    assert glob_matches("a*b", "ab")
+    assert not glob_matches("ab*ba", "aba")
+    assert glob_matches("*", "")
+
+
+@pytest.mark.parametrize(
+    ("table", "word"),
+    [
+        ({**GPTQ, "bits": 5}, "bits"),
+        ({**GPTQ, "group_size": 0}, "group_size"),
+        ({**GPTQ, "group_size": 10**30}, "group_size"),
+        ({**GPTQ, "bits": True}, "bits"),
+        ({**AWQ, "version": "new"}, "version"),
+        ({**AWQ, "modules_to_not_convert": "lm_head"}, "modules_to_not_convert"),
+        ({**NF4, "bnb_4bit_quant_type": "nf5"}, "nf5"),
+        ({"quant_method": "bitsandbytes"}, "load_in_4bit"),
+        ({**FP8, "weight_block_size": [128]}, "block"),
+        ({**FP8, "weight_block_size": [128, -1]}, "block"),
+        ({**GPTQ, "modules_in_block_to_quantize": "q_proj"}, "modules_in_block"),
+    ],
+)
+def test_what_cannot_be_is_refused(table: dict[str, object], word: str) -> None:
+    with pytest.raises(BadInput, match=word) as caught:
+        checkpoint_of(LLAMA, table)
+    assert caught.value.field == "quantization_config"
+
+
+@pytest.mark.parametrize("method", ["aqlm", "new", None, 7, ["gptq"]])
+def test_a_method_that_is_not_known_is_told(method: object) -> None:
+    config = dict(catalogue.entry("llama-3.1-8b").config)
+    model = from_config({**config, "quantization_config": {"quant_method": method}}, "a", "a.json")
+    assert model.checkpoint is None
+    assert "does not read" in model.note
+
+
+def test_bits_are_stated_or_not() -> None:
+    assert (bits_of(GPTQ), bits_of(NF4), bits_of(None), bits_of({"bits": "4"})) == (4, None, None, None)
