@@ -24,6 +24,7 @@ from llmplanner.core.plan import (
     Weights,
     computed_in,
 )
+from llmplanner.core.recipes import RECIPES, stored_as
 from llmplanner.core.tensors import parameters
 from llmplanner.gpus import catalogue as gpu_catalogue
 from llmplanner.models import catalogue as model_catalogue
@@ -183,7 +184,8 @@ def plan_of(draft: Draft, model: Model, machine: Machine) -> Plan:
 def weights_of(draft: Draft, model: Model) -> Weights:
     """How served weights are stored: as the plan says, else as the model's files do. Raises BadInput."""
     if draft.weights is not None:
-        return format_named(draft.weights, "weights")
+        recipe = draft.weights in RECIPES
+        return stored_as(model, draft.weights) if recipe else format_named(draft.weights, "weights")
     return model.checkpoint or format_named(model.dtype)
 
 

@@ -17,10 +17,12 @@ import msgspec
 
 from llmplanner.core.errors import BadInput
 from llmplanner.core.quantities import parse_amount, parse_count, parse_tokens, range_text
+from llmplanner.core.recipes import RECIPES
 from llmplanner.resources import read_file
 
 SCHEMA = 1
 SUFFIX = ".llmplan.json"
+FEW = 7  # choices that a sentence lists
 MAX_FILE = 10_000_000  # bytes; a plan with its model's config is a few kilobytes
 
 
@@ -93,7 +95,8 @@ LATER = frozenset(  # fields that later versions add
     | {"offload", "rank", "lora_targets", "dropout", "accumulation", "sequence_parallel", "vllm_share"}
 )
 
-WEIGHTS = ("fp32", "fp16", "bf16", "fp8-e4m3", "fp8-e5m2", "int8", "int4")
+FORMATS = ("fp32", "fp16", "bf16", "fp8-e4m3", "fp8-e5m2", "int8", "int4")
+WEIGHTS = (*FORMATS, *RECIPES)
 TASKS = ("serve", "finetune", "pretrain")
 ENGINES = ("transformers", "vllm", "llama.cpp")
 
@@ -103,7 +106,7 @@ FIELDS: Mapping[str, Field] = MappingProxyType(
         "task": Field("Task", "choice", choices=TASKS),
         "engine": Field("Engine", "choice", choices=ENGINES),
         "weights": Field("Weights", "choice", choices=WEIGHTS, optional=True),
-        "kv": Field("KV cache", "choice", choices=WEIGHTS, optional=True),
+        "kv": Field("KV cache", "choice", choices=FORMATS, optional=True),
         "context": Field("Context", "tokens", high=1e9),
         "prompt": Field("Prompt", "tokens", high=1e9, optional=True),
         "batch": Field("Sequences at once", "count", high=1e9),
@@ -192,7 +195,7 @@ def checked(draft: Draft) -> Draft:
         if value is None:
             continue
         if field.kind == "choice" and value not in field.choices:
-            raise BadInput(f"{field.label} cannot be {value!r}; it takes {', '.join(field.choices)}.", name)
+            raise BadInput(f"{field.label} cannot be {value!r}; it takes {_offered(field, value)}.", name)
         if field.kind in {"count", "tokens", "number"} and not field.low <= value <= field.high:
             raise BadInput(
                 f"{field.label} cannot be {value:,}; it takes {range_text(field.low, field.high)}.", name
@@ -211,6 +214,18 @@ def _check_change(name: str, size: int) -> None:
             f"{field.label} cannot be {size:,}; it takes {range_text(field.low, field.high)}.",
             f"changes.{name}",
         )
+
+
+def _offered(field: Field, value: object) -> str:
+    """The choices of a field in words; of very many, the first and those that look like what was stated."""
+    first, others = field.choices[:FEW], field.choices[FEW:]
+    if not others:
+        return ", ".join(first)
+    # Only who mistypes waits for it.
+    from difflib import get_close_matches  # noqa: PLC0415
+
+    near = get_close_matches(str(value), others, n=3, cutoff=0.5) or others[:3]
+    return f"{', '.join(first)} and, as --help lists, others such as {', '.join(near)}"
 
 
 def write(path: Path, draft: Draft) -> None:

@@ -8,17 +8,16 @@ from pathlib import Path
 from llmplanner import plans
 from llmplanner.cli.program import program
 from llmplanner.core.errors import BadInput
+from llmplanner.core.recipes import groups
 from llmplanner.plans import FIELDS, Draft
+
+WEIGHTS = "; ".join((", ".join(plans.FORMATS), *(f"{name}: {', '.join(keys)}" for name, keys in groups())))
 
 # Option, the plan's field, what it says in --help. The values are checked where the plan is put together.
 OPTIONS = (
     ("--task", "task", "serve, finetune or pretrain"),
     ("--engine", "engine", "the program that runs it: transformers"),
-    (
-        "--weights",
-        "weights",
-        "format of the served weights: fp32, fp16, bf16, fp8-e4m3, fp8-e5m2, int8, int4",
-    ),
+    ("--weights", "weights", f"how the served weights are stored: {WEIGHTS}"),
     ("--kv", "kv", "format of the KV cache"),
     ("--context", "context", "tokens per sequence, prompt and answer together: 8192, 32k"),
     ("--batch", "batch", "sequences served at once"),

@@ -7,10 +7,13 @@ This file names them; what they do is loaded when the first is asked for.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from llmplanner.core.checkpoint import Checkpoint
 from llmplanner.core.errors import BadInput
-from llmplanner.core.model import Model
+
+if TYPE_CHECKING:  # the names are needed at every start, of commands without a model too
+    from llmplanner.core.checkpoint import Checkpoint
+    from llmplanner.core.model import Model
 
 LLAMA_CPP = "llama.cpp"
 WITH_MATRIX = "-imatrix"  # of a key: made with an importance matrix
@@ -71,7 +74,13 @@ _LIBRARIES = (
 RECIPES: Mapping[str, Recipe] = MappingProxyType({one.key: one for one in (*_file_types(), *_LIBRARIES)})
 
 
-def stored_as(model: Model, key: str) -> Checkpoint:
+def groups() -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The programs that make them, each with the keys of its recipes."""
+    names = dict.fromkeys(one.group for one in RECIPES.values())
+    return tuple((name, tuple(key for key, one in RECIPES.items() if one.group == name)) for name in names)
+
+
+def stored_as(model: "Model", key: str) -> "Checkpoint":
     """What the files of the model hold at that quantization. Raises BadInput, naming the field weights."""
     recipe = RECIPES.get(key)
     if recipe is None:

@@ -33,7 +33,6 @@ LAYOUTS: Mapping[str, Callable[[Linear], Parts]] = MappingProxyType(
         "nvfp4": linear.nvfp4,
     }
 )
-UNSURE = frozenset({"nf4-double"})  # by a byte or two a tensor, see linear.bnb_4bit
 
 
 class _Sums:
@@ -91,5 +90,5 @@ def files_of(model: Model, recipe: Recipe) -> Checkpoint:
                 sums.quantized(piece.module, LAYOUTS[recipe.key](piece.module), dtype, times)
             else:
                 sums.plain(piece.module, dtype, times)
-    exact = recipe.key not in UNSURE and (published or not mixture)
+    exact = published or not mixture  # libraries differ in which parts of a mixture they leave out
     return Checkpoint(recipe.name, sums.amounts(), recipe.source, exact)
