@@ -27,7 +27,7 @@ class Sureness:
 
 
 EXACT = Sureness(100, 100)
-RECURRENT = "Recurrent layers by fused kernels, not measured; without these they take several times as much."
+RECURRENT = "Recurrent layers by fused kernels (not measured); PyTorch's own way takes up to the upper bound."
 SERVED_KNOWN = Sureness(94, 110)  # measured: all within 5.7 %; and what the allocator rounds up
 SERVED_UNKNOWN = Sureness(50, 150, "No model of this architecture was measured: by the rules of the others.")
 SERVED_RECURRENT = Sureness(50, 200, RECURRENT)

@@ -45,7 +45,7 @@ def _phases(plan: Plan) -> Iterator[Phase]:
 def _encoded(plan: Plan, model: Model, batch: Count) -> Iterator[Term]:
     """One forward pass of an encoder over the whole context."""
     tokens, operand = _workload(plan).context, _operand(plan)
-    run = Pass(tokens, tokens, batch, operand, cached=False, eager=model.eager)
+    run = Pass(tokens, tokens, batch, operand, cached=False)
     layers = activations(model, model.stacks[0], TRANSFORMERS, run)
     logits = token_logits(plan.model.vocab_size, operand, batch * tokens)
     yield from _layers_or_head(model, run, layers, logits)
@@ -57,7 +57,7 @@ def _read(plan: Plan, model: Model, prompt: Count, batch: Count) -> Iterator[Ter
     decoder = model.kind is Kind.DECODER
     if decoder:
         yield from _memory(plan, model, prompt, prompt, batch)
-    run = Pass(prompt, prompt, batch, operand, cached=decoder, eager=model.eager)
+    run = Pass(prompt, prompt, batch, operand, cached=decoder)
     layers = activations(model, model.stacks[0], TRANSFORMERS, run)
     if decoder:
         logits = next_token_logits(plan.model.vocab_size, operand, batch)
@@ -71,7 +71,7 @@ def _answered(plan: Plan, model: Model, prompt: Count, batch: Count) -> Iterator
     operand, context = _operand(plan), _workload(plan).context
     yield from _memory(plan, model, context, prompt, batch)
     encoder = prompt if model.kind is Kind.ENCODER_DECODER else 0
-    run = Pass(1, context, batch, operand, encoder, eager=model.eager)
+    run = Pass(1, context, batch, operand, encoder)
     layers = activations(model, model.stacks[-1], TRANSFORMERS, run)
     logits = next_token_logits(plan.model.vocab_size, operand, batch)
     yield from _layers_or_head(model, run, layers, logits)

@@ -5,7 +5,7 @@ refers to are added up. Held against measurements of that code: tests/data/servi
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from llmplanner.core.engine import Engine
@@ -28,6 +28,7 @@ from llmplanner.core.plan import Count
 from llmplanner.core.terms.kv_cache import said, width
 
 FP32_BYTES = 4
+CHUNK = 256  # tokens that a recurrent layer takes at once, without kernels of its own
 BUCKET_BYTES = 49  # T5's distances of each pair: six tensors of INT64 and one of bool (compute_bias)
 WRITTEN_OUT = {Activation.GELU_NEW: 4, Activation.GELU_BLOOM: 5}  # tensors held, its input with them
 PADDED = "A padded batch repeats keys and values for every head: up to the upper bound."
@@ -49,6 +50,7 @@ class Pass:
     encoder: Count = 0  # per sequence: tokens of the encoder's output, kept for the decoder
     cached: bool = True  # keys and values are kept, and counted as the cache
     eager: bool = False  # no fused attention
+    rotary_fp32: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Live:
     window: int | None = None  # tokens attended to at most, once they are cached
     mask: int = 0  # as `pair`, where the window does not hold all tokens
     repeat: int = 0  # as `seen`, where such a mask stands beside several new tokens
+    sequence: int = 0  # of the sequences
 
     def part(self, run: Pass) -> Part:
         """Its bytes in a pass."""
@@ -77,6 +80,7 @@ class Live:
             (self.shared_pair, run.new * seen, "pairs"),
             (self.mask, masked * (run.batch * run.new * seen), "masked pairs"),
             (self.repeat, masked * (run.new > 1) * (run.batch * seen), "repeated tokens"),
+            (self.sequence, run.batch, "sequences"),
         )
         told = [(size, count, name) for size, count, name in counts if size and not _nothing(count)]
         words = " + ".join(f"{said(count)} {name} × {size:,} B" for size, count, name in told)
@@ -90,6 +94,7 @@ def _nothing(count: Count) -> bool:
 
 def activations(model: Model, stack: Stack, engine: Engine, run: Pass) -> Term:
     """The fullest moment of one stack's layers in a pass. An estimate: see the module."""
+    run = replace(run, eager=model.eager, rotary_fp32=model.rotary_fp32)
     lives = chain.from_iterable(
         walk(group.layer, model.hidden_size, run, growing=engine.growing_cache) for group in stack.groups
     )
@@ -101,7 +106,7 @@ def activations(model: Model, stack: Stack, engine: Engine, run: Pass) -> Term:
         "activations",
         total,
         total * known.low // 100,
-        total * known.high // 100 + _repeated(stack, run),
+        total * known.high // 100 + _repeated(stack, run) + _without_kernels(stack, run),
         " + ".join(part.formula for part in parts),
         SOURCE,
         known.note or PADDED,
@@ -199,6 +204,12 @@ def _attention(attention: Attention, run: Pass, read: int) -> Iterator[Live]:
     own = keys if not run.cached or len(attention.inputs) == 1 else 0
     fused = queries if len(attention.inputs) == 1 and attention.rotary_dim else 0
     token = operand * (queries + own + fused + (3 * queries if attention.rotary_dim else output))
+    if (
+        run.rotary_fp32
+    ):  # queries, keys and values, two of them again in FP32, and three of the queries beside
+        token = operand * (queries + keys) + FP32_BYTES * (
+            4 * queries + attention.kv_heads * attention.key_dim
+        )
     if attention.query_norm is not None:
         token = max(token, operand * queries + _norm(attention.query_norm, operand, queries))
     copied = operand * heads * (attention.key_dim + attention.value_dim)
@@ -207,7 +218,14 @@ def _attention(attention: Attention, run: Pass, read: int) -> Iterator[Live]:
         token += operand * output
     if _written_out(attention, run):
         scores = heads * _score(attention, operand)
-        yield Live("scores", read + operand * (2 * queries + own), repeated, scores, window=attention.window)
+        wide = FP32_BYTES if run.eager else 0  # GPT-J and its kin take queries and keys in FP32
+        yield Live(
+            "scores",
+            read + operand * (2 * queries + own) + wide * queries,
+            repeated + wide * heads * attention.key_dim,
+            scores,
+            window=attention.window,
+        )
         return
     bias = heads * 2 * operand if attention.position_bias else 0
     yield Live(
@@ -248,7 +266,8 @@ def _growing(attention: Attention, operand: int, read: int) -> Live:
 
     A sliding layer lets its old keys and values go when both are copied, any other each in its turn.
     """
-    keys, values = attention.kv_heads * attention.key_dim, attention.kv_heads * attention.value_dim
+    times = width(attention) // (attention.key_dim + attention.value_dim)  # heads that are kept
+    keys, values = times * attention.key_dim, times * attention.value_dim
     old = max(keys, values) if attention.window is None else keys + values
     token = read + operand * (attention.heads * attention.key_dim + width(attention))
     held = 2 * operand * attention.heads if attention.alibi else 0  # the last layer's scores, ALiBi's slopes
@@ -265,10 +284,30 @@ def _latent(attention: LatentAttention, operand: int, read: int) -> Iterator[Liv
 
 
 def _recurrent(mixer: Recurrent, operand: int, read: int) -> Live:
-    """A mixer by a fused kernel: what its matrices make, the convolution's output, the scan's in FP32."""
+    """A mixer by a fused kernel: what its matrices make, the convolution's output and the scan's, a state."""
     made = sum(linear.outputs for linear in (*mixer.inputs, *mixer.inner))
-    convolved = mixer.output.inputs
-    return Live("recurrence", read + operand * (made + 2 * convolved) + FP32_BYTES * convolved)
+    width = mixer.output.inputs
+    token = read + operand * (made + 2 * width) + FP32_BYTES * width
+    return Live("recurrence", token, sequence=FP32_BYTES * mixer.state)
+
+
+def _without_kernels(stack: Stack, run: Pass) -> Bytes:
+    """The most that PyTorch's own code for recurrence holds, all in FP32, where no kernel is installed.
+
+    Measured of Mamba, Mamba-2 and the gated delta net in Transformers 5.23: 3.4 states a token where every
+    channel is a head; else 7 scores of a chunk of tokens for each head, and 15 values. A state is held up to
+    6.3 times beside it.
+    """
+    chunks = (run.new + CHUNK - 1) // CHUNK * CHUNK
+    tokens = run.batch * (chunks * (run.new > 1) + (run.new == 1))
+    most: Bytes = 0
+    for group in stack.groups:
+        mixer = group.layer.recurrent
+        if mixer is not None:
+            width = mixer.output.inputs
+            token = 4 * mixer.state if mixer.heads == width else 15 * width + 7 * CHUNK * mixer.heads
+            most = largest(most, FP32_BYTES * (tokens * token + run.batch * (7 * mixer.state)))
+    return most
 
 
 def _feed_forward(block: FeedForward, operand: int) -> int:

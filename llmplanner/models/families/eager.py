@@ -1,4 +1,6 @@
-"""The architectures whose class in Transformers 5.23 has no attention by PyTorch's fused kernel.
+"""How the attention of some classes in Transformers 5.23 differs from the others'.
+
+EAGER: those without PyTorch's fused kernel.
 
 Source: `_supports_sdpa` of the classes. Those whose layers say so themselves (soft caps, ALiBi, sinks) are
 not listed.
@@ -10,4 +12,7 @@ EAGER = frozenset(
     | {"longformer", "longt5", "luke", "megatron-bert", "mimo_v2_flash", "mpnet", "mra", "mvp", "nllb-moe"}
     | {"nystromformer", "openai-gpt", "pegasus_x", "prophetnet", "reformer", "rembert", "roformer"}
     | {"splinter", "squeezebert", "switch_transformers", "tapas", "xglm", "xlm", "xlnet", "yoso"}
+)
+ROTARY_FP32 = frozenset(  # `apply_rotary_pos_emb` turns queries and keys into FP32
+    {"cohere", "cohere2", "cohere2_moe", "ernie4_5", "ernie4_5_moe", "modernbert", "modernbert-decoder"}
 )
