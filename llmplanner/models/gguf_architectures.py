@@ -1,0 +1,245 @@
+"""Architectures as GGUF files name them, and the entries of a config.json that say the same.
+
+Sources: keys of gguf-py/gguf/constants.py; what each class of convert_hf_to_gguf.py writes; windows that
+llama.cpp sets by architecture, in src/models/*.cpp (ggml-org/llama.cpp, 0.5.0-dev).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from llmplanner.models.gguf_facts import Facts, Source
+
+
+def _layer_types(facts: Facts) -> object:
+    """From a pattern that is spelled out, true where a layer slides."""
+    pattern = facts.key("attention.sliding_window_pattern")
+    if not isinstance(pattern, list):
+        return None
+    layers = facts.size("block_count")
+    return ["sliding_attention" if slides else "full_attention" for slides in pattern[:layers]]
+
+
+COMMON: Mapping[str, Source] = {
+    "num_hidden_layers": lambda facts: facts.layers,
+    "hidden_size": "embedding_length",
+    "num_attention_heads": "attention.head_count",
+    "num_key_value_heads": lambda facts: facts.key("attention.head_count_kv") or None,
+    "head_dim": lambda facts: facts.head_dim,
+    "intermediate_size": "feed_forward_length",
+    "vocab_size": lambda facts: facts.vocabulary,
+    "max_position_embeddings": "context_length",
+    "partial_rotary_factor": lambda facts: facts.rotated,
+    "tie_word_embeddings": lambda facts: facts.tied,
+    "attention_bias": lambda facts: facts.has("attn_q.bias", "attn_qkv.bias", "attn_q_a.bias"),
+    "mlp_bias": lambda facts: facts.has("ffn_down.bias"),
+    "sliding_window": "attention.sliding_window",
+    "sliding_window_pattern": lambda facts: facts.size("attention.sliding_window_pattern") or None,
+    "layer_types": _layer_types,
+    "num_experts": "expert_count",
+    "num_experts_per_tok": "expert_used_count",
+    "moe_intermediate_size": "expert_feed_forward_length",
+    "n_shared_experts": "expert_shared_count",
+    "shared_expert_intermediate_size": "expert_shared_feed_forward_length",
+    "first_k_dense_replace": "leading_dense_block_count",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """What an architecture is called in a config.json, and the entries that differ from the common ones.
+
+    `model_type` may depend on the file. An entry of None, or one that the file does not state, becomes null.
+    """
+
+    model_type: str | Callable[[Facts], str]
+    entries: Mapping[str, Source | None] = field(default_factory=dict)
+    body: str = ""  # the class without an output head, where the files have none
+
+    def named(self, facts: Facts) -> str:
+        """The model_type of one file."""
+        return self.model_type if isinstance(self.model_type, str) else self.model_type(facts)
+
+
+def _mla(facts: Facts) -> int:
+    """The width of a head's query, the rotated part with it. Older files state it under the plain key."""
+    return facts.size("attention.key_length_mla") or facts.size("attention.key_length")
+
+
+def _deepseek(facts: Facts) -> str:
+    """The third version scores its experts by sigmoid, with a bias that corrects the choice."""
+    sigmoid = 2
+    third = facts.size("expert_gating_func") == sigmoid or facts.has("exp_probs_b.bias")
+    return "deepseek_v3" if third else "deepseek_v2"
+
+
+MLA: dict[str, Source | None] = {
+    "head_dim": None,
+    "num_key_value_heads": "attention.head_count",
+    "q_lora_rank": lambda facts: facts.size("attention.q_lora_rank") or None,
+    "kv_lora_rank": "attention.kv_lora_rank",
+    "qk_rope_head_dim": "rope.dimension_count",
+    "qk_nope_head_dim": lambda facts: _mla(facts) - facts.size("rope.dimension_count"),
+    "v_head_dim": lambda facts: (
+        facts.key("attention.value_length_mla") or facts.key("attention.value_length")
+    ),
+    "partial_rotary_factor": None,
+}
+EXPERT_WIDTH: dict[str, Source | None] = {  # classes whose only feed-forward width is the experts'
+    "intermediate_size": lambda facts: (
+        facts.key("expert_feed_forward_length") or facts.key("feed_forward_length")
+    ),
+}
+UNSLID: dict[str, Source | None] = {"sliding_window": None, "layer_types": None}
+T5: dict[str, Source | None] = {
+    "d_kv": "attention.key_length",
+    "d_model": "embedding_length",
+    "d_ff": "feed_forward_length",
+    "num_layers": "block_count",
+    "num_decoder_layers": lambda facts: facts.key("decoder_block_count") or facts.key("block_count"),
+    "num_heads": "attention.head_count",
+    "relative_attention_num_buckets": "attention.relative_buckets_count",
+    "feed_forward_proj": lambda facts: (
+        "gated-gelu" if "enc.blk.0.ffn_gate.weight" in facts.tensors else "relu"
+    ),
+    "head_dim": None,
+    "n_positions": "context_length",
+}
+MAMBA: dict[str, Source | None] = {
+    "state_size": "ssm.state_size",
+    "conv_kernel": "ssm.conv_kernel",
+    "intermediate_size": "ssm.inner_size",
+    "expand": lambda facts: facts.size("ssm.inner_size") // max(facts.size("embedding_length"), 1) or None,
+    "time_step_rank": "ssm.time_step_rank",
+    "num_attention_heads": None,
+    "num_key_value_heads": None,
+    "head_dim": None,
+}
+
+
+def _by_experts(dense: str, mixture: str) -> Callable[[Facts], str]:
+    return lambda facts: mixture if facts.size("expert_count") else dense
+
+
+def _by_window(plain: str, sliding: str) -> Callable[[Facts], str]:
+    return lambda facts: sliding if facts.size("attention.sliding_window") else plain
+
+
+def _by_shared(plain: str, shared: str) -> Callable[[Facts], str]:
+    return lambda facts: shared if facts.size("expert_shared_feed_forward_length") else plain
+
+
+LLAMA_FORM = Translation(_by_experts("llama", "mixtral"), EXPERT_WIDTH | UNSLID)
+
+TRANSLATIONS: Mapping[str, Translation] = {
+    "llama": LLAMA_FORM,
+    "baichuan": LLAMA_FORM,
+    "internlm2": LLAMA_FORM,
+    "xverse": LLAMA_FORM,
+    "minicpm": LLAMA_FORM,
+    "exaone": LLAMA_FORM,
+    "llama-embed": Translation("llama", UNSLID, body="LlamaModel"),
+    "mistral3": Translation("ministral3", UNSLID),
+    "llama4": Translation(
+        "llama4_text",
+        {
+            "intermediate_size": "expert_feed_forward_length",
+            "intermediate_size_mlp": "feed_forward_length",
+            "interleave_moe_layer_step": "interleave_moe_layer_step",
+            "sliding_window_pattern": None,
+        },
+    ),
+    "qwen2": Translation("qwen2"),
+    "qwen2vl": Translation("qwen2"),
+    "qwen2moe": Translation("qwen2_moe", {"qkv_bias": lambda facts: facts.has("attn_q.bias")}),
+    "qwen3": Translation("qwen3"),
+    "qwen3vl": Translation("qwen3"),
+    "qwen3moe": Translation("qwen3_moe"),
+    "qwen3vlmoe": Translation("qwen3_moe"),
+    "gemma": Translation("gemma"),
+    "gemma2": Translation("gemma2"),
+    "gemma3": Translation("gemma3_text"),
+    "gemma-embedding": Translation("gemma3_text", body="Gemma3TextModel"),
+    "phi2": Translation("phi"),
+    "phi3": Translation("phi3", UNSLID),  # llama.cpp keeps the whole context of Phi-3
+    "phimoe": Translation("phimoe", UNSLID),
+    "falcon": Translation(
+        "falcon",
+        {
+            "new_decoder_architecture": lambda facts: facts.has("attn_norm_2.weight"),
+            "multi_query": lambda facts: facts.size("attention.head_count_kv") == 1,
+            "parallel_attn": lambda _facts: True,
+            "bias": lambda facts: facts.has("attn_qkv.bias"),
+        },
+    ),
+    "gpt2": Translation("gpt2"),
+    "gptj": Translation("gptj", {"rotary_dim": "rope.dimension_count"}),
+    "gptneox": Translation(
+        "gpt_neox",
+        {
+            "rotary_pct": lambda facts: facts.rotated or 1.0,
+            "use_parallel_residual": "use_parallel_residual",
+        },
+    ),
+    "mpt": Translation("mpt"),
+    "bloom": Translation("bloom"),
+    "starcoder": Translation(
+        "gpt_bigcode", {"multi_query": lambda facts: facts.size("attention.head_count_kv") == 1}
+    ),
+    "starcoder2": Translation("starcoder2", UNSLID | {"use_bias": lambda facts: facts.has("ffn_down.bias")}),
+    "stablelm": Translation(
+        "stablelm",
+        {
+            "use_qkv_bias": lambda facts: facts.has("attn_q.bias"),
+            "qk_layernorm": lambda facts: facts.has("attn_q_norm.weight"),
+            "use_parallel_residual": lambda facts: not facts.has("ffn_norm.weight"),
+        },
+    ),
+    "minicpm3": Translation("minicpm3", MLA),
+    "deepseek2": Translation(_deepseek, MLA),
+    "glm-dsa": Translation("glm_moe_dsa", MLA),
+    "mistral4": Translation("mistral4", MLA),
+    "glm4": Translation("glm4"),
+    "chatglm": Translation("glm", UNSLID),
+    "glm4moe": Translation("glm4_moe", {"use_qk_norm": lambda facts: facts.has("attn_q_norm.weight")}),
+    "command-r": Translation("cohere", {"use_qk_norm": lambda facts: facts.has("attn_q_norm.weight")}),
+    "cohere2": Translation("cohere2"),
+    "dbrx": Translation("dbrx"),
+    "olmo": Translation("olmo", UNSLID),
+    "olmo2": Translation(_by_window("olmo2", "olmo3")),
+    "olmoe": Translation("olmoe", EXPERT_WIDTH | UNSLID),
+    "granite": Translation("granite", UNSLID),
+    "granitemoe": Translation(
+        _by_shared("granitemoe", "granitemoeshared"),
+        {**EXPERT_WIDTH, **UNSLID, "shared_intermediate_size": "expert_shared_feed_forward_length"},
+    ),
+    "nemotron": Translation("nemotron", UNSLID),
+    "exaone4": Translation("exaone4"),
+    "exaone-moe": Translation("exaone_moe"),
+    "mamba": Translation("mamba", MAMBA),
+    "gpt-oss": Translation("gpt_oss", EXPERT_WIDTH),
+    "hunyuan-dense": Translation("hunyuan_v1_dense", UNSLID),
+    "hunyuan-moe": Translation("hunyuan_v1_moe", EXPERT_WIDTH | UNSLID),
+    "ernie4_5": Translation("ernie4_5", UNSLID),
+    "ernie4_5-moe": Translation(
+        "ernie4_5_moe",
+        {
+            "moe_layer_start_index": "leading_dense_block_count",
+            "moe_num_shared_experts": "expert_shared_count",
+        },
+    ),
+    "smollm3": Translation("smollm3", UNSLID),
+    "dots1": Translation("dots1", UNSLID),
+    "seed_oss": Translation("seed_oss", UNSLID),
+    "arcee": Translation("arcee", UNSLID),
+    "apertus": Translation("apertus", UNSLID),
+    "bitnet": Translation("bitnet", UNSLID),
+    "afmoe": Translation("afmoe", {"num_dense_layers": "leading_dense_block_count"}),
+    "minimax-m2": Translation("minimax_m2", EXPERT_WIDTH | UNSLID),
+    "t5": Translation("t5", T5),
+    "t5encoder": Translation("t5", T5, body="T5EncoderModel"),
+    "bert": Translation(
+        "bert",
+        {"type_vocab_size": lambda facts: facts.metadata.get("tokenizer.ggml.token_type_count")},
+        body="BertModel",
+    ),
+}

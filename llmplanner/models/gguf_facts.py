@@ -1,0 +1,81 @@
+"""What the metadata and the tensors of a GGUF file say about its model, asked for by name."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from llmplanner.core.checkpoint import StoredTensor
+from llmplanner.models.gguf import Array, Header, Value
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One file's metadata under its architecture's name, and its tensors by name."""
+
+    architecture: str
+    metadata: Mapping[str, Value]
+    tensors: Mapping[str, StoredTensor]
+
+    def key(self, name: str) -> object:
+        """A value as the file has it; of an array, the one number where all are alike, else the list."""
+        value = self.metadata.get(f"{self.architecture}.{name}")
+        if not isinstance(value, Array):
+            return value
+        return value.first[0] if len(set(value.first)) == 1 else list(value.first)
+
+    def size(self, name: str, default: int = 0) -> int:
+        """A whole number; the default where the file has none."""
+        value = self.key(name)
+        return value if isinstance(value, int) and not isinstance(value, bool) else default
+
+    @cached_property
+    def parts(self) -> frozenset[str]:
+        """The names of the layers' tensors, without the layers: "attn_q.weight"."""
+        return frozenset(
+            name.split(".", 2)[2] for name in self.tensors if name.startswith("blk.") and name.count(".") > 1
+        )
+
+    def has(self, *parts: str) -> bool:
+        """Whether some layer has one of these tensors."""
+        return not self.parts.isdisjoint(parts)
+
+    @property
+    def layers(self) -> object:
+        """Layers of the model proper; those that predict further tokens stand behind it."""
+        count, further = self.key("block_count"), self.size("nextn_predict_layers")
+        return count - further if isinstance(count, int) and 0 < further < count else count
+
+    @property
+    def vocabulary(self) -> object:
+        """Rows of the token embedding."""
+        table = self.tensors.get("token_embd.weight")
+        if table is not None and table.shape:
+            return table.shape[0]
+        tokens = self.metadata.get("tokenizer.ggml.tokens")
+        return self.key("vocab_size") or (tokens.length if isinstance(tokens, Array) else None)
+
+    @property
+    def tied(self) -> bool | None:
+        """Whether the output matrix is the token embedding; None where the file has no tensors."""
+        return "output.weight" not in self.tensors if self.tensors else None
+
+    @property
+    def head_dim(self) -> object:
+        """Of queries and keys; hidden size over heads where the file states none."""
+        stated = self.key("attention.key_length")
+        heads = self.size("attention.head_count")
+        return stated or (self.size("embedding_length") // heads if heads else None)
+
+    @property
+    def rotated(self) -> float | None:
+        """The share of each head that is rotated; None where all of it is."""
+        rotated, whole = self.size("rope.dimension_count"), self.head_dim
+        return rotated / whole if isinstance(whole, int) and 0 < rotated < whole else None
+
+
+def facts(header: Header, architecture: str) -> Facts:
+    """The facts of a header."""
+    return Facts(architecture, header.metadata, {tensor.name: tensor for tensor in header.tensors})
+
+
+Source = str | Callable[[Facts], object]  # the key after the architecture's name, or how to tell

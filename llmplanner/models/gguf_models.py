@@ -1,0 +1,155 @@
+"""From the header of a GGUF file to its model: the entries of a config.json that say the same, built as such.
+
+An architecture that no family describes is built from its own tensors (families/by_tensors.py). The bytes
+are always those of the file; where its tensors hold more or fewer weights than that, a note says so.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from llmplanner.core.checkpoint import Checkpoint, StoredTensor, checkpoint
+from llmplanner.core.errors import BadInput
+from llmplanner.core.model import Model
+from llmplanner.core.tensors import parameters
+from llmplanner.models.config import from_config, model_types
+from llmplanner.models.families import DIALECTS
+from llmplanner.models.gguf import Header, read
+from llmplanner.models.gguf_architectures import COMMON, TRANSLATIONS, Translation
+from llmplanner.models.gguf_facts import Facts, Source, facts
+from llmplanner.models.gguf_tensors import table_of_tensors
+from llmplanner.models.gguf_types import FILE_TYPES
+
+FLOATS = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+OTHER_KINDS = {
+    "adapter": "is a LoRA adapter, which has no model of its own; open the model's file",
+    "mmproj": "is the vision part of a model; open the language model's file, which lies beside it",
+    "imatrix": "holds statistics for quantization, no model; open the model's file",
+}
+_SHARE = 0.9  # of the weights, that the formats named in a label have together
+_NAMED_FORMATS = 3
+
+
+def load(path: Path) -> tuple[Model, dict[str, object], tuple[StoredTensor, ...]]:
+    """The model of a file or a split set, its config table, and its tensors. Raises BadInput."""
+    header = read(path)
+    name = header.metadata.get("general.name")
+    stem = path.name.removesuffix(".gguf")
+    model, config = opened(header, name if isinstance(name, str) and name.isprintable() else stem, str(path))
+    return model, config, header.tensors
+
+
+def opened(header: Header, name: str, where: str) -> tuple[Model, dict[str, object]]:
+    """The model of a header, and the table from which models.config builds the same. Raises BadInput."""
+    stated = _facts(header, where)
+    model, config = _architecture(stated, name, where)
+    stored = checkpoint(label(header), header.tensors, f"header of {where}")
+    return replace(model, checkpoint=stored, note=_note(model, header, stored)), config
+
+
+def label(header: Header) -> str:
+    """What its file type is called, where most weights have it: custom mixes keep a wrong one."""
+    weights: Counter[str] = Counter()
+    for tensor in header.tensors:
+        weights[tensor.format] += tensor.elements
+    if not weights:
+        return "none"
+    number = header.metadata.get("general.file_type")
+    named = FILE_TYPES.get(number) if isinstance(number, int) else None
+    (largest, _), *_ = weights.most_common(1)
+    if named is not None and largest in named.types:
+        return named.name
+    return _mix(weights)
+
+
+def _mix(weights: Counter[str]) -> str:
+    """The formats that nine tenths of the weights have, largest first."""
+    names, sum_ = [], 0
+    for name, count in weights.most_common(_NAMED_FORMATS):
+        names.append(name)
+        sum_ += count
+        if sum_ >= _SHARE * weights.total():
+            break
+    return names[0] if len(names) == 1 else f"mix of {', '.join(names)}"
+
+
+def _facts(header: Header, where: str) -> Facts:
+    """What the file says, once it is known to hold a model. Raises BadInput."""
+    kind = header.metadata.get("general.type")
+    if isinstance(kind, str) and kind in OTHER_KINDS:
+        raise BadInput(f"{where} {OTHER_KINDS[kind]}.", "model")
+    architecture = header.metadata.get("general.architecture")
+    if not isinstance(architecture, str) or not architecture.isprintable():
+        raise BadInput(
+            f"{where} does not name its architecture (general.architecture); take the model from another "
+            "source, or convert it again.",
+            "model",
+        )
+    if architecture == "clip":
+        raise BadInput(f"{where} {OTHER_KINDS['mmproj']}.", "model")
+    if not header.tensors:
+        raise BadInput(f"{where} holds a vocabulary and no weights; open the model's own file.", "model")
+    return facts(header, architecture)
+
+
+def _architecture(stated: Facts, name: str, where: str) -> tuple[Model, dict[str, object]]:
+    """The model by its family; by its tensors where no family takes what the file says. Raises BadInput."""
+    translation = TRANSLATIONS.get(stated.architecture)
+    if translation is not None and translation.named(stated) in model_types():
+        config = config_table(stated, translation)
+        try:
+            return from_config(config, name, where), config
+        except BadInput:  # layers that differ where the family's are alike: the tensors tell them apart
+            pass
+    config = table_of_tensors(stated, where)
+    return from_config(config, name, where), config
+
+
+def config_table(stated: Facts, translation: Translation) -> dict[str, object]:
+    """The entries of a config.json, under the names of the model_type's class."""
+    model_type = translation.named(stated)
+    own = DIALECTS[model_type].names
+    table: dict[str, object] = {"model_type": model_type, "torch_dtype": _dtype(stated.tensors.values())}
+    if translation.body:
+        table["architectures"] = [translation.body]
+    for entry, source in {**COMMON, **translation.entries}.items():
+        value = _value(stated, source)
+        if value is not None or entry in translation.entries:
+            table[own.get(entry, (entry,))[0]] = value
+    return table
+
+
+def _value(stated: Facts, source: Source | None) -> object:
+    if source is None:
+        return None
+    return stated.key(source) if isinstance(source, str) else source(stated)
+
+
+def _dtype(tensors: Iterable[StoredTensor]) -> str | None:
+    """The format of a file that is not quantized; None for the others."""
+    sums: Counter[str] = Counter()
+    for tensor in tensors:
+        sums[tensor.format] += tensor.bytes
+    return FLOATS.get(sums.most_common(1)[0][0])
+
+
+def _note(model: Model, header: Header, stored: Checkpoint) -> str:
+    """What the file holds beside its architecture, and how much of it is there."""
+    notes = []
+    if header.absent:
+        notes.append(
+            f"The download was interrupted: {100 * header.complete:.3g} % of the file's "
+            f"{header.bytes:,} bytes are here."
+        )
+    derived = parameters(model).total
+    difference = stored.elements - derived
+    if difference:
+        word = "more" if difference > 0 else "fewer"
+        notes.append(
+            f"The file's tensors hold {abs(difference):,} weights {word} than the architecture that its keys "
+            f"state ({abs(difference) / derived:.2g} of it); its bytes are those of the tensors."
+        )
+    if model.note:
+        notes.append(model.note)
+    return " ".join(notes)
