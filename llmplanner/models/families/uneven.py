@@ -16,8 +16,10 @@ NONE, LINEAR, WHOLE = "none", "linear", "whole"  # what is left of a branch
 
 
 def _listed(entries: Entries, name: str, index: int) -> object:
-    """One layer's value in a list that must have one for each layer."""
+    """One layer's value in a list that must have one for each layer; a number alone is that of all layers."""
     values, count = entries.raw(name), entries.size("num_hidden_layers")
+    if isinstance(values, int | float):
+        return values
     if not isinstance(values, list) or len(values) != count:
         raise entries.refuse(
             name, f"must be a list with a value for each of the {count:,} layers; correct it"
@@ -40,7 +42,8 @@ def _times(entries: Entries, name: str, value: object) -> float:
 
 
 def _deci_heads(entries: Entries, index: int) -> Mapping[str, object]:
-    return {"num_key_value_heads": _listed_size(entries, "num_key_value_heads_per_layer", index)}
+    name = "num_key_value_heads_per_layer"
+    return {"num_key_value_heads": _listed_size(entries, name, index)} if entries.stated(name) else {}
 
 
 DECI = replace(LLAMA, feed_forward_bias=False, per_layer=_deci_heads)
@@ -56,7 +59,7 @@ def _openelm_layer(entries: Entries, index: int) -> Mapping[str, object]:
     """Heads and widths grow with depth (arXiv:2404.14619, section 2.1)."""
     times = _times(entries, "ffn_multipliers", _listed(entries, "ffn_multipliers", index))
     width = _rounded(times * entries.size("hidden_size"), entries.size("ffn_dim_divisor"))
-    heads = ("num_attention_heads", "num_key_value_heads")
+    heads = [name for name in ("num_attention_heads", "num_key_value_heads") if entries.raw(name) is not None]
     return {"intermediate_size": width, **{name: _listed_size(entries, name, index) for name in heads}}
 
 
@@ -94,6 +97,8 @@ def _block(entries: Entries, index: int, name: str) -> tuple[Entries, str]:
 
 def _nas_layer(entries: Entries, index: int) -> Mapping[str, object]:
     """Puzzle's choice for one layer (arXiv:2411.19146): fewer keys, a narrower feed-forward, or neither."""
+    if not entries.stated("block_configs"):
+        return {"attention_left": WHOLE, "block_left": WHOLE}
     attention, attention_left = _block(entries, index, "attention")
     block, block_left = _block(entries, index, "ffn")
     found: dict[str, object] = {"attention_left": attention_left, "block_left": block_left}
@@ -151,6 +156,7 @@ DIALECTS = (
             head_dim=64,
             activation_fn_name="swish",
             ffn_dim_divisor=256,
+            ffn_multipliers=4.0,
         ),
         hidden_size=("model_dim",),
         num_hidden_layers=("num_transformer_layers",),
