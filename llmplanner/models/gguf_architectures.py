@@ -107,12 +107,77 @@ T5: dict[str, Source | None] = {
 MAMBA: dict[str, Source | None] = {
     "state_size": "ssm.state_size",
     "conv_kernel": "ssm.conv_kernel",
-    "intermediate_size": "ssm.inner_size",
-    "expand": lambda facts: facts.size("ssm.inner_size") // max(facts.size("embedding_length"), 1) or None,
+    "expand": lambda facts: facts.ratio("ssm.inner_size", "embedding_length"),
     "time_step_rank": "ssm.time_step_rank",
-    "num_attention_heads": None,
-    "num_key_value_heads": None,
-    "head_dim": None,
+    "num_heads": "ssm.time_step_rank",
+    "head_dim": lambda facts: facts.ratio("ssm.inner_size", "ssm.time_step_rank"),
+    "n_groups": "ssm.group_count",
+}
+HYBRID: dict[str, Source | None] = {
+    "num_key_value_heads": lambda facts: facts.most("attention.head_count_kv"),
+    "mamba_n_heads": "ssm.time_step_rank",
+    "mamba_d_head": lambda facts: facts.ratio("ssm.inner_size", "ssm.time_step_rank"),
+    "mamba_d_state": "ssm.state_size",
+    "mamba_d_conv": "ssm.conv_kernel",
+    "mamba_n_groups": "ssm.group_count",
+    "mamba_expand": lambda facts: facts.ratio("ssm.inner_size", "embedding_length"),
+    "mamba_d_ssm": "ssm.inner_size",
+    "mamba_dt_rank": "ssm.time_step_rank",
+    "mamba_rms_norm": lambda facts: facts.has("ssm_norm.weight"),
+}
+DELTA: dict[str, Source | None] = {
+    "linear_conv_kernel_dim": "ssm.conv_kernel",
+    "linear_key_head_dim": "ssm.state_size",
+    "linear_num_key_heads": "ssm.group_count",
+    "linear_num_value_heads": "ssm.time_step_rank",
+    "linear_value_head_dim": lambda facts: facts.ratio("ssm.inner_size", "ssm.time_step_rank"),
+    "full_attention_interval": lambda facts: facts.size("full_attention_interval", 4),
+    "layer_types": None,
+}
+
+
+def _attending(facts: Facts) -> list[int]:
+    """The layers of a hybrid that have keys and values."""
+    return [index for index, heads in enumerate(facts.list("attention.head_count_kv")) if heads]
+
+
+def _mixtures(facts: Facts) -> list[int]:
+    """The layers that have a router."""
+    layers = range(facts.size("block_count"))
+    return [index for index in layers if f"blk.{index}.ffn_gate_inp.weight" in facts.tensors]
+
+
+def _period(indices: list[int]) -> int | None:
+    return indices[1] - indices[0] if len(indices) > 1 else None
+
+
+def _first(indices: list[int]) -> int | None:
+    return indices[0] if indices else None
+
+
+def _nemotron_pattern(facts: Facts) -> str:
+    """A letter a layer: attention, mixture, feed-forward or Mamba-2."""
+    attending, mixtures = set(_attending(facts)), set(_mixtures(facts))
+    dense = {index for index, width in enumerate(facts.list("feed_forward_length")) if width} - mixtures
+    return "".join(
+        "*" if index in attending else "E" if index in mixtures else "-" if index in dense else "M"
+        for index in range(facts.size("block_count"))
+    )
+
+
+NEMOTRON_H: dict[str, Source | None] = {
+    "num_key_value_heads": lambda facts: facts.most("attention.head_count_kv"),
+    "num_attention_heads": lambda facts: facts.most("attention.head_count"),
+    "intermediate_size": lambda facts: facts.most("feed_forward_length"),
+    "hybrid_override_pattern": _nemotron_pattern,
+    "mamba_num_heads": "ssm.time_step_rank",
+    "mamba_head_dim": lambda facts: facts.ratio("ssm.inner_size", "ssm.time_step_rank"),
+    "n_groups": "ssm.group_count",
+    "ssm_state_size": "ssm.state_size",
+    "conv_kernel": "ssm.conv_kernel",
+    "num_hidden_layers": None,
+    "n_routed_experts": "expert_count",
+    "moe_shared_expert_intermediate_size": "expert_shared_feed_forward_length",
 }
 
 
@@ -132,11 +197,12 @@ LLAMA_FORM = Translation(_by_experts("llama", "mixtral"), EXPERT_WIDTH | UNSLID)
 
 TRANSLATIONS: Mapping[str, Translation] = {
     "llama": LLAMA_FORM,
-    "baichuan": LLAMA_FORM,
-    "internlm2": LLAMA_FORM,
-    "xverse": LLAMA_FORM,
+    "baichuan": Translation("baichuan", UNSLID),
+    "internlm2": Translation("internlm2", {"bias": lambda facts: facts.has("attn_q.bias")}),
+    "xverse": Translation("xverse", UNSLID),
     "minicpm": LLAMA_FORM,
-    "exaone": LLAMA_FORM,
+    "exaone": Translation("exaone", UNSLID),
+    "orion": Translation("orion", UNSLID),
     "llama-embed": Translation("llama", UNSLID, body="LlamaModel"),
     "mistral3": Translation("ministral3", UNSLID),
     "llama4": Translation(
@@ -216,6 +282,40 @@ TRANSLATIONS: Mapping[str, Translation] = {
     "exaone4": Translation("exaone4"),
     "exaone-moe": Translation("exaone_moe"),
     "mamba": Translation("mamba", MAMBA),
+    "mamba2": Translation("mamba2", MAMBA),
+    "falcon-h1": Translation("falcon_h1", HYBRID),
+    "jamba": Translation(
+        "jamba",
+        {
+            **HYBRID,
+            "intermediate_size": lambda facts: facts.most("feed_forward_length"),
+            "attn_layer_period": lambda facts: _period(_attending(facts)),
+            "attn_layer_offset": lambda facts: _first(_attending(facts)),
+            "expert_layer_period": lambda facts: _period(_mixtures(facts)),
+            "expert_layer_offset": lambda facts: _first(_mixtures(facts)),
+        },
+    ),
+    "granitehybrid": Translation(
+        "granitemoehybrid",
+        {
+            **HYBRID,
+            "intermediate_size": lambda facts: (
+                facts.key("expert_feed_forward_length") or facts.most("feed_forward_length")
+            ),
+            "num_experts": lambda facts: facts.size("expert_count"),
+            "shared_intermediate_size": lambda facts: (
+                facts.key("expert_shared_feed_forward_length") or facts.most("feed_forward_length")
+            ),
+            "layer_types": lambda facts: [
+                "attention" if heads else "mamba" for heads in facts.list("attention.head_count_kv")
+            ],
+        },
+    ),
+    "nemotron_h": Translation("nemotron_h", NEMOTRON_H),
+    "nemotron_h_moe": Translation("nemotron_h", NEMOTRON_H),
+    "qwen3next": Translation("qwen3_next", DELTA),
+    "qwen35": Translation("qwen3_5_text", DELTA),
+    "qwen35moe": Translation("qwen3_5_moe_text", DELTA),
     "gpt-oss": Translation("gpt_oss", EXPERT_WIDTH),
     "hunyuan-dense": Translation("hunyuan_v1_dense", UNSLID),
     "hunyuan-moe": Translation("hunyuan_v1_moe", EXPERT_WIDTH | UNSLID),

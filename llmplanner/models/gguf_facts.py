@@ -23,6 +23,20 @@ class Facts:
             return value
         return value.first[0] if len(set(value.first)) == 1 else list(value.first)
 
+    def list(self, name: str) -> tuple[int, ...]:
+        """A number for each layer, of an array or of one number for all."""
+        value = self.metadata.get(f"{self.architecture}.{name}")
+        numbers = value.first if isinstance(value, Array) else (value,) * self.size("block_count")
+        return tuple(one if isinstance(one, int) else 0 for one in numbers)
+
+    def most(self, name: str) -> int | None:
+        """The largest number of any layer; None where there is none above zero."""
+        return max(self.list(name), default=0) or None
+
+    def ratio(self, name: str, by: str) -> int | None:
+        """One number divided by another, where both are there."""
+        return self.size(name) // self.size(by) or None if self.size(by) > 0 else None
+
     def size(self, name: str, default: int = 0) -> int:
         """A whole number; the default where the file has none."""
         value = self.key(name)

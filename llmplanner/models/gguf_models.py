@@ -6,6 +6,7 @@ are always those of the file; where its tensors hold more or fewer weights than 
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +30,7 @@ OTHER_KINDS = {
 }
 _SHARE = 0.9  # of the weights, that the formats named in a label have together
 _NAMED_FORMATS = 3
+_ALIKE = 0.03  # what a file may hold beside its architecture: layers that predict further tokens
 
 
 def load(path: Path) -> tuple[Model, dict[str, object], tuple[StoredTensor, ...]]:
@@ -98,12 +100,17 @@ def _architecture(stated: Facts, name: str, where: str) -> tuple[Model, dict[str
     translation = TRANSLATIONS.get(stated.architecture)
     if translation is not None and translation.named(stated) in model_types():
         config = config_table(stated, translation)
-        try:
-            return from_config(config, name, where), config
-        except BadInput:  # layers that differ where the family's are alike: the tensors tell them apart
-            pass
+        with suppress(BadInput):  # layers that differ where the family's are alike: the tensors tell them
+            model = from_config(config, name, where)
+            if abs(parameters(model).total / _elements(stated) - 1) < _ALIKE:
+                return model, config
     config = table_of_tensors(stated, where)
     return from_config(config, name, where), config
+
+
+def _elements(stated: Facts) -> int:
+    """Parameters that the tensors hold."""
+    return sum(tensor.elements for tensor in stated.tensors.values()) or 1
 
 
 def config_table(stated: Facts, translation: Translation) -> dict[str, object]:

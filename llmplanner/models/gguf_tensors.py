@@ -25,7 +25,7 @@ PERIODS = {
     "smallthinker": (4, True),
     "modern-bert": (3, True),
 }
-Kind = tuple[tuple[tuple[str, tuple[int, ...]], ...], int, int, int]
+Kind = tuple[tuple[tuple[str, tuple[int, ...]], ...], int, int, int, bool]
 
 
 def table_of_tensors(facts: Facts, where: str) -> dict[str, object]:
@@ -44,7 +44,6 @@ def table_of_tensors(facts: Facts, where: str) -> dict[str, object]:
         "vocab_size": embedding.shape[0],
         "max_position_embeddings": facts.size("context_length") or None,
         "head_dim": facts.size("attention.key_length") or None,
-        "value_head_dim": facts.size("attention.value_length") or None,
         "num_experts_per_tok": facts.size("expert_used_count") or None,
         "kv_lora_rank": facts.size("attention.kv_lora_rank") or None,
         "qk_rope_head_dim": facts.size("rope.dimension_count") or None,
@@ -62,9 +61,10 @@ def table_of_tensors(facts: Facts, where: str) -> dict[str, object]:
                 "heads": heads,
                 "kv_heads": kv_heads,
                 "window": window or None,
+                "shares_cache": shares_cache,
                 "tensors": {name: list(shape) for name, shape in tensors},
             }
-            for (tensors, heads, kv_heads, window), indices in _kinds(facts, where).items()
+            for (tensors, heads, kv_heads, window, shares_cache), indices in _kinds(facts, where).items()
         ],
     }
 
@@ -91,10 +91,11 @@ def _kinds(facts: Facts, where: str) -> dict[Kind, list[int]]:
             "model",
         )
     kinds: dict[Kind, list[int]] = {}
+    owners = len(layers) - facts.size("attention.shared_kv_layers")  # of keys and values
     for index, tensors in sorted(layers.items()):
         heads = _at(facts, "attention.head_count", index)
         kv_heads = _at(facts, "attention.head_count_kv", index) or heads
-        kind = (tuple(sorted(tensors)), heads, kv_heads, _window(facts, index))
+        kind = (tuple(sorted(tensors)), heads, kv_heads, _window(facts, index), index >= owners)
         kinds.setdefault(kind, []).append(index)
     return kinds
 

@@ -48,6 +48,7 @@ class _Kind(msgspec.Struct, forbid_unknown_fields=True):
     heads: int
     kv_heads: int
     window: int | None
+    shares_cache: bool
     tensors: dict[str, list[int]]
 
 
@@ -179,8 +180,9 @@ def _attention(entries: Entries, kind: _Kind, left: _Left) -> Attention | None:
     output = left.shape("attn_output")
     if not kind.heads or len(output) != MATRIX or not (left.shape("attn_qkv") or left.shape("attn_q")):
         return None
-    value_dim = entries.optional_size("value_head_dim") or output[1] // kind.heads
-    key_dim = entries.optional_size("head_dim") or value_dim
+    keys, values = left.shape("attn_k")[:1], left.shape("attn_v")[:1]
+    value_dim = values[0] // kind.kv_heads if values else output[1] // kind.heads
+    key_dim = keys[0] // kind.kv_heads if keys else entries.optional_size("head_dim") or value_dim
     inputs = left.linears("attn_qkv") or left.linears("attn_q", "attn_k", "attn_v")
     written = left.linear("attn_output")
     if written is None or not inputs or not key_dim or not value_dim:
@@ -197,6 +199,7 @@ def _attention(entries: Entries, kind: _Kind, left: _Left) -> Attention | None:
         rotary_dim=min(entries.optional_size("qk_rope_head_dim") or 0, key_dim),
         query_norm=query_norm,
         key_norm=key_norm,
+        shares_cache=kind.shares_cache,
         extras=left.rest("attn_"),
     )
 
