@@ -6,6 +6,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llmplanner.core.checkpoint import StoredTensor
 from llmplanner.core.errors import BadInput
 from llmplanner.core.formats import format_named
 from llmplanner.core.machine import Device, Machine
@@ -25,7 +26,7 @@ from llmplanner.core.plan import (
     computed_in,
 )
 from llmplanner.core.recipes import RECIPES, stored_as
-from llmplanner.core.tensors import parameters
+from llmplanner.core.tensors import inventory, parameters
 from llmplanner.gpus import catalogue as gpu_catalogue
 from llmplanner.models import catalogue as model_catalogue
 from llmplanner.models import config as model_config
@@ -52,6 +53,15 @@ class Chosen:
 
     model: Model
     config: Mapping[str, object] | None = None
+    tensors: tuple[StoredTensor, ...] = ()  # the file's own table, where one was read
+
+
+@dataclass(frozen=True, slots=True)
+class Tensors:
+    """The tensors of a plan's model, and a sentence on where they are from."""
+
+    tensors: tuple[StoredTensor, ...]
+    note: str
 
 
 def model_named(text: str, config: Mapping[str, object] | None = None) -> Chosen:
@@ -95,6 +105,41 @@ def changed_model(chosen: Chosen, draft: Draft) -> Model:
         source=f"{chosen.model.source}; changed by hand",
         note=f"Changed by hand: {told}. {chosen.model.note}".strip(),
     )
+
+
+def tensors_of(draft: Draft, chosen: Chosen, model: Model) -> Tensors:
+    """The tensors of the plan's model: those of its file, or those that its architecture has.
+
+    Reads the file again where a plan has outlived its table; may take a second. Raises BadInput.
+    """
+    own = chosen.tensors
+    if not own and chosen.model.checkpoint is not None and is_there(_path(draft.model)):
+        own = model_named(draft.model).tensors
+    if own and not draft.changes:
+        return Tensors(own, f"As the header of {draft.model} lists them.")
+    stored = format_named(model.dtype)
+    derived = tuple(
+        StoredTensor(one.name, one.shape, stored.name, one.elements, stored.bytes_for(one.elements))
+        for one in inventory(model)
+    )
+    return Tensors(derived, f"Derived from the architecture, each in {stored.name}: {model.source}.")
+
+
+def entry_of(draft: Draft) -> model_catalogue.Entry | None:
+    """The catalogue's entry of a plan's model; None where it is from a file. Raises BadInput."""
+    if draft.config is not None:
+        return None
+    return model_catalogue.entry(draft.model, user_folder() / "models")
+
+
+def in_catalogue(text: str) -> bool:
+    """Whether a text is a name of the catalogue, and no more than one file need be read."""
+    return text.strip().lower() in model_catalogue.names(user_folder() / "models")
+
+
+def sizes_of(text: str, chosen: Chosen) -> dict[str, int]:
+    """A model's own sizes, those that a what-if can change. Raises BadInput."""
+    return whatif.offered(config_of(text, chosen.config))
 
 
 def config_of(text: str, config: Mapping[str, object] | None) -> Mapping[str, object]:

@@ -22,6 +22,7 @@ from llmplanner.resources import read_file
 
 SCHEMA = 1
 SUFFIX = ".llmplan.json"
+HEAD = 4096  # bytes at the beginning of a file in which a plan says that it is one
 FEW = 7  # choices that a sentence lists
 MAX_FILE = 10_000_000  # bytes; a plan with its model's config is a few kilobytes
 
@@ -246,6 +247,19 @@ def write(path: Path, draft: Draft) -> None:
         temporary.replace(path)
     except OSError as error:
         raise BadInput(f"{path} cannot be written: {error.strerror}; choose another folder.") from error
+
+
+def is_plan(path: Path) -> bool:
+    """Whether a file is a plan: by its name, or by the key that plans begin with."""
+    if path.name.endswith(SUFFIX):
+        return True
+    try:
+        if path.suffix != ".json" or not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return b'"llmplanner_plan"' in file.read(HEAD)
+    except OSError:  # told when it is read as a model
+        return False
 
 
 def read(path: Path) -> Draft:

@@ -7,13 +7,16 @@ from pathlib import Path
 from PySide6.QtCore import QObject
 
 from llmplanner import plans
+from llmplanner.app.recent import Recent
 from llmplanner.app.settings import Settings, log_file
 from llmplanner.app.window import Window
 from llmplanner.core.errors import BadInput
-from llmplanner.resources import read_file
 
 PLAN_FILTER = f"Plans (*{plans.SUFFIX})"
-CONFIG_FILTER = "Model configs (*.json)"
+MODEL_FILES = "*.json *.safetensors *.gguf *.bin *.pt *.pth"
+MODEL_FILTER = f"Models ({MODEL_FILES})"
+PLANS_AND_MODELS = f"Plans and models ({MODEL_FILES})"
+ALL_FILTER = "All files (*)"
 
 
 class Actions(QObject):
@@ -25,7 +28,10 @@ class Actions(QObject):
         self._acts: Mapping[str, Callable[[], None]] = {
             "open": self.open,
             "save": self.save,
-            "config": self.open_config,
+            "open_model": self.open_model,
+            "open_folder": self.open_folder,
+            "card": self.show_card,
+            "tensors": self.show_tensors,
             "export": self.export,
             "models": self.choose_model,
             "fit": self.make_it_fit,
@@ -34,15 +40,17 @@ class Actions(QObject):
             "about": self.show_about,
         }
         window.ask.connect(lambda name: self._acts[name]())
+        window.ask_model.connect(self.use_model)
         window.dropped.connect(self.open_file)
+        Recent(window, settings)
 
     def open(self) -> None:
-        """Asks for a plan file or a config.json."""
-        self._open_with(f"Plans and model configs (*.json);;{PLAN_FILTER}")
+        """Asks for a plan file or a model's file."""
+        self._open_with(f"{PLANS_AND_MODELS};;{PLAN_FILTER};;{MODEL_FILTER}")
 
-    def open_config(self) -> None:
-        """Asks for a config.json."""
-        self._open_with(CONFIG_FILTER)
+    def open_model(self) -> None:
+        """Asks for a model's file."""
+        self._open_with(f"{MODEL_FILTER};;{ALL_FILTER}")
 
     def _open_with(self, kinds: str) -> None:
         from PySide6.QtWidgets import QFileDialog  # noqa: PLC0415 - two milliseconds of every start
@@ -52,13 +60,25 @@ class Actions(QObject):
             self._settings.folder_of_plans = str(Path(file).parent)
             self.open_file(file)
 
+    def open_folder(self) -> None:
+        """Asks for the folder of a model."""
+        from PySide6.QtWidgets import QFileDialog  # noqa: PLC0415 - as above
+
+        folder = QFileDialog.getExistingDirectory(
+            self._window, "Open a model's folder", self._settings.folder_of_plans
+        )
+        if folder:
+            self._settings.folder_of_plans = str(Path(folder).parent)
+            self.use_model(folder)
+
     def open_file(self, file: str) -> None:
-        """Opens a plan file, or else a model's config. A file that cannot be used changes nothing."""
+        """Opens a plan file, or else a model. A file that cannot be used changes nothing."""
         session = self._window.session
-        if not _is_plan(file):
+        if not plans.is_plan(Path(file)):
             self.use_model(file)
             return
         self._window.forget_messages()
+        session.stop_reading()
         try:
             draft = plans.read(Path(file))
         except BadInput as error:
@@ -106,6 +126,20 @@ class Actions(QObject):
         dialog.chosen.connect(self.use_model)
         dialog.open()
 
+    def show_card(self) -> None:
+        """Shows what the plan's model is."""
+        from llmplanner.app.dialogs.card import CardDialog  # noqa: PLC0415 - not before it is asked for
+
+        dialog = CardDialog(self._window.session, self._window)
+        dialog.tensors.connect(self.show_tensors)
+        dialog.open()
+
+    def show_tensors(self) -> None:
+        """Lists the tensors of the plan's model."""
+        from llmplanner.app.dialogs.tensors import TensorDialog  # noqa: PLC0415 - not before it is asked for
+
+        TensorDialog(self._window.session, self._window).open()
+
     def make_it_fit(self) -> None:
         """Lists the changes of the plan that help."""
         from llmplanner.app.dialogs.fit import FitDialog  # noqa: PLC0415 - not before it is asked for
@@ -151,13 +185,3 @@ class Actions(QObject):
             window.forget_messages()
             window.remake_pages()
             self._settings.reset()  # last: what was done until here was kept
-
-
-def _is_plan(file: str) -> bool:
-    """Whether a file is a plan: by its name, or by the key that plans begin with."""
-    if file.endswith(plans.SUFFIX) or not file.endswith(".json"):
-        return file.endswith(plans.SUFFIX)
-    try:
-        return b'"llmplanner_plan"' in read_file(Path(file), plans.MAX_FILE)
-    except BadInput:  # told when it is read as a config
-        return False

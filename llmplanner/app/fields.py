@@ -35,7 +35,14 @@ PARSERS: Mapping[str, Callable[[str], int | float]] = MappingProxyType(
 
 
 class Entry(QLineEdit):
-    """A line of text that leaves the window its shortcuts: Export, and undo unless it was just typed in."""
+    """A line of text that leaves the window its shortcuts: Export, and undo unless it was just typed in.
+
+    It leaves it dropped files too.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setAcceptDrops(False)
 
     def event(self, event: QEvent) -> bool:
         """Lets the window have what Qt would take for the end of the line, and undo of an untouched text."""
@@ -241,6 +248,7 @@ class SearchField(Field):
         if names is not None:
             names.setMinimumWidth(LIST_WIDTH)
         self._shown = ""
+        self._asked = ""  # the text that was asked for last
         self.box.activated.connect(self._choose)
         self.entry.editingFinished.connect(self._read)
 
@@ -274,11 +282,15 @@ class SearchField(Field):
         found = (
             value for value, name in zip(values, names, strict=True) if text.casefold() in name.casefold()
         )
+        if text == self._asked and self.problem.text():
+            return  # it was said already, and nothing else was typed
+        self._asked = text
         self.entered.emit(text if text.casefold() in values else next(found, text))
 
     def show_value(self, value: object) -> None:
         """Shows the name of a value that came from elsewhere."""
         self.show_problem("")
+        self._asked = ""
         if str(value) == self._shown == self.entry.text():
             return
         self._shown = str(value)

@@ -59,6 +59,18 @@ class Settings:
         self._ini.setValue("folder", folder)
 
     @property
+    def recent(self) -> list[tuple[str, str]]:
+        """The models that were opened, the newest first: what they were asked for by, and their names."""
+        try:
+            return msgspec.json.decode(str(self._ini.value("recent", "[]")), type=list[tuple[str, str]])
+        except msgspec.DecodeError:
+            return []
+
+    @recent.setter
+    def recent(self, models: list[tuple[str, str]]) -> None:
+        self._ini.setValue("recent", msgspec.json.encode(models).decode())
+
+    @property
     def pages(self) -> dict[str, str]:
         """What the pages remember beside the plan, by name."""
         names = [name for name in self._ini.allKeys() if name.startswith(PAGES)]

@@ -117,6 +117,9 @@ def style_sheet(theme: Theme) -> str:
 QFrame[card="true"] {{ background: {theme.panel}; border: 1px solid {theme.line}; border-radius: 8px; }}
 QLabel[role="section"] {{ color: {theme.mute}; font-weight: 600; }}
 QLabel[role="mute"] {{ color: {theme.mute}; }}
+#drop {{ background: {theme.panel}; border: 2px dashed {theme.accent}; border-radius: 8px;
+    color: {theme.text}; font-size: 13pt; font-weight: 600; }}
+QLabel[role="changed"] {{ color: {theme.accent}; }}
 QLabel[role="problem"] {{ color: {theme.bad}; }}
 QLabel[role="big"] {{ font-size: 17pt; font-weight: 600; }}
 QLabel[verdict="fits"] {{ color: {theme.ok}; }}

@@ -3,14 +3,24 @@
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import cast
 
-from PySide6.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QPaintEvent, QResizeEvent
+from PySide6.QtCore import QEvent, QMimeData, QObject, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import (
+    QCloseEvent,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDropEvent,
+    QKeySequence,
+    QPaintEvent,
+    QResizeEvent,
+)
 from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QMainWindow,
+    QMenu,
     QScrollArea,
     QTabWidget,
     QVBoxLayout,
@@ -18,9 +28,10 @@ from PySide6.QtWidgets import (
 )
 
 from llmplanner.advice import changes, told
+from llmplanner.app.drop_hint import DropHint
 from llmplanner.app.fields import Field
 from llmplanner.app.jobs import Job
-from llmplanner.app.menu import LINE, Entry, add_choice, add_menu
+from llmplanner.app.menu import LINE, Entry, add_choice, add_entry, add_menu
 from llmplanner.app.notice import Notice
 from llmplanner.app.plan_pane import PlanPane
 from llmplanner.app.session import Session, State
@@ -93,8 +104,9 @@ class Page(QScrollArea):
 class Window(QMainWindow):
     """Shows the session's state and passes on what the user asks for (actions.py)."""
 
-    ask = Signal(str)  # an action by name: open, save, export, models, config, fit, reset, about, paths
-    dropped = Signal(str)  # the path of a file
+    ask = Signal(str)  # an action by name (actions.py)
+    ask_model = Signal(str)  # a model by what it was opened by
+    dropped = Signal(str)  # the path of a file or folder
     look_again = Signal()
     painted = Signal()  # once: the first picture is on the screen
     closing = Signal()
@@ -111,6 +123,7 @@ class Window(QMainWindow):
         self.notice = Notice()
         self.tabs = QTabWidget()
         self.status = Status()
+        self.hint = DropHint(self)
         self._advise = QTimer(self)
         self._advise.setSingleShot(True)
         self._advise.setInterval(PAUSE)
@@ -149,11 +162,12 @@ class Window(QMainWindow):
         def ask(name: str) -> Callable[[], None]:
             return partial(self.ask.emit, name)
 
-        add_menu(
+        file = add_menu(
             self,
             "&File",
             (
-                Entry("&Open a plan or a config.json…", ask("open"), keys.Open),
+                Entry("&Open a plan or a model…", ask("open"), keys.Open),
+                Entry("Open a model's &folder…", ask("open_folder"), "Ctrl+Shift+O"),
                 Entry("&Save the plan as…", ask("save"), keys.Save),
                 LINE,
                 Entry("&Export the chart…", ask("export"), "Ctrl+E"),
@@ -161,6 +175,8 @@ class Window(QMainWindow):
                 Entry("&Quit", self.close, "Ctrl+Q"),
             ),
         )
+        self.recent = QMenu("Open &recent", file)
+        file.insertMenu(file.actions()[2], self.recent)
         edit = add_menu(self, "&Edit", ())
         for action, key in (
             (steps.createUndoAction(edit, "&Undo"), keys.Undo),
@@ -186,6 +202,12 @@ class Window(QMainWindow):
             ),
         )
         view.addSeparator()
+        for entry in (
+            Entry("The model's &card…", ask("card"), "Ctrl+I"),
+            Entry("The model's te&nsors…", ask("tensors"), "Ctrl+T"),
+            LINE,
+        ):
+            add_entry(view, entry)
         add_choice(view, "&Theme", THEME_CHOICES, self.looks.choice, self._choose_theme)
         add_menu(
             self,
@@ -206,8 +228,7 @@ class Window(QMainWindow):
         self.looks.changed.connect(self._repaint)
         self.tabs.currentChanged.connect(lambda _index: self.show_page())
         self.plan.machine.refresh.connect(self.look_again)
-        self.plan.model.browse.connect(partial(self.ask.emit, "models"))
-        self.plan.model.open_config.connect(partial(self.ask.emit, "config"))
+        self.plan.model.ask.connect(self.ask)
         self.verdict.make_it_fit.connect(partial(self.ask.emit, "fit"))
         self.verdict.export.connect(partial(self.ask.emit, "export"))
 
@@ -287,16 +308,24 @@ class Window(QMainWindow):
     # What the user does to the window itself
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        """Takes files."""
-        if any(url.isLocalFile() for url in event.mimeData().urls()):
+        """Takes files and folders, and says so."""
+        paths = _files(event.mimeData())
+        if paths:
             event.acceptProposedAction()
+            self.hint.offer(paths)
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        """Takes the hint away."""
+        self.hint.hide()
+        super().dragLeaveEvent(event)
 
     def dropEvent(self, event: QDropEvent) -> None:
-        """Passes on the first of the files."""
-        files = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
-        if files:
+        """Passes on the file, or the folder of several files of one model."""
+        self.hint.hide()
+        paths = _files(event.mimeData())
+        if paths:
             event.acceptProposedAction()
-            self.dropped.emit(files[0])
+            self.dropped.emit(str(paths[0] if len(paths) == 1 else paths[0].parent))
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Lets what listens keep the plan and the window's place."""
@@ -318,3 +347,8 @@ def _machine(machine: Machine) -> str:
     if len(names) > 1:
         return f"{count} GPUs"
     return f"{count} × {names.pop()}" if count > 1 else names.pop()
+
+
+def _files(data: QMimeData) -> list[Path]:
+    """The files and folders that are dragged."""
+    return [Path(url.toLocalFile()) for url in data.urls() if url.isLocalFile()]

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from llmplanner.charts.figure import Band, Bar, Cell, Figure, Line, Mark, Point, Rule, Text
 from llmplanner.charts.hover import is_fitted
@@ -44,8 +44,13 @@ def rows(figure: Figure) -> list[tuple[str, ...]]:
 
 def to_csv(figure: Figure) -> str:
     """The rows as comma-separated values (RFC 4180)."""
+    return csv_of(rows(figure))
+
+
+def csv_of(table: Iterable[Iterable[Value]]) -> str:
+    """Any table as comma-separated values (RFC 4180), with nothing that a spreadsheet would compute."""
     text = io.StringIO(newline="")
-    csv.writer(text).writerows(rows(figure))
+    csv.writer(text).writerows([_written(value) for value in row] for row in table)
     return text.getvalue()
 
 

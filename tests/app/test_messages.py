@@ -78,6 +78,7 @@ def test_a_look_at_the_gpus_leaves_the_mark_of_a_config_and_what_is_being_typed(
     config = tmp_path / "config.json"
     config.write_text('{"model_type": "llama", "hidden')
     window = started(qtbot, tmp_path / "settings", config)
+    qtbot.waitUntil(lambda: bool(model_field(window).problem.text()))
     context = window.plan.workload.fields["context"]
     assert isinstance(context, SliderField)
     context.entry.setFocus()
@@ -118,13 +119,15 @@ def test_a_last_plan_that_cannot_be_used_is_told_and_kept_aside(
     assert plans.read(settings.last_plan) == EXAMPLE
 
 
-def test_another_opening_takes_the_messages_of_the_one_before(window: Window, tmp_path: Path) -> None:
+def test_another_opening_takes_the_messages_of_the_one_before(
+    window: Window, qtbot: QtBot, tmp_path: Path
+) -> None:
     config, bad, unknown = tmp_path / "config.json", tmp_path / f"bad{SUFFIX}", tmp_path / f"other{SUFFIX}"
     config.write_text("{")
     bad.write_text("{")
     plans.write(unknown, Draft(model="no-such-model"))
     actions(window).open_file(str(config))
-    assert model_field(window).problem.isVisible()
+    qtbot.waitUntil(model_field(window).problem.isVisible)
     actions(window).open_file(str(bad))
     assert not model_field(window).problem.isVisible()
     assert bad.name in window.notice.text()

@@ -83,8 +83,9 @@ def test_names_that_arrive_leave_what_is_being_typed(window: Window) -> None:
 
 
 @pytest.mark.qt_log_ignore("This plugin does not support", extend=True)
-def test_a_model_that_is_not_there_is_told_with_what_the_window_offers(window: Window) -> None:
-    field = search(window, "model", "no such model")
+def test_a_model_that_is_not_there_is_told_with_what_the_window_offers(window: Window, qtbot: QtBot) -> None:
+    with qtbot.waitSignal(window.session.refused):
+        field = search(window, "model", "no such model")
     assert "Catalogue…" in field.problem.text()
     assert "`models`" not in field.problem.text()
 
@@ -121,12 +122,15 @@ def test_shared_memory_is_told(window: Window) -> None:
     assert window.plan.machine.seen.isHidden()
 
 
-def test_a_quantization_that_is_not_read_is_told_beneath_the_model(window: Window, tmp_path: Path) -> None:
+def test_a_quantization_that_is_not_read_is_told_beneath_the_model(
+    window: Window, qtbot: QtBot, tmp_path: Path
+) -> None:
     assert window.plan.model.note.isHidden()
     config = tmp_path / "config.json"
     sizes = {"n_embd": 768, "n_layer": 12, "n_head": 12, "n_positions": 1024, "vocab_size": 50257}
     config.write_text(json.dumps({"model_type": "gpt2", **sizes, "quantization_config": {"bits": 4}}))
-    window.session.choose_model(str(config))
+    with qtbot.waitSignal(window.session.changed):
+        window.session.choose_model(str(config))
     assert window.plan.model.note.isVisible()
     assert window.plan.model.note.text() == window.session.state.plan.model.note
     assert "quantization_config" in window.plan.model.note.text()

@@ -68,13 +68,14 @@ def test_two_sliders_are_two_steps(session: Session) -> None:
     assert session.steps.count() == 3
 
 
-def test_what_cannot_be_used_is_refused_and_changes_nothing(session: Session) -> None:
+def test_what_cannot_be_used_is_refused_and_changes_nothing(session: Session, qtbot: QtBot) -> None:
     refused: list[tuple[str, str]] = []
     session.refused.connect(lambda field, sentence: refused.append((field, sentence)))
     before = session.state
     session.edit(context=10_000_000)
     session.edit(task="dance")
-    session.choose_model("no-such-model")
+    with qtbot.waitSignal(session.refused):
+        session.choose_model("no-such-model")
     assert session.state is before
     assert session.steps.count() == 0
     assert [field for field, _ in refused] == ["context", "task", "model"]
@@ -91,23 +92,27 @@ def test_a_shorter_model_takes_the_context_down_to_its_own(session: Session) -> 
 @pytest.mark.parametrize(
     "text", ["{", "[]", "{}", '{"model_type": "nobody-knows"}', '{"model_type": "llama", "hidden_size": 0}']
 )
-def test_a_broken_config_is_refused_at_the_model(session: Session, tmp_path: Path, text: str) -> None:
+def test_a_broken_config_is_refused_at_the_model(
+    session: Session, qtbot: QtBot, tmp_path: Path, text: str
+) -> None:
     path = tmp_path / "config.json"
     path.write_text(text)
     refused: list[tuple[str, str]] = []
     session.refused.connect(lambda field, sentence: refused.append((field, sentence)))
     before = session.state
-    session.choose_model(str(path))
+    with qtbot.waitSignal(session.refused):
+        session.choose_model(str(path))
     assert session.state is before
     assert refused[0][0] == "model"
     assert "config.json" in refused[0][1]
 
 
-def test_a_config_outlives_its_file(session: Session, tmp_path: Path) -> None:
+def test_a_config_outlives_its_file(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     sizes = {"n_embd": 768, "n_layer": 12, "n_head": 12, "n_positions": 1024, "vocab_size": 50257}
     path.write_text(json.dumps({"model_type": "gpt2", **sizes}))
-    session.choose_model(str(path))
+    with qtbot.waitSignal(session.changed):
+        session.choose_model(str(path))
     path.unlink()
     session.edit(context=512)
     session.undo()

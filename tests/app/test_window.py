@@ -247,13 +247,15 @@ def test_a_dropped_plan_is_opened_and_a_broken_one_changes_nothing(window: Windo
     assert not window.notice.isVisible()
 
 
-def test_a_dropped_config_that_is_cut_off_marks_the_model(window: Window, tmp_path: Path) -> None:
+def test_a_dropped_config_that_is_cut_off_marks_the_model(
+    window: Window, qtbot: QtBot, tmp_path: Path
+) -> None:
     path = tmp_path / "config.json"
     path.write_text('{"model_type": "llama", "hidden')
     before = window.session.state
     drop(window, path)
     field = window.plan.model.fields["model"]
-    assert field.problem.isVisible()
+    qtbot.waitUntil(field.problem.isVisible)
     assert "config.json" in field.problem.text()
     assert window.session.state is before
 
