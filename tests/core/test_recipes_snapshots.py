@@ -48,8 +48,8 @@ THREE_DIMENSIONS = ("_exps", "attn_k_b")
 
 @needs_reference
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_each_tensor_takes_the_type_on_record(file: Path) -> None:
-    sizes, sections = _record(file.read_text(encoding="utf-8"))
+def test_each_tensor_takes_the_type_onread_record(file: Path) -> None:
+    sizes, sections = read_record(file.read_text(encoding="utf-8"))
     names = {name for overrides in sections.values() for name in overrides}
     tensors = [_tensor(name, sizes, ROWS[file.stem]) for name in names]
     architecture = Architecture(
@@ -66,7 +66,7 @@ def test_each_tensor_takes_the_type_on_record(file: Path) -> None:
         assert made == {name: overrides.get(name, kind.base) for name in names}, key
 
 
-def _record(text: str) -> tuple[dict[str, int], dict[str, dict[str, str]]]:
+def read_record(text: str) -> tuple[dict[str, int], dict[str, dict[str, str]]]:
     """The sizes in the heading, and by file type the tensors with a type other than its base."""
     sizes = {name: int(value) for name, value in re.findall(r"(n_\w+)=(\d+)", text)}
     sections: dict[str, dict[str, str]] = {}

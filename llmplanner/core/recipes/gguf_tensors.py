@@ -35,13 +35,24 @@ from llmplanner.core.recipes.llamacpp import EMBEDDINGS, HEAD, Architecture, qua
 from llmplanner.core.tensors import distinct, weight
 
 QUERY_KEY_VALUE = 3
-MIXERS = {"in_proj": "ssm_in", "x_proj": "ssm_x", "dt_proj": "ssm_dt", "out_proj": "ssm_out"}
+MIXERS = {
+    "in_proj": "ssm_in",
+    "x_proj": "ssm_x",
+    "dt_proj": "ssm_dt",
+    "in_proj_qkv": "attn_qkv",
+    "in_proj_z": "attn_gate",
+    "in_proj_a": "ssm_alpha",
+    "in_proj_b": "ssm_beta",
+    "in_proj_ba": "ssm_ba",
+}
 KEPT_FP32 = ("_norm.weight", "ffn_gate_inp.weight", "position_embd.weight", "token_types.weight")
 HEAD_WRITTEN_TWICE = frozenset({"falcon"})  # the published files hold the tied matrix as the head too
-CHECKED = frozenset(  # whose tensors were held against headers of released models
+CHECKED = frozenset(  # whose tensors were held against those of released models
     {"llama", "mistral", "mixtral", "qwen2", "qwen3", "qwen3_moe", "gemma2", "gemma3_text", "phi3"}
-    | {"deepseek_v2", "deepseek_v3", "gpt_oss"}
+    | {"deepseek_v2", "deepseek_v3", "gpt_oss", "glm4_moe", "nemotron_h"}
+    | {"qwen3_next", "qwen3_5_text", "qwen3_5_moe_text"}
 )
+ONE_HEAD_COUNT = ("qwen3_next", "qwen3_5")  # hybrids whose files state one for all layers; others one a layer
 LLAMA_KIN = frozenset({"llama", "mistral", "mixtral"})  # whose files all say `llama`
 
 
@@ -60,12 +71,12 @@ Entries = Iterator[_Entry]
 def architecture_of(model: Model) -> Architecture:
     """GGUF's keys for the model, as far as quantization depends on them."""
     stack = model.stacks[0]
-    first = next((group.layer for group in stack.groups if 0 in group.indices), None)
-    heads = kv_heads = 0
-    if first is not None and isinstance(first.attention, Attention):
-        heads, kv_heads = first.attention.heads, first.attention.kv_heads
-    elif first is not None and isinstance(first.attention, LatentAttention):
-        heads, kv_heads = first.attention.heads, 1
+    layers = {index: group.layer for group in stack.groups for index in group.indices}
+    first = layers[0].attention
+    if first is None and model.model_type.startswith(ONE_HEAD_COUNT):
+        first = next((layer.attention for layer in layers.values() if layer.attention), None)
+    heads = first.heads if first is not None else 0
+    kv_heads = first.kv_heads if isinstance(first, Attention) else min(heads, 1)
     blocks = (group.layer.feed_forward for each in model.stacks for group in each.groups)
     experts = max((block.count for block in blocks if isinstance(block, Experts)), default=0)
     name = "llama" if model.model_type in LLAMA_KIN else model.model_type
@@ -85,11 +96,17 @@ def file_of(model: Model, file_type: str, recipe: Recipe, *, imatrix: bool) -> C
     return checkpoint(recipe.name, made, recipe.source, exact=model.model_type in CHECKED)
 
 
+def _side(model: Model, stack: Stack) -> str:
+    """What the names of a stack begin with, where there are two."""
+    if model.kind is not Kind.ENCODER_DECODER:
+        return ""
+    return "enc." if stack.role is Kind.ENCODER else "dec."
+
+
 def _layers(model: Model, stack: Stack, sixteen: str) -> Iterator[StoredTensor]:
-    two = model.kind is Kind.ENCODER_DECODER
-    side = ("enc." if stack.role is Kind.ENCODER else "dec.") if two else ""
+    side = _side(model, stack)
     for group in stack.groups:
-        entries = [_stored("", entry, sixteen) for entry in _layer(group.layer, two=two)]
+        entries = [_stored("", entry, sixteen) for entry in _layer(group.layer, two=bool(side))]
         for index in group.indices[: distinct(group)]:
             prefix = f"{side}blk.{index}."
             for one in entries:
@@ -114,7 +131,7 @@ def _outer(model: Model) -> Entries:
     for norm in (model.embedding_norm, *model.embedding_norms_by_stack):
         yield from _norm(norm, "token_embd_norm")
     for stack in model.stacks:
-        yield from _norm(stack.final_norm, "output_norm")
+        yield from _norm(stack.final_norm, f"{_side(model, stack)}output_norm")
     for module in (*model.projections, *model.extras):
         yield from _module(module)
     head = model.head
@@ -192,8 +209,6 @@ def _recurrent(mixer: Recurrent) -> Entries:
         if name == "in_proj_qkvz":  # gated delta net: queries, keys and values; the gate apart
             yield _Entry("attn_qkv.weight", (linear.outputs - width, linear.inputs))
             yield _Entry("attn_gate.weight", (width, linear.inputs))
-        elif name == "in_proj_qkv":
-            yield from _linear(linear, "attn_qkv")
         else:
             yield from _linear(linear, MIXERS.get(name) or f"ssm_{_plain(name)}")
     yield from _linear(mixer.output, "ssm_out")
