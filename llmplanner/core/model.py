@@ -82,6 +82,14 @@ Module = Linear | Norm | Embedding | Parameter
 
 
 @dataclass(frozen=True, slots=True)
+class Compressed:
+    """What a layer caches of the tokens before its window: an entry of `width` for every so many of them."""
+
+    every: int
+    width: int  # elements, the indexer's included
+
+
+@dataclass(frozen=True, slots=True)
 class Attention:
     """Multi-head, grouped-query or multi-query attention.
 
@@ -110,6 +118,7 @@ class Attention:
     shares_cache: bool = False  # Gemma 3n: keys and values are those of an earlier layer
     keys_are_values: bool = False  # DeepSeek-V4: cached once
     index_dim: int = 0  # of an indexer's key, which is cached too
+    compressed: Compressed | None = None
     extras: tuple[Module, ...] = ()  # further parameters, whole on every device
 
 

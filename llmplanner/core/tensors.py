@@ -188,7 +188,7 @@ def _layer_tensors(model: Model) -> Iterator[Tensor]:
             (index, group.layer) for group in stack.groups for index in group.indices[: distinct(group)]
         ]
         for index, layer in sorted(layers, key=itemgetter(0)):
-            prefix = stack.prefix.format(layer=index)
+            prefix = stack.prefix.format(layer=index, pair=index // 2)
             for piece in layer_pieces(layer):
                 for name, shape in _copied(piece):
                     yield Tensor(prefix + name, shape, piece.role, index, stack.role)

@@ -23,11 +23,12 @@ class Kept:
     width: int  # elements per token and layer, keys and values together
     window: int | None  # tokens kept at most
     of_encoder: bool = False  # cross-attention: over the encoder's tokens
+    every: int = 1  # tokens that share an entry
 
     def tokens(self, context: Count, encoder: Count) -> Count:
         """Tokens kept of a sequence."""
         seen = encoder if self.of_encoder else context
-        return seen if self.window is None else smallest(seen, self.window)
+        return seen // self.every if self.window is None else smallest(seen, self.window)
 
 
 def kept(model: Model, engine: Engine) -> tuple[Kept, ...]:
@@ -46,16 +47,21 @@ def kept(model: Model, engine: Engine) -> tuple[Kept, ...]:
             attentions = ((group.layer.attention, False), (group.layer.cross_attention, True))
             for attention, of_encoder in attentions:
                 if attention is not None and keeps(attention):
-                    one = _kept_by(attention, engine, of_encoder=of_encoder)
-                    layers[one] = layers.get(one, 0) + len(group.indices)
+                    for one in _kept_by(attention, engine, of_encoder=of_encoder):
+                        layers[one] = layers.get(one, 0) + len(group.indices)
     return tuple(replace(one, layers=count) for one, count in layers.items())
 
 
-def _kept_by(attention: Attention | LatentAttention, engine: Engine, *, of_encoder: bool) -> Kept:
+def _kept_by(attention: Attention | LatentAttention, engine: Engine, *, of_encoder: bool) -> tuple[Kept, ...]:
     """What one layer keeps."""
     window = attention.window if isinstance(attention, Attention) else None
     room = None if window is None else window - engine.window_less
-    return Kept(_label(attention, of_encoder), 1, width(attention), room, of_encoder)
+    whole = Kept(_label(attention, of_encoder), 1, width(attention), room, of_encoder)
+    if not isinstance(attention, Attention) or attention.compressed is None:
+        return (whole,)
+    every = attention.compressed.every
+    entries = Kept(f"an entry for {every:,} tokens", 1, attention.compressed.width, None, of_encoder, every)
+    return whole, entries
 
 
 def keeps(attention: Attention | LatentAttention) -> bool:

@@ -11,11 +11,11 @@ from llmplanner.models.entries import MOST_LAYERS, Entries
 from llmplanner.models.families.defaults import class_defaults, decoder
 from llmplanner.models.families.experts import after, all_but_first, typed
 from llmplanner.models.families.llama import LLAMA
-from llmplanner.models.families.mixtures import SIGMOID
+from llmplanner.models.families.mixtures import ROUTED, SIGMOID
 from llmplanner.models.families.windows import stated_kinds
 
 
-def latent_attention(entries: Entries) -> LatentAttention:
+def latent_attention(entries: Entries, block: str = "self_attn") -> LatentAttention:
     """Attention over a compressed latent. Source: DeepSeek-V2 (arXiv:2405.04434) section 2.1."""
     hidden, heads = entries.size("hidden_size"), entries.size("num_attention_heads")
     nope, rope = entries.size("qk_nope_head_dim"), entries.size("qk_rope_head_dim")
@@ -24,19 +24,19 @@ def latent_attention(entries: Entries) -> LatentAttention:
     bias = entries.flag("attention_bias")
     wide = heads * (nope + rope)
     if query_rank is None:
-        query: tuple[Linear, ...] = (Linear("self_attn.q_proj", hidden, wide),)
+        query: tuple[Linear, ...] = (Linear(f"{block}.q_proj", hidden, wide),)
         query_norm = None
     else:
-        down = Linear("self_attn.q_a_proj", hidden, query_rank, bias)
-        query = (down, Linear("self_attn.q_b_proj", query_rank, wide))
-        query_norm = Norm("self_attn.q_a_layernorm", NormKind.RMS, query_rank)
+        down = Linear(f"{block}.q_a_proj", hidden, query_rank, bias)
+        query = (down, Linear(f"{block}.q_b_proj", query_rank, wide))
+        query_norm = Norm(f"{block}.q_a_layernorm", NormKind.RMS, query_rank)
     return LatentAttention(
         query=query,
         query_norm=query_norm,
-        kv_down=Linear("self_attn.kv_a_proj_with_mqa", hidden, kv_rank + rope, bias),
-        kv_norm=Norm("self_attn.kv_a_layernorm", NormKind.RMS, kv_rank),
-        kv_up=Linear("self_attn.kv_b_proj", kv_rank, heads * (nope + value)),
-        output=Linear("self_attn.o_proj", heads * value, hidden, bias),
+        kv_down=Linear(f"{block}.kv_a_proj_with_mqa", hidden, kv_rank + rope, bias),
+        kv_norm=Norm(f"{block}.kv_a_layernorm", NormKind.RMS, kv_rank),
+        kv_up=Linear(f"{block}.kv_b_proj", kv_rank, heads * (nope + value)),
+        output=Linear(f"{block}.o_proj", heads * value, hidden, bias),
         heads=heads,
         kv_rank=kv_rank,
         nope_dim=nope,
@@ -45,7 +45,7 @@ def latent_attention(entries: Entries) -> LatentAttention:
     )
 
 
-def _indexed(entries: Entries, layer: Layer) -> Layer:
+def with_indexer(entries: Entries, layer: Layer) -> Layer:
     """The indexer that picks the tokens to attend to. Source: DeepSeek-V3.2 (arXiv:2512.02556) sec. 2."""
     attention = layer.attention
     if not isinstance(attention, LatentAttention) or entries.raw("indexer_type") == "shared":
@@ -62,7 +62,7 @@ def _indexed(entries: Entries, layer: Layer) -> Layer:
     return replace(layer, attention=replace(attention, extras=extras, index_dim=dim))
 
 
-def _of_layer(entries: Entries, index: int) -> Mapping[str, object]:
+def indexer_of_layer(entries: Entries, index: int) -> Mapping[str, object]:
     """Whether a layer has an indexer of its own, where `_indexers` says so of each."""
     types = entries.values["indexer_types"]
     return {"indexer_type": types[index]} if isinstance(types, Sequence) else {}
@@ -81,7 +81,7 @@ def _glm_indexers(entries: Entries) -> Mapping[str, object]:
     return _indexers(entries, tuple(max(index - offset + 1, 0) % every == 0 for index in range(count)))
 
 
-def _hy_indexers(entries: Entries) -> Mapping[str, object]:
+def hunyuan_indexers(entries: Entries) -> Mapping[str, object]:
     """Hunyuan 4: the first layer and every fourth after it have indexers."""
     count = entries.size("num_hidden_layers", MOST_LAYERS)
     return _indexers(entries, tuple(index == 0 or (index - 1) % 4 == 0 for index in range(count)))
@@ -108,13 +108,11 @@ DEEPSEEK = replace(
 DEEPSEEK_V2 = replace(
     DEEPSEEK,
     feed_forward_bias="mlp_bias",
-    mixture=replace(
-        SIGMOID, sparse=after("first_k_dense_replace"), shared_bias="mlp_bias", router_fp32=False
-    ),
+    mixture=replace(SIGMOID, sparse=after("first_k_dense_replace"), shared_bias="mlp_bias", corrected=False),
 )
 DENSE = replace(DEEPSEEK, mixture=None)
-DEEPSEEK_V32 = replace(DEEPSEEK, finish=_indexed, mixture=SIGMOID)
-GLM_DSA = replace(DEEPSEEK_V32, derived=_glm_indexers, per_layer=_of_layer)
+DEEPSEEK_V32 = replace(DEEPSEEK, finish=with_indexer, mixture=SIGMOID)
+GLM_DSA = replace(DEEPSEEK_V32, derived=_glm_indexers, per_layer=indexer_of_layer)
 GLM_LITE = replace(DEEPSEEK, mixture=replace(SIGMOID, sparse=typed(all_but_first)))
 
 
@@ -135,7 +133,7 @@ def _normed_mixture(_entries: Entries, layer: Layer) -> Layer:
 
 def _gated_norms(entries: Entries, layer: Layer) -> Layer:
     """A.X K2: queries come with a gate of the output, and norms are scaled by a gate of low rank."""
-    layer = _indexed(entries, layer)
+    layer = with_indexer(entries, layer)
     attention = layer.attention
     if not isinstance(attention, LatentAttention) or attention.query_norm is None:
         return layer
@@ -170,7 +168,6 @@ MINICPM3 = replace(
     ),
 )
 
-ROUTED = {"num_experts": ("n_routed_experts", "num_local_experts")}
 V3 = {
     "kv_lora_rank": 512,
     "q_lora_rank": 1536,

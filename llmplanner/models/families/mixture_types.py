@@ -20,6 +20,7 @@ from llmplanner.models.families.llama import QWEN_WINDOW
 from llmplanner.models.families.mixtures import (
     AFMOE,
     ARIA,
+    COUNTED_BY_EXPERTS,
     DOTS1,
     ERNIE,
     EXAONE_MOE,
@@ -32,18 +33,16 @@ from llmplanner.models.families.mixtures import (
     HUNYUAN_MOE,
     HY_V3,
     LLAMA4,
+    LOCAL,
     MINIMAX_M2,
     MIXTRAL,
     OLMOE,
     PHIMOE,
     QWEN2_MOE,
     QWEN3_MOE,
+    ROUTED,
     SOLAR_OPEN,
 )
-
-COUNTED_BY_EXPERTS = {"num_experts": ("num_experts", "num_local_experts")}
-LOCAL = {"num_experts": ("num_local_experts", "num_experts")}
-ROUTED = {"num_experts": ("n_routed_experts", "num_local_experts")}
 
 DIALECTS = (
     decoder(

@@ -27,6 +27,11 @@ def with_sinks(_entries: Entries, layer: Layer) -> Layer:
     return replace(layer, attention=replace(attention, sinks=sinks))
 
 
+# Where a common name is another one in the file: the class's own first, then its attribute_map's.
+COUNTED_BY_EXPERTS = {"num_experts": ("num_experts", "num_local_experts")}
+LOCAL = {"num_experts": ("num_local_experts", "num_experts")}
+ROUTED = {"num_experts": ("n_routed_experts", "num_local_experts")}
+
 GATED = matrices("mlp.experts.{expert}")
 BLOCK = MixtureKeys(
     count="num_experts",
