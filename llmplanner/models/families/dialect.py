@@ -54,7 +54,7 @@ ACTIVATIONS = {
 
 def activation(entries: Entries, name: str) -> Activation:
     """The activation function that an entry names; null means the class's own (early Gemma files)."""
-    text = entries.defaults[name] if entries.raw(name) is None else entries.text(name)
+    text = entries.defaults.get(entries.own(name)) if entries.raw(name) is None else entries.text(name)
     if not isinstance(text, str) or text not in ACTIVATIONS:
         raise entries.refuse(name, f"is {shown(text)}; the known ones are {', '.join(sorted(ACTIVATIONS))}")
     return ACTIVATIONS[text]
