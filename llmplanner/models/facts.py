@@ -56,7 +56,7 @@ def facts(model: Model, config: Mapping[str, object] | None) -> tuple[tuple[str,
     rows.append(("Source", model.source))
     if model.note:
         rows.append(("Note", model.note))
-    return tuple((head, plain(text, most=4 * MOST)) for head, text in rows)
+    return tuple((head, plain(text, 4 * MOST, keep="\n")) for head, text in rows)
 
 
 def _formats(amounts: tuple[Amount, ...]) -> str:
@@ -78,7 +78,7 @@ def _said(value: object) -> str:
     return plain(str(value)).strip()
 
 
-def plain(text: str, most: int = MOST) -> str:
+def plain(text: str, most: int = MOST, keep: str = "") -> str:
     """Text from a file without what would steer a terminal or turn the reading direction, cut short."""
-    kept = "".join(letter for letter in text[: most + 1] if letter.isprintable() or letter == "\n")
+    kept = "".join(letter for letter in text[: most + 1] if letter.isprintable() or letter in keep)
     return kept if len(kept) <= most else f"{kept[: most - 1]}…"
