@@ -7,6 +7,7 @@ from llmplanner.core.errors import BadInput
 
 MOST_LAYERS = 10_000
 MOST_WIDTH = 10_000_000  # hidden sizes, feed-forward widths, heads
+MOST_FACTOR = 1000
 MOST_ROWS = 1_000_000_000  # vocabularies, positions
 
 
@@ -89,6 +90,15 @@ class Entries:
             return 0.0
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
             raise self.refuse(name, f"is {shown(value)}; it must be a number from 0 to 1")
+        return float(value)
+
+    def factor(self, name: str) -> float:
+        """A number above 0 by which a size is multiplied."""
+        value = self.raw(name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MOST_FACTOR:
+            raise self.refuse(
+                name, f"is {shown(value)}; it must be a number above 0 and at most {MOST_FACTOR}"
+            )
         return float(value)
 
     def text(self, name: str) -> str:

@@ -8,10 +8,11 @@ import pytest
 from llmplanner.core.engine import TRANSFORMERS
 from llmplanner.core.errors import BadInput
 from llmplanner.core.formats import FORMATS
+from llmplanner.core.model import Attention
 from llmplanner.core.tensors import inventory, parameters
 from llmplanner.core.terms.kv_cache import kept, kv_cache
 from llmplanner.core.terms.recurrent_state import recurrent_state, states
-from llmplanner.models.config import from_config
+from llmplanner.models.config import from_config, load
 
 TOKENS = 9  # of the one sequence whose cache was counted
 FILE = Path(__file__).parent.parent / "data" / "counted" / "hybrids.json"
@@ -70,6 +71,12 @@ def test_layers_that_share_a_block_count_once() -> None:
         ({"model_type": "qwen3_next", "layer_types": "full_attention"}, "layer_types"),
         ({"model_type": "qwen3_5_text", "linear_num_value_heads": 17}, "linear_num_value_heads"),
         ({"model_type": "bamba", "mamba_n_heads": 100}, "mamba_n_heads"),
+        ({"model_type": "lfm2_moe"}, "layer_types"),
+        ({"model_type": "lfm2", "block_ffn_dim_multiplier": 0}, "block_ffn_dim_multiplier"),
+        ({"model_type": "recurrent_gemma", "block_types": ["conv"]}, "block_types"),
+        ({"model_type": "gemma3n_text", "num_hidden_layers": 15}, "num_kv_shared_layers"),
+        ({"model_type": "gemma3n_text", "intermediate_size": [64]}, "intermediate_size"),
+        ({"model_type": "gemma4_text", "use_bidirectional_attention": "all"}, "use_bidirectional_attention"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(config: dict[str, object], field: str) -> None:
@@ -83,3 +90,32 @@ def test_early_files_name_kinds_of_layers_differently() -> None:
     early = from_config({**sizes, "layer_types": ["mamba", "attention"]}, "a", "a.json")
     late = from_config({**sizes, "layer_types": ["linear_attention", "full_attention"]}, "a", "a.json")
     assert early == late
+
+
+def test_gemma_3n_embeds_for_every_layer_and_shares_what_is_cached() -> None:
+    config = {"model_type": "gemma3n_text", "num_hidden_layers": 10, "num_kv_shared_layers": 4}
+    model = from_config(config, "a", "a.json")
+    assert model.embeddings[0].width == 10 * 256
+    sharing = {
+        index
+        for group in model.stacks[0].groups
+        for index in group.indices
+        if isinstance(group.layer.attention, Attention) and group.layer.attention.shares_cache
+    }
+    assert sharing == {6, 7, 8, 9}
+
+
+def test_gemma_4_reads_the_sizes_of_heads_in_both_forms() -> None:
+    early = {"model_type": "gemma4_text", "num_hidden_layers": 6, "global_head_dim": 384}
+    late = {
+        "model_type": "gemma4_text",
+        "num_hidden_layers": 6,
+        "per_layer_config": {"05": {"head_dim": 384}},
+    }
+    assert from_config(early, "a", "a.json") == from_config(late, "a", "a.json")
+
+
+def test_the_longest_step_may_be_infinite(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_text('{"model_type": "mamba2", "time_step_limit": [0.0, Infinity]}', "utf-8")
+    assert load(file).model_type == "mamba2"

@@ -27,12 +27,17 @@ def mixed(data: DecoderData, kinds: Kinds, mixers: Mapping[str, Mixer]) -> Decod
         return {**more, _KIND: kinds(entries, index)}
 
     def finish(entries: Entries, layer: Layer) -> Layer:
-        mixer = mixers.get(entries.text(_KIND))
+        mixer = mixers.get(kind_of(entries))
         if mixer is not None:
             layer = replace(layer, attention=None, recurrent=mixer(entries))
         return data.finish(entries, layer) if data.finish else layer
 
     return replace(data, per_layer=per_layer, finish=finish)
+
+
+def kind_of(entries: Entries) -> str:
+    """What the layer is whose entries these are, inside `finish` of a `mixed` decoder."""
+    return entries.text(_KIND)
 
 
 def listed(
