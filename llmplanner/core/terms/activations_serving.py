@@ -298,8 +298,9 @@ def _without_kernels(stack: Stack, run: Pass) -> Bytes:
     channel is a head; else 7 scores of a chunk of tokens for each head, and 15 values. A state is held up to
     6.3 times beside it.
     """
-    chunks = (run.new + CHUNK - 1) // CHUNK * CHUNK
-    tokens = run.batch * (chunks * (run.new > 1) + (run.new == 1))
+    chunks: Count = (run.new + CHUNK - 1) // CHUNK * CHUNK
+    padded: Count = (run.new > 1) * (chunks - 1) + 1  # a single token is no chunk
+    tokens: Count = run.batch * padded
     most: Bytes = 0
     for group in stack.groups:
         mixer = group.layer.recurrent
