@@ -8,11 +8,11 @@ from llmplanner.core.checkpoint import StoredTensor
 from llmplanner.core.model import Model
 from llmplanner.core.recipes.gguf_tensors import architecture_of, gguf_tensors
 from llmplanner.models.config import from_config, model_types
-from tests.core import gguf_headers
+from tests.core.test_recipes_llamacpp import SHAPES, header
 from tests.reference import REFERENCE, needs_reference
 
 CONFIGS = REFERENCE / "configs"
-HEADERS = sorted(path.stem for path in gguf_headers.SHAPES.glob("*.gguf"))
+HEADERS = sorted(path.stem for path in SHAPES.glob("*.gguf"))
 BOTH = [name for name in HEADERS if (CONFIGS / f"{name}.json").exists()]
 
 
@@ -31,7 +31,7 @@ def _key(tensor: StoredTensor) -> tuple[str, tuple[int, ...], int]:
 @pytest.mark.parametrize("name", BOTH)
 def test_the_tensors_are_those_of_the_header(name: str) -> None:
     model = _model(name)
-    architecture, header = gguf_headers.read(gguf_headers.SHAPES / f"{name}.gguf")
+    architecture, tensors = header(name)
     derived = architecture_of(model)
     assert (derived.layers, derived.heads, derived.experts) == (
         architecture.layers,
@@ -39,5 +39,5 @@ def test_the_tensors_are_those_of_the_header(name: str) -> None:
         architecture.experts,
     )
     assert (derived.grouped, derived.is_70b) == (architecture.grouped, architecture.is_70b)
-    expected = {_key(tensor) for tensor in header if tensor.name != "rope_freqs.weight"}
+    expected = {_key(tensor) for tensor in tensors if tensor.name != "rope_freqs.weight"}
     assert {_key(tensor) for tensor in gguf_tensors(model)} == expected

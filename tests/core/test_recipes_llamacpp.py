@@ -9,23 +9,31 @@ from llmplanner.core.checkpoint import StoredTensor
 from llmplanner.core.errors import BadInput
 from llmplanner.core.recipes.file_types import FILE_TYPES
 from llmplanner.core.recipes.llamacpp import Architecture, quantized
-from tests.core import gguf_headers
-from tests.reference import needs_reference, rows
+from llmplanner.models import gguf
+from tests.reference import REFERENCE, needs_reference, rows
 
+SHAPES = REFERENCE / "corpus" / "gguf_shapes"
 MIB = 2**20
 SIZES = rows("llamacpp_quant_sizes.csv")
 MODELS = sorted({row["model"] for row in SIZES})
 
 
 @functools.cache
-def _header(model: str) -> tuple[Architecture, list[StoredTensor]]:
-    return gguf_headers.read(gguf_headers.SHAPES / f"{model}.gguf")
+def header(model: str) -> tuple[Architecture, tuple[StoredTensor, ...]]:
+    """What the model's file at 16 bits states of itself, and its tensors."""
+    read = gguf.read(SHAPES / f"{model}.gguf")
+    name = str(read.metadata["general.architecture"])
+    sizes = (
+        read.metadata.get(f"{name}.{key}", 0)
+        for key in ("block_count", "attention.head_count", "attention.head_count_kv", "expert_count")
+    )
+    return Architecture(name, *(size for size in sizes if isinstance(size, int))), read.tensors
 
 
 @needs_reference
 @pytest.mark.parametrize("model", MODELS)
 def test_sizes_are_those_of_the_dry_runs(model: str) -> None:
-    architecture, tensors = _header(model)
+    architecture, tensors = header(model)
     wrong = []
     for row in (row for row in SIZES if row["model"] == model and row["size_MiB"]):
         made = list(quantized(tensors, architecture, FILE_TYPES[row["ftype"]], imatrix=row["imatrix"] == "1"))
@@ -50,6 +58,6 @@ def test_what_the_engine_refuses_is_refused() -> None:
     refused = [row for row in SIZES if not row["size_MiB"]]
     assert len(refused) == 4
     for row in refused:
-        architecture, tensors = _header(row["model"])
+        architecture, tensors = header(row["model"])
         with pytest.raises(BadInput, match="take another quantization"):
             list(quantized(tensors, architecture, FILE_TYPES[row["ftype"]]))
