@@ -6,7 +6,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llmplanner.core.checkpoint import StoredTensor
+from llmplanner.core.checkpoint import Checkpoint, StoredTensor
 from llmplanner.core.errors import BadInput
 from llmplanner.core.formats import format_named
 from llmplanner.core.machine import Device, Machine
@@ -30,7 +30,7 @@ from llmplanner.core.tensors import inventory, parameters
 from llmplanner.gpus import catalogue as gpu_catalogue
 from llmplanner.models import catalogue as model_catalogue
 from llmplanner.models import config as model_config
-from llmplanner.models import whatif
+from llmplanner.models import files, whatif
 from llmplanner.plans import CHANGES, FIELDS, Draft, checked, is_uuid
 from llmplanner.resources import is_there, user_folder
 
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 TOKENS_PER_PARAMETER = (
     20  # Hoffmann et al. 2022 (arXiv:2203.15556), a reading of Table 3, not a law of the paper
+)
+RELATIVE_CONTEXT = (
+    512  # tokens, for positions without a limit: T5's training (arXiv:1910.10683, section 3.1.2)
 )
 KNOWN = {
     "engine": ("transformers",),
@@ -49,10 +52,11 @@ KNOWN = {
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A model that a name or a path stands for, and its config where it came from a file."""
+    """A model that a name or a path stands for; its config and its files' bytes where it came from a file."""
 
     model: Model
     config: Mapping[str, object] | None = None
+    checkpoint: Checkpoint | None = None
     tensors: tuple[StoredTensor, ...] = ()  # the file's own table, where one was read
 
 
@@ -64,28 +68,43 @@ class Tensors:
     note: str
 
 
-def model_named(text: str, config: Mapping[str, object] | None = None) -> Chosen:
-    """The model of a catalogue name or of a config.json's path. Raises BadInput.
+def model_named(
+    text: str, config: Mapping[str, object] | None = None, held: Checkpoint | None = None
+) -> Chosen:
+    """The model of a catalogue name or of a path: a file or a folder of any kind. Raises BadInput.
 
-    `config` is what a plan file kept of such a path: it is used as it is, the file may be gone by now.
+    `config` and `held` are what a plan file kept of such a path: they are used as they are, the file may be
+    gone by now.
     """
-    if config is not None:
-        return Chosen(model_config.from_config(config, model_config.name_of(Path(text)), text), config)
     path = _path(text)
-    if path.suffix in {".safetensors", ".gguf", ".bin", ".pt"}:
-        raise BadInput(
-            f"{path.name}: this version reads config.json; open the one beside that file.", "model"
-        )
-    if path.suffix == ".json" or is_there(path):
-        file = model_config.file_of(path)
-        table = model_config.read(file)
-        return Chosen(model_config.from_config(table, model_config.name_of(file), str(file)), table)
+    if config is not None:
+        model = model_config.from_config(config, files.name_of(path), text)
+        return Chosen(model if held is None else replace(model, checkpoint=held), config, held)
+    if path.suffix.lower() in files.SUFFIXES or is_there(path):
+        opened = files.open_path(path)
+        return Chosen(opened.model, opened.config, opened.model.checkpoint, opened.tensors)
     return Chosen(model_catalogue.model(text, user_folder() / "models"))
+
+
+def with_model(draft: Draft, text: str, chosen: Chosen) -> Draft:
+    """The same plan with another model. Token counts beyond its context come down to it."""
+    longest = chosen.model.context_length or RELATIVE_CONTEXT
+    context = min(draft.context, longest)
+    return replace(
+        draft,
+        model=text,
+        config=chosen.config,
+        changes=None,
+        weights=draft.weights if chosen.model.checkpoint is None else None,
+        context=context,
+        prompt=min(draft.prompt, context) if draft.prompt else draft.prompt,
+        sequence=min(draft.sequence, longest),
+    )
 
 
 def model_of(draft: Draft) -> Model:
     """The plan's model, with the sizes that the plan changes of it. Raises BadInput."""
-    return changed_model(model_named(draft.model, draft.config), draft)
+    return changed_model(model_named(draft.model, draft.config, draft.checkpoint), draft)
 
 
 def changed_model(chosen: Chosen, draft: Draft) -> Model:
@@ -100,11 +119,28 @@ def changed_model(chosen: Chosen, draft: Draft) -> Model:
         f"{CHANGES[name].label.lower()} {size:,} instead of {own[name]:,}"
         for name, size in draft.changes.items()
     )
+    stored, said = _stored_again(chosen.model, changed)
     return replace(
         changed,
+        checkpoint=stored,
         source=f"{chosen.model.source}; changed by hand",
-        note=f"Changed by hand: {told}. {chosen.model.note}".strip(),
+        note=f"Changed by hand: {told}. {said}{chosen.model.note}".strip(),
     )
+
+
+def _stored_again(model: Model, changed: Model) -> tuple[Checkpoint | None, str]:
+    """How the changed model would be stored, and a sentence on it, where the model's files say how it is.
+
+    Its own bytes hold no longer. A quantization that is known by name is made again; else the format counts
+    in which the model computes.
+    """
+    if model.checkpoint is None or changed.checkpoint is not None:
+        return changed.checkpoint, ""
+    label = model.checkpoint.label
+    key = next((one.key for one in RECIPES.values() if label in {one.name, one.key}), None)
+    if key is None:
+        return None, f"The weights of its file are {label}; changed, they count as {changed.dtype.upper()}. "
+    return stored_as(changed, key), f"Its weights are what {label} would make of it. "
 
 
 def tensors_of(draft: Draft, chosen: Chosen, model: Model) -> Tensors:

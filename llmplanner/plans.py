@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from llmplanner.core.checkpoint import Checkpoint
 from llmplanner.core.errors import BadInput
 from llmplanner.core.quantities import parse_amount, parse_count, parse_tokens, range_text
 from llmplanner.core.recipes import RECIPES
@@ -33,6 +34,7 @@ class Draft:
 
     model: str = "llama-3.1-8b"  # a name of the catalogue, or the path of a config.json
     config: Mapping[str, object] | None = None  # that file as it was read, so that the plan outlives it
+    checkpoint: Checkpoint | None = None  # what the files of its weights hold, for the same reason
     changes: Mapping[str, int] | None = None  # the what-if: sizes of the model that are not its own
     task: str = "serve"
     engine: str = "transformers"
@@ -232,7 +234,7 @@ def _offered(field: Field, value: object) -> str:
 def write(path: Path, draft: Draft) -> None:
     """Writes a plan file, whole or not at all. Raises BadInput where the folder cannot be written."""
     plain = {field.name: getattr(draft, field.name) for field in fields(draft)}
-    text = json.dumps({"llmplanner_plan": SCHEMA, **plain}, indent=1, default=dict) + "\n"
+    text = json.dumps({"llmplanner_plan": SCHEMA, **plain}, indent=1, default=_plain) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
@@ -260,6 +262,11 @@ def is_plan(path: Path) -> bool:
             return b'"llmplanner_plan"' in file.read(HEAD)
     except OSError:  # told when it is read as a model
         return False
+
+
+def _plain(value: object) -> object:
+    """A part of a draft as JSON holds it."""
+    return dict(value) if isinstance(value, Mapping) else msgspec.to_builtins(value)
 
 
 def read(path: Path) -> Draft:

@@ -17,6 +17,7 @@ from llmplanner.compose import (
     model_named,
     plan_of,
     sizes_of,
+    with_model,
 )
 from llmplanner.core.errors import BadInput
 from llmplanner.core.estimate import Estimate
@@ -26,9 +27,6 @@ from llmplanner.core.plan import Plan
 from llmplanner.core.verdict import Verdict, verdict
 from llmplanner.plans import CHANGES, FIELDS, Draft, checked
 
-RELATIVE_CONTEXT = (
-    512  # tokens, for positions without a limit: T5's training (arXiv:1910.10683, section 3.1.2)
-)
 MODELS_KEPT = 8  # for undo steps: one with a table of 200,000 tensors takes some tens of MB
 SLIDE = 1  # QUndoCommand's id of steps that may merge; others have -1
 
@@ -154,19 +152,7 @@ class Session(QObject):
         self.reads.emit(None)
 
     def _take_model(self, text: str, chosen: Chosen) -> None:
-        draft = self._state.draft
-        longest = chosen.model.context_length or RELATIVE_CONTEXT
-        context = min(draft.context, longest)
-        other = replace(
-            draft,
-            model=text,
-            config=chosen.config,
-            changes=None,
-            weights=draft.weights if chosen.model.checkpoint is None else None,
-            context=context,
-            prompt=min(draft.prompt, context) if draft.prompt else draft.prompt,
-            sequence=min(draft.sequence, longest),
-        )
+        other = with_model(self._state.draft, text, chosen)
         self._keep(_named_by(other), chosen)
         self.replace(other, text="change of Model")
 
@@ -239,7 +225,7 @@ class Session(QObject):
         for known, chosen in self._models:
             if known == named:
                 return chosen
-        chosen = model_named(draft.model, draft.config)
+        chosen = model_named(draft.model, draft.config, draft.checkpoint)
         self._keep(named, chosen)
         return chosen
 

@@ -109,13 +109,13 @@ def stated(arguments: argparse.Namespace, otherwise: Draft | None = None) -> Sta
     if arguments.plan is not None:
         draft = _read(Path(arguments.plan))
     if arguments.model is not None:
-        draft = replace(draft, model=arguments.model, config=None)
+        draft = replace(draft, model=arguments.model, config=None, checkpoint=None)
     typed = set()
     for field, text in _pairs(arguments):
         draft = plans.changed(draft, field, text)
         typed.add(field)
         if field == "model":
-            draft = replace(draft, config=None)
+            draft = replace(draft, config=None, checkpoint=None)
     fields = frozenset(typed if arguments.plan is None else FIELDS)
     return Stated(draft, fields, frozenset(typed))
 

@@ -23,7 +23,7 @@ from llmplanner.models.catalogue import Entry
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The model."""
-    parser.add_argument("model", metavar="MODEL", help="a catalogue name, a config.json or its folder")
+    parser.add_argument("model", metavar="MODEL", help="a catalogue name, a model's file or folder")
 
 
 def run(arguments: argparse.Namespace) -> int:

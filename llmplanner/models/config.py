@@ -7,15 +7,16 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NoReturn
 
+from llmplanner.core.checkpoint import Checkpoint
 from llmplanner.core.errors import BadInput
 from llmplanner.core.model import Model
 from llmplanner.core.tensors import parameters
+from llmplanner.models import quantization
 from llmplanner.models.entries import Entries, plain, shown
 from llmplanner.models.families import DIALECTS
 from llmplanner.models.families.dialect import DEFAULTS_SOURCE, Dialect, Part
-from llmplanner.models.families.eager import EAGER
+from llmplanner.models.families.eager import EAGER, ROTARY_FP32
 from llmplanner.models.families.nested import text_part
 from llmplanner.models.families.unknown import recognised
 from llmplanner.resources import read_file
@@ -68,7 +69,7 @@ def _parse(content: bytes) -> dict[str, object]:
         content.decode("utf-8-sig"),
         object_pairs_hook=_table,
         parse_int=_whole,
-        parse_constant=_no_constant,
+        parse_constant=_constant,
     )
     _check_depth(parsed)
     if isinstance(parsed, dict):
@@ -114,20 +115,34 @@ def from_config(config: Mapping[str, object], name: str, source: str) -> Model:
     notes = [where]
     if entries.assumed:
         notes.append(f"{', '.join(sorted(entries.assumed))}: {DEFAULTS_SOURCE}")
-    sentences = [model.note, told.note, remark]
-    if config.get("quantization_config") is not None:
-        notes.append(f"its quantization_config is not read, weights count as {model.dtype.upper()}")
-        sentences.append(
-            "The model's file has a quantization_config, which this version does not read: its weights count "
-            f"as {model.dtype.upper()} unless another format is stated."
-        )
+    stored, unread = _stored(config, model)
+    if stored is not None or unread:
+        notes.append(f"its quantization_config: {stored.label if stored else 'not read'}")
+    sentences = [model.note, told.note, remark, unread]
     return replace(
         model,
         name=name,
         model_type=plain(str(config.get("model_type"))) if told.guessed else dialect.model_type,
         eager=dialect.model_type in EAGER,
+        rotary_fp32=dialect.model_type in ROTARY_FP32,
+        checkpoint=stored,
         source="; ".join(notes),
         note=" ".join(sentence for sentence in sentences if sentence),
+    )
+
+
+def _stored(config: Mapping[str, object], model: Model) -> tuple[Checkpoint | None, str]:
+    """What the files of a quantized model hold; else None, and a sentence where that is not known."""
+    table = quantization.table_in(config)
+    if table is None:
+        return None, ""
+    stored = quantization.checkpoint_of(model, table)
+    if stored is not None:
+        return stored, ""
+    return None, (
+        "The model's file has a quantization_config, which this version does not read (quant_method is "
+        f"{quantization.method_of(table)}): its weights count as {model.dtype.upper()} unless another format "
+        "is stated."
     )
 
 
@@ -229,8 +244,11 @@ def _whole(digits: str) -> int:
     return int(digits)
 
 
-def _no_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not a number that JSON allows")
+def _constant(text: str) -> float:
+    """What is no JSON: Mamba-2's published files hold an Infinity, for the longest step."""
+    if text == "NaN":
+        raise ValueError("NaN is not a number that JSON allows")
+    return float(text)
 
 
 def _check_depth(value: object) -> None:

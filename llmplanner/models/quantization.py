@@ -36,6 +36,12 @@ def method_of(table: Mapping[str, object]) -> str:
     return shown(table.get("quant_method"))
 
 
+def label_of(table: Mapping[str, object]) -> str | None:
+    """What the method is called, for people; None for one that is not known. Raises BadInput."""
+    scheme = scheme_of(Setting(table, "BF16", ()))
+    return None if scheme is None else scheme.label
+
+
 def checkpoint_of(model: Model, table: Mapping[str, object]) -> Checkpoint | None:
     """The model as it is stored under this quantization_config; None for a method that is not known.
 

@@ -1,0 +1,58 @@
+"""What a file holds beside the model of its config.json: vision, audio, prediction of further tokens."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+
+from llmplanner.core.checkpoint import StoredTensor
+from llmplanner.core.model import Model
+from llmplanner.core.quantities import count_text
+from llmplanner.core.tensors import parameters
+
+PARTS = {
+    "vision": (
+        "visual",
+        "vision",
+        "image",
+        "patch_merger",
+        "mm_projector",
+        "multi_modal_projector",
+        "connector",
+    ),
+    "audio": ("audio", "speech"),
+    "prediction of further tokens": ("mtp", "nextn", "eh_proj", "enorm", "hnorm"),
+    "masks and positions": ("masked_bias", "rotary_emb", "position_ids", "inv_freq"),
+}
+MASKS = (".attn.bias", ".attention.bias")  # GPT-2's and GPT-NeoX's triangles of ones, which old files keep
+
+
+def told_outside(model: Model, tensors: Iterable[StoredTensor], elements: int) -> str:
+    """A sentence on how a file's parameters differ from those of its config; empty where they do not."""
+    expected = parameters(model).total
+    if elements == expected:
+        return ""
+    found: dict[str, int] = {}
+    for tensor in tensors:
+        part = _part(tensor.name, model.layers)
+        if part is not None and tensor.elements:
+            found[part] = found.get(part, 0) + tensor.elements
+    parts = ", ".join(f"{part}: {count_text(count)}" for part, count in found.items())
+    more = "more" if elements > expected else "fewer"
+    said = f"; among them {parts}" if parts and elements > expected else ""
+    return (
+        f"The file holds {elements:,} parameters, {abs(elements - expected):,} {more} than the model that "
+        f"its config.json describes{said}."
+    )
+
+
+def _part(name: str, layers: int) -> str | None:
+    if name.endswith(MASKS):
+        return "masks and positions"
+    pieces = name.split(".")
+    for part, words in PARTS.items():
+        if any(piece.startswith(words) for piece in pieces):
+            return part
+    with suppress(ValueError, IndexError):
+        place = pieces.index("layers")
+        if int(pieces[place + 1]) >= layers:
+            return "prediction of further tokens"
+    return None
