@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from llmplanner.core.recipes import LLAMA_CPP, RECIPES, WITH_MATRIX, stored_as
 from llmplanner.core.tensors import parameters
 from llmplanner.models.config import from_config, model_types
 from llmplanner.models.gguf_models import load
+from llmplanner.models.quantization import checkpoint_of
 from tests.core.test_recipes_llamacpp import SHAPES
 from tests.reference import REFERENCE, needs_reference, rows
 
@@ -113,3 +115,30 @@ def test_what_is_no_recipe_is_refused() -> None:
     with pytest.raises(BadInput, match="not a quantization") as refused:
         stored_as(_model("gpt2"), "q4_k_xl")
     assert refused.value.field == "weights"
+
+
+STATED: dict[str, dict[str, object]] = {
+    "gptq-4bit-g128": {"quant_method": "gptq", "bits": 4, "group_size": 128, "sym": True},
+    "gptq-4bit-g32": {"quant_method": "gptq", "bits": 4, "group_size": 32, "sym": True},
+    "gptq-8bit-g128": {"quant_method": "gptq", "bits": 8, "group_size": 128, "sym": True},
+    "awq-4bit-g128": {"quant_method": "awq", "bits": 4, "group_size": 128, "version": "gemm"},
+    "nf4": {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"},
+    "nf4-double": {
+        "quant_method": "bitsandbytes",
+        "load_in_4bit": True,
+        "bnb_4bit_quant_type": "nf4",
+        "bnb_4bit_use_double_quant": True,
+    },
+    "int8-bnb": {"quant_method": "bitsandbytes", "load_in_8bit": True},
+    "fp8-block": {"quant_method": "fp8", "weight_block_size": [128, 128]},
+}
+
+
+@needs_reference
+@pytest.mark.parametrize("key", STATED)
+@pytest.mark.parametrize("name", ["llama-3.1-8b", "qwen3-30b-a3b", "deepseek-v3", "gpt2", "t5-small"])
+def test_what_a_library_would_make_is_what_its_config_states(name: str, key: str) -> None:
+    model = replace(_model(name), dtype="fp16")  # as such files say, whatever they were made of
+    stated = checkpoint_of(model, STATED[key])
+    assert stated is not None
+    assert stored_as(model, key).amounts == stated.amounts

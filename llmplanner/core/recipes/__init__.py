@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the names are needed at every start, of commands without a 
     from llmplanner.core.model import Model
 
 LLAMA_CPP = "llama.cpp"
+BITSANDBYTES = "bitsandbytes"
 WITH_MATRIX = "-imatrix"  # of a key: made with an importance matrix
 
 # File types by the bits that they are made for. The first of a line is the usual one.
@@ -31,7 +32,7 @@ _FILE_TYPES = (
 _MATRIX_MATTERS = ("IQ4_XS", "IQ4_NL", "Q5_0", "Q4_0")  # and IQ3_XXS, which is not made without
 
 _FILE_SOURCE = "llama.cpp 0.5.0-dev, src/llama-quant.cpp"
-_BITSANDBYTES = "bitsandbytes, functional.py and nn/modules.py"
+_BNB = "bitsandbytes, functional.py and nn/modules.py"
 _GPTQ = "AutoGPTQ, auto_gptq/nn_modules/qlinear"
 _AWQ = "AutoAWQ, awq/modules/linear/gemm.py"
 _TENSORS = "compressed-tensors, compressors"
@@ -58,9 +59,9 @@ def _file_types() -> tuple[Recipe, ...]:
 
 
 _LIBRARIES = (
-    Recipe("nf4", "NF4", "bitsandbytes", f"{_BITSANDBYTES}; arXiv:2305.14314"),
-    Recipe("nf4-double", "NF4, scales quantized too", "bitsandbytes", f"{_BITSANDBYTES}; arXiv:2305.14314"),
-    Recipe("int8-bnb", "LLM.int8()", "bitsandbytes", f"{_BITSANDBYTES}; arXiv:2208.07339"),
+    Recipe("nf4", "NF4", BITSANDBYTES, f"{_BNB}; arXiv:2305.14314"),
+    Recipe("nf4-double", "NF4, double quantization", BITSANDBYTES, f"{_BNB}; arXiv:2305.14314"),
+    Recipe("int8-bnb", "LLM.int8()", BITSANDBYTES, f"{_BNB}; arXiv:2208.07339"),
     Recipe("gptq-4bit-g128", "GPTQ 4-bit, groups of 128", "GPTQ", _GPTQ),
     Recipe("gptq-4bit-g32", "GPTQ 4-bit, groups of 32", "GPTQ", _GPTQ),
     Recipe("gptq-8bit-g128", "GPTQ 8-bit, groups of 128", "GPTQ", _GPTQ),

@@ -1,38 +1,39 @@
 """What the libraries that quantize safetensors files make of a model.
 
-They quantize the matrices of the layers. Embeddings, norms, biases, the output head and what routes tokens to
-experts stay in 16 bits.
+They quantize the matrices of the layers. Embeddings, norms, biases and the output head stay in 16 bits, and
+so does what routes tokens to experts, but for bitsandbytes, which takes every matrix product of a layer.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from types import MappingProxyType
 
 from llmplanner.core.checkpoint import Amount, Checkpoint
 from llmplanner.core.model import Experts, Linear, Model, Module, Norm
-from llmplanner.core.recipes import Recipe, linear
+from llmplanner.core.recipes import BITSANDBYTES, Recipe, linear
 from llmplanner.core.recipes.linear import BITS, Parts
 from llmplanner.core.tensors import distinct, elements, layer_pieces, outer_pieces
 
 QUANTIZED = frozenset({"attention", "feed_forward", "expert", "shared_expert", "recurrent"})
 EXPERTS = frozenset({"expert"})
+ROUTERS = frozenset({"router"})
 FP16_ONLY = frozenset({"gptq", "awq", "int8"})  # they keep the rest in FP16
 
-LAYOUTS: Mapping[str, Callable[[Linear], Parts]] = MappingProxyType(
-    {
-        "nf4": linear.bnb_4bit,
-        "nf4-double": partial(linear.bnb_4bit, double=True),
+
+def _layouts(dtype: str) -> dict[str, Callable[[Linear], Parts]]:
+    """What each recipe stores a matrix as, in a model whose other parameters are of that type."""
+    return {
+        "nf4": partial(linear.bnb_4bit, dtype=dtype),
+        "nf4-double": partial(linear.bnb_4bit, double=True, dtype=dtype),
         "int8-bnb": linear.bnb_int8,
         "gptq-4bit-g128": partial(linear.gptq, bits=4, group=128),
         "gptq-4bit-g32": partial(linear.gptq, bits=4, group=32),
         "gptq-8bit-g128": partial(linear.gptq, bits=8, group=128),
         "awq-4bit-g128": partial(linear.awq, bits=4, group=128),
-        "fp8-channel": linear.fp8_channel,
+        "fp8-channel": partial(linear.fp8_channel, scale=dtype),
         "fp8-block": linear.fp8_blocks,
         "mxfp4": linear.mxfp4,
         "nvfp4": linear.nvfp4,
     }
-)
 
 
 class _Sums:
@@ -79,7 +80,9 @@ def files_of(model: Model, recipe: Recipe) -> Checkpoint:
     layers = [group.layer for stack in model.stacks for group in stack.groups]
     mixture = any(isinstance(layer.feed_forward, Experts) for layer in layers)
     published = mixture and recipe.key == "mxfp4"  # as gpt-oss: of its experts alone
-    quantized = EXPERTS if published else QUANTIZED
+    routers = ROUTERS if recipe.group == BITSANDBYTES else frozenset()
+    quantized = EXPERTS if published else QUANTIZED | routers
+    layout = _layouts(dtype)[recipe.key]
     sums = _Sums()
     for piece in outer_pieces(model):
         sums.plain(piece.module, dtype, 1)
@@ -87,7 +90,7 @@ def files_of(model: Model, recipe: Recipe) -> Checkpoint:
         for piece in layer_pieces(group.layer):
             times = piece.copies * distinct(group)
             if piece.role in quantized and isinstance(piece.module, Linear):
-                sums.quantized(piece.module, LAYOUTS[recipe.key](piece.module), dtype, times)
+                sums.quantized(piece.module, layout(piece.module), dtype, times)
             else:
                 sums.plain(piece.module, dtype, times)
     exact = published or not mixture  # libraries differ in which parts of a mixture they leave out
