@@ -3,6 +3,7 @@
 import argparse
 
 from llmplanner import compose
+from llmplanner.cli.held import held_json, held_rows
 from llmplanner.cli.models_json import model_json
 from llmplanner.cli.output import paragraph, print_json, print_lines, table
 from llmplanner.cli.places import models_folder
@@ -19,6 +20,7 @@ from llmplanner.core.quantities import exact_text, gib_text
 from llmplanner.core.tensors import parameters
 from llmplanner.models import catalogue
 from llmplanner.models.catalogue import Entry
+from llmplanner.models.files import UndescribedError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,13 +30,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the model. Raises BadInput."""
-    chosen = compose.model_named(arguments.model)
+    try:
+        chosen = compose.model_named(arguments.model)
+    except UndescribedError as error:  # it is shown for what it is, and no plan can be made with it
+        _print_held(error, as_json=arguments.json)
+        return 0
+    model = chosen.model
     card = catalogue.entry(arguments.model, models_folder()) if chosen.config is None else None
     if arguments.json:
-        print_json({"model": model_json(chosen.model), "card": _card_json(card)})
+        answer = {"model": model_json(model), "checkpoint": held_json(model.checkpoint), "note": model.note}
+        print_json({**answer, "card": _card_json(card)})
     else:
-        print_lines(*_architecture(chosen.model), *(_card(card) if card is not None else ()))
+        print_lines(*_architecture(model), *(_card(card) if card is not None else ()))
     return 0
+
+
+def _print_held(error: UndescribedError, *, as_json: bool) -> None:
+    """What a file holds that does not say its architecture."""
+    held = error.held
+    if as_json:
+        print_json({"model": None, "checkpoint": held_json(held), "note": str(error), "card": None})
+        return
+    counted = exact_text(held.elements) if held.elements else "not stated"
+    rows = [("Parameters", counted), ("Weights", gib_text(held.bytes)), *held_rows(held)]
+    print_lines(*table(rows), "", *paragraph(str(error)))
 
 
 def _architecture(model: Model) -> list[str]:
@@ -47,13 +66,15 @@ def _architecture(model: Model) -> list[str]:
         ("Hidden size", exact_text(model.hidden_size)),
         ("Vocabulary", exact_text(model.vocab_size)),
         ("Context", "no fixed limit" if model.context_length is None else f"{model.context_length:,} tokens"),
-        ("Parameters", exact_text(counts.total)),
+        ("Parameters", exact_text(facts["parameters"])),
         ("  active per token", exact_text(counts.active)),
         ("  embedding", exact_text(counts.embedding)),
         ("  output head", exact_text(counts.head) if counts.head else "tied to the embedding, or none"),
         ("Weights", f"{gib_text(float(facts['weight_bytes']))} as {stored}"),
+        *held_rows(model.checkpoint),
     ]
-    return [model.name, "", *table(rows), "", *paragraph(f"Source: {model.source}")]
+    note = ["", *paragraph(model.note)] if model.note else []
+    return [model.name, "", *table(rows), *note, "", *paragraph(f"Source: {model.source}")]
 
 
 def _layers(stack: Stack) -> str:

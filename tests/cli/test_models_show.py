@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from llmplanner.cli.places import models_folder
+from llmplanner.models import catalogue
 from tests.cli.conftest import Answer
+from tests.models import safetensors_files as made
 from tests.reference import REFERENCE, needs_reference, rows
 
 Run = Callable[..., Answer]
@@ -102,3 +104,27 @@ def test_a_model_that_is_not_there(run: Run) -> None:
     assert answer.code == 2
     assert answer.error["field"] == "model"
     assert "llama-3.1-8b" in (answer.error["message"] or "")
+
+
+def test_show_tells_what_a_file_holds(run: Run, tmp_path: Path) -> None:
+    tensors = made.tensors_of(catalogue.model("llama-3.1-8b"))
+    path = made.write(tmp_path / "some.safetensors", {**tensors, "visual.fc.weight": ("F32", (10, 10))})
+    (tmp_path / "config.json").write_text(json.dumps(catalogue.entry("llama-3.1-8b").config), "utf-8")
+    answer = run("show", path, "--json").json
+    assert answer["model"]["parameters"] == answer["checkpoint"]["parameters"] == 8_030_261_248 + 100
+    assert answer["model"]["weight_bytes"] == answer["checkpoint"]["bytes"] == 2 * 8_030_261_248 + 400
+    assert [one["format"] for one in answer["checkpoint"]["formats"]] == ["BF16", "F32"]
+    assert "vision" in answer["note"]
+    out = run("show", path).out
+    assert "8,030,261,348" in out
+    assert any(line.split()[:3] == ["F32", "400", "bytes,"] for line in out.splitlines())
+
+
+def test_show_tells_what_a_file_without_architecture_holds(run: Run, tmp_path: Path) -> None:
+    path = made.write(tmp_path / "some.safetensors", {"unet.weight": ("F16", (320, 320))})
+    answer = run("show", path, "--json").json
+    assert (answer["model"], answer["checkpoint"]["bytes"]) == (None, 2 * 320 * 320)
+    assert "102,400" in run("show", path).out
+    refused = run("fit", path, "--gpu", "rtx-4090")
+    assert refused.code == 2
+    assert "config.json" in refused.err
