@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
-from llmplanner.compose import machine_named, plan_of, split_of, weights_of
+from llmplanner.compose import Chosen, machine_named, plan_of, split_of, weights_of, with_model
 from llmplanner.core.errors import BadInput
 from llmplanner.core.estimate import DeviceEstimate
 from llmplanner.core.estimating import estimate
@@ -61,6 +61,16 @@ def changes(draft: Draft, model: Model, local: Machine | None, *, cards: bool = 
         return tuple(found)
     better = [each for each in found if RANK[each.judged.state] < RANK[before.judged.state]]
     return tuple(better or found[:MOST_NEARER])
+
+
+def judged_with(draft: Draft, text: str, chosen: Chosen, local: Machine | None) -> Judgement | None:
+    """How the plan would be judged with another model; None where it cannot be put together so."""
+    try:
+        other = with_model(draft, text, chosen)
+        plan = plan_of(other, chosen.model, machine_named(other, local))
+        return verdict(plan, estimate(plan)).decisive
+    except BadInput:
+        return None
 
 
 def better(found: Iterable[Change], before: str) -> bool:

@@ -94,6 +94,7 @@ def with_model(draft: Draft, text: str, chosen: Chosen) -> Draft:
         draft,
         model=text,
         config=chosen.config,
+        checkpoint=chosen.checkpoint,
         changes=None,
         weights=draft.weights if chosen.model.checkpoint is None else None,
         context=context,

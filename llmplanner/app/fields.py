@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from PySide6.QtCore import QEvent, QKeyCombination, QObject, QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QKeySequence, QWheelEvent
+from PySide6.QtGui import QFont, QKeyEvent, QKeySequence, QStandardItemModel, QWheelEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QCompleter,
@@ -27,6 +27,8 @@ ENTRY_WIDTH = 92  # px of the entry beside a slider
 BILLION = 10**9  # from here on, 15T is easier to read than its zeros
 SHORT_DIGITS = 6
 LIST_WIDTH = 320  # px of the names that drop down
+LONG_LIST = 20  # rows that drop down at once
+HEADING = "heading"  # the value of a row that cannot be chosen
 PAGE = 8  # stops that Page Up moves a slider: one power of two
 CONTROL = Qt.KeyboardModifier.ControlModifier
 PARSERS: Mapping[str, Callable[[str], int | float]] = MappingProxyType(
@@ -193,26 +195,45 @@ def _said(value: float) -> str:
     return short if value >= BILLION and parse_count(short) == value else f"{value:,}"
 
 
-class ChoiceField(Field):
-    """One of a few named values."""
+Choice = tuple[object, str]  # value, text
+Group = tuple[str, tuple[Choice, ...]]  # heading, and what stands under it
 
-    def __init__(self, label: str, tip: str, choices: Iterable[tuple[object, str]]) -> None:
+
+class ChoiceField(Field):
+    """One of a few named values, or of more in groups under headings."""
+
+    def __init__(self, label: str, tip: str, choices: Iterable[Choice | Group]) -> None:
         self.box = QComboBox()
         super().__init__(label, tip, self.box)
         self.box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.box.setMinimumContentsLength(8)
+        self.box.setMaxVisibleItems(LONG_LIST)
         self.box.installEventFilter(_NO_WHEEL)
         self.offer(choices)
         self.box.activated.connect(lambda index: self.entered.emit(self.box.itemData(index)))
 
-    def offer(self, choices: Iterable[tuple[object, str]]) -> None:
+    def offer(self, choices: Iterable[Choice | Group]) -> None:
         """Replaces what can be chosen."""
         chosen = self.box.currentData()
         with QSignalBlocker(self.box):
             self.box.clear()
-            for value, text in choices:
-                self.box.addItem(text, value)
+            for value, inner in choices:
+                if isinstance(inner, str):
+                    self.box.addItem(inner, value)
+                else:
+                    self._add_group(str(value), inner)
         self.show_value(chosen)
+
+    def _add_group(self, heading: str, choices: tuple[Choice, ...]) -> None:
+        self.box.addItem(heading, HEADING)
+        rows = self.box.model()
+        if isinstance(rows, QStandardItemModel):
+            item, font = rows.item(self.box.count() - 1), self.box.font()
+            font.setWeight(QFont.Weight.DemiBold)
+            item.setFont(font)
+            item.setEnabled(False)
+        for value, text in choices:
+            self.box.addItem(text, value)
 
     def show_value(self, value: object) -> None:
         """Shows a value that came from elsewhere; one that is not offered shows nothing."""

@@ -19,6 +19,7 @@ from llmplanner.compose import (
     sizes_of,
     with_model,
 )
+from llmplanner.core.checkpoint import Checkpoint
 from llmplanner.core.errors import BadInput
 from llmplanner.core.estimate import Estimate
 from llmplanner.core.estimating import estimate
@@ -30,7 +31,7 @@ from llmplanner.plans import CHANGES, FIELDS, Draft, checked
 MODELS_KEPT = 8  # for undo steps: one with a table of 200,000 tensors takes some tens of MB
 SLIDE = 1  # QUndoCommand's id of steps that may merge; others have -1
 
-Named = tuple[str, Mapping[str, object] | None]  # what a draft calls its model by
+Named = tuple[str, Mapping[str, object] | None, Checkpoint | None]  # what a draft calls its model by
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +262,7 @@ class _Step(QUndoCommand):
 
 
 def _named_by(draft: Draft) -> Named:
-    return draft.model, draft.config
+    return draft.model, draft.config, draft.checkpoint
 
 
 def _said(entries: dict[str, object]) -> str:

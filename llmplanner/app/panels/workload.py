@@ -9,18 +9,17 @@ from llmplanner.app.fields import ChoiceField, CountField, Field, SliderField
 from llmplanner.app.panels import Panel
 from llmplanner.app.session import Session, State
 from llmplanner.compose import tokens_of
-from llmplanner.core.model import Kind
-from llmplanner.plans import FIELDS
+from llmplanner.core import recipes
+from llmplanner.core.formats import format_named
+from llmplanner.core.model import Kind, Model
+from llmplanner.core.recipes import RECIPES
+from llmplanner.plans import FIELDS, FORMATS
 
 TASKS = (("serve", "Serve"), ("finetune", "Fine-tune, full"), ("pretrain", "Pre-train"))
-FORMATS = (
-    ("fp32", "FP32 · 32 bits"),
-    ("fp16", "FP16 · 16 bits"),
-    ("bf16", "BF16 · 16 bits"),
-    ("fp8-e4m3", "FP8 E4M3 · 8 bits"),
-    ("fp8-e5m2", "FP8 E5M2 · 8 bits"),
-    ("int8", "INT8 · 8 bits"),
-    ("int4", "INT4 · 4 bits"),
+KV_FORMATS = tuple((key, f"{format_named(key).name} · {format_named(key).bits} bits") for key in FORMATS)
+PUBLISHED = (None, "As published")
+RECIPE_GROUPS = tuple(
+    (group, tuple((key, RECIPES[key].name) for key in keys)) for group, keys in recipes.groups()
 )
 PRECISIONS = (
     ("bf16-mixed", "BF16 mixed (autocast)"),
@@ -97,6 +96,9 @@ class WorkloadPanel(Panel):
             slider = self.fields.get(name)
             if isinstance(slider, SliderField):
                 slider.reach(model.context_length or SLIDER_CONTEXT)
+        weights = self.fields.get("weights")
+        if isinstance(weights, ChoiceField):
+            weights.box.setItemText(0, _as_published(model))
         for name, field in self.fields.items():
             field.setVisible(name in shown)
             field.show_value(getattr(draft, name))
@@ -108,17 +110,24 @@ class WorkloadPanel(Panel):
             tokens.entry.setPlaceholderText(f"{tokens_of(state.draft, state.plan.model):,}")
 
 
+def _as_published(model: Model) -> str:
+    """What the weights are where the plan says nothing: as the file has them, or as they were published."""
+    if model.checkpoint is not None:
+        return f"As the file has them · {model.checkpoint.label}"
+    return f"As published · {format_named(model.dtype).name}"
+
+
 def _serving_fields() -> dict[str, Field]:
     return {
         "weights": ChoiceField(
             "Weights",
             "The number format in which the weights are stored. Fewer bits take less memory and round more.",
-            ((None, "As published"), *FORMATS),
+            (PUBLISHED, ("Number formats", KV_FORMATS), *RECIPE_GROUPS),
         ),
         "kv": ChoiceField(
             "KV cache",
             "The number format of the keys and values that are kept for every token.",
-            ((None, "As computed"), *FORMATS),
+            ((None, "As computed"), *KV_FORMATS),
         ),
         "context": SliderField(
             FIELDS["context"],
