@@ -22,7 +22,10 @@ class NormKind(StrEnum):
     """The forms of normalisation, told apart by what they keep for the backward pass."""
 
     LAYER = "LayerNorm"
+    LAYER_WIDE = "LayerNorm, in FP32"  # OLMo
+    LAYER_WRITTEN = "LayerNorm, written out in FP32"  # Cohere
     RMS = "RMSNorm"
+    RMS_WIDE = "RMSNorm, weighted in FP32"  # OLMo 2, gpt-oss
     RMS_PLUS_ONE = "RMSNorm, 1 + w"  # Gemma: x * (1 + w), wholly in FP32
     RMS_T5 = "RMSNorm, T5"
 

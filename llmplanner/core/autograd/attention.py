@@ -202,7 +202,8 @@ def _weights(walk: Walk, heads: Heads, query: Value, key: Value) -> Value:
     scores = tape.op(Value(count, size, unit), (query, key))
     if heads.softcap:
         scores = tape.op(tape.keep(Cause.ATTENTION, count, size, unit), (scores,))
-    wide = FP32 if heads.softmax_fp32 or walk.arithmetic.autocast else size
+    narrow = heads.sinks or not heads.softmax_fp32
+    wide = size if narrow and not walk.arithmetic.autocast else FP32
     if wide != size:
         scores = tape.op(Value(count, wide, unit), (scores,))
     weights = tape.op(tape.keep(Cause.ATTENTION, count, wide, unit), (scores,))

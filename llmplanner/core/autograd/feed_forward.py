@@ -45,9 +45,11 @@ def _experts(walk: Walk, piece: Experts, x: Value) -> Value:
     out = tape.op(tape.keep(Cause.EXPERTS, chosen * hidden, size), (product, *down))
     out = tape.op(Value(hidden, x.size), (out,))
     if piece.shared is not None:
-        out = add(walk, out, _dense(walk, piece.shared, x))
-    if piece.shared_gate is not None:
-        linear(walk, piece.shared_gate, x, Cause.EXPERTS)
+        shared = _dense(walk, piece.shared, x)
+        if piece.shared_gate is not None:
+            gate = linear(walk, piece.shared_gate, x, Cause.EXPERTS)
+            shared = multiply(walk, shared, gate, Cause.EXPERTS)
+        out = add(walk, out, shared)
     return out
 
 

@@ -11,6 +11,8 @@ from llmplanner.core.model import Activation, Dropout, Linear, Module, Norm, Nor
 from llmplanner.core.plan import AttentionKernel
 from llmplanner.core.tensors import tensor_sizes
 
+LAYER_NORMS = (NormKind.LAYER, NormKind.LAYER_WIDE, NormKind.LAYER_WRITTEN)
+
 
 @dataclass(frozen=True, slots=True)
 class Walk:
@@ -27,7 +29,7 @@ def norm(walk: Walk, piece: Norm | None, x: Value) -> Value:
     """Normalises x. The RMS forms compute in FP32 and save the copy, LayerNorm its input as it stands."""
     if piece is None:
         return x
-    if piece.kind is NormKind.LAYER:
+    if piece.kind in LAYER_NORMS:
         return _layer_norm(walk, piece, x)
     tape, width = walk.tape, x.width
     wide = x if x.size == FP32 else tape.op(Value(width, FP32, x.unit), (x,))
@@ -41,19 +43,24 @@ def norm(walk: Walk, piece: Norm | None, x: Value) -> Value:
         tape.save(Cause.NORMS, x)
         out = Value(width, tape.keep(Cause.NORMS, width, walk.arithmetic.weight, x.unit).size, x.unit)
     else:
-        tape.keep(Cause.NORMS, width, x.size, x.unit)
+        tape.keep(Cause.NORMS, width, FP32 if piece.kind is NormKind.RMS_WIDE else x.size, x.unit)
         out = Value(width, max(x.size, walk.arithmetic.weight), x.unit)
     tape.parameters.extend([piece.width] * (piece.weight + piece.bias))
     return tape.op(out, (wide,), Value(2 * width, FP32, x.unit))
 
 
 def _layer_norm(walk: Walk, piece: Norm, x: Value) -> Value:
-    tape, autocast = walk.tape, walk.arithmetic.autocast
-    wide = x if x.size == FP32 or not autocast else tape.op(Value(x.width, FP32, x.unit), (x,))
-    tape.save(Cause.NORMS, wide)
+    tape, plain = walk.tape, piece.kind is NormKind.LAYER
+    kept = x.size == FP32 or (plain and not walk.arithmetic.autocast)
+    wide = x if kept else tape.op(Value(x.width, FP32, x.unit), (x,))
+    if piece.kind is NormKind.LAYER_WRITTEN:  # the difference from the mean, twice; what is weighted
+        for _ in range(3):
+            tape.keep(Cause.NORMS, x.width, FP32, x.unit)
+    else:
+        tape.save(Cause.NORMS, wide)
     tape.keep(Cause.NORMS, 2, FP32, x.unit)  # mean and reciprocal deviation
     tape.parameters.extend([piece.width] * (piece.weight + piece.bias))
-    return tape.op(Value(x.width, wide.size, x.unit), (wide,))
+    return tape.op(Value(x.width, wide.size if plain else x.size, x.unit), (wide,))
 
 
 def cast(walk: Walk, x: Value) -> Value:

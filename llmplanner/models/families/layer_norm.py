@@ -9,13 +9,12 @@ from llmplanner.core.model import Attention, Layer, Norm, NormKind
 from llmplanner.models.entries import Entries
 from llmplanner.models.families.defaults import class_defaults, decoder
 from llmplanner.models.families.llama import LLAMA
-from llmplanner.models.families.windows import alternating_window, uniform_window
+from llmplanner.models.families.windows import alternating_window, ruled_window, uniform_window
 
-OLMO = replace(LLAMA, norm=NormKind.LAYER, norm_affine=False, feed_forward_bias=False)
+OLMO = replace(LLAMA, norm=NormKind.LAYER_WIDE, norm_affine=False, feed_forward_bias=False)
 COHERE = replace(
     LLAMA,
-    norm=NormKind.LAYER,
-    norm_bias=False,
+    norm=NormKind.LAYER_WRITTEN,
     feed_forward_bias=False,
     parallel=True,
     feed_forward_norm=None,
@@ -24,6 +23,7 @@ COHERE = replace(
     query_key_whole=True,
 )
 COHERE2 = replace(COHERE, query_key_norm=None, windows=alternating_window)
+COMPASS = replace(COHERE2, windows=ruled_window(lambda _entries, _index: True))
 PHI = replace(
     LLAMA,
     attention_output="self_attn.dense",
@@ -118,6 +118,14 @@ DIALECTS = (
             tie_word_embeddings=True,
             sliding_window=4096,
             sliding_window_pattern=4,
+        ),
+    ),
+    decoder(
+        "cohere_compass_text",
+        ("CohereCompassForCausalLM", "CohereCompassTextModel"),
+        COMPASS,
+        class_defaults(
+            (40, 8192, 64, 22528, 256000), None, 8192, tie_word_embeddings=True, sliding_window=4096
         ),
     ),
     decoder(

@@ -6,7 +6,7 @@ Defaults: Transformers 5.23.0 class defaults. Tensor names: the published checkp
 from collections.abc import Mapping
 from dataclasses import replace
 
-from llmplanner.core.model import Attention, FeedForward, Layer, Linear, Norm, Parameter
+from llmplanner.core.model import Attention, FeedForward, Layer, Linear, Norm, NormKind, Parameter
 from llmplanner.models.entries import Entries
 from llmplanner.models.families.deepseek import latent_attention
 from llmplanner.models.families.defaults import class_defaults, decoder
@@ -41,6 +41,7 @@ GLM = replace(
 GLM4 = replace(GLM, output_norms=("post_self_attn_layernorm", "post_mlp_layernorm"))
 OLMO2 = replace(
     LLAMA,
+    norm=NormKind.RMS_WIDE,
     feed_forward_bias=False,
     attention_norm=None,
     feed_forward_norm=None,
@@ -49,7 +50,12 @@ OLMO2 = replace(
     query_key_whole=True,
 )
 EXAONE4 = replace(
-    OLMO2, input_bias=False, output_bias=False, query_key_whole=False, windows=alternating_window
+    OLMO2,
+    norm=NormKind.RMS,
+    input_bias=False,
+    output_bias=False,
+    query_key_whole=False,
+    windows=alternating_window,
 )
 VAULTGEMMA = replace(GEMMA2, output_norms=None)
 NANOCHAT = replace(

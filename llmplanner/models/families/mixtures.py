@@ -107,6 +107,7 @@ MINIMAX_M2 = replace(
 )
 GPT_OSS = replace(
     LLAMA,
+    norm=NormKind.RMS_WIDE,
     feed_forward_bias=False,
     finish=with_sinks,
     windows=ruled_window(lambda _entries, index: index % 2 == 1),
