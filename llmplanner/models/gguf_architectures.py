@@ -7,6 +7,7 @@ llama.cpp sets by architecture, in src/models/*.cpp (ggml-org/llama.cpp, 0.5.0-d
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from llmplanner.models.entries import MOST_LAYERS
 from llmplanner.models.gguf_facts import Facts, Source
 
 
@@ -107,6 +108,7 @@ T5: dict[str, Source | None] = {
 MAMBA: dict[str, Source | None] = {
     "state_size": "ssm.state_size",
     "conv_kernel": "ssm.conv_kernel",
+    "intermediate_size": "ssm.inner_size",
     "expand": lambda facts: facts.ratio("ssm.inner_size", "embedding_length"),
     "time_step_rank": "ssm.time_step_rank",
     "num_heads": "ssm.time_step_rank",
@@ -138,13 +140,17 @@ DELTA: dict[str, Source | None] = {
 
 def _attending(facts: Facts) -> list[int]:
     """The layers of a hybrid that have keys and values."""
-    return [index for index, heads in enumerate(facts.list("attention.head_count_kv")) if heads]
+    return _having(facts, "attn_k.weight")
 
 
 def _mixtures(facts: Facts) -> list[int]:
     """The layers that have a router."""
-    layers = range(facts.size("block_count"))
-    return [index for index in layers if f"blk.{index}.ffn_gate_inp.weight" in facts.tensors]
+    return _having(facts, "ffn_gate_inp.weight")
+
+
+def _having(facts: Facts, part: str) -> list[int]:
+    layers = range(min(facts.size("block_count"), MOST_LAYERS))
+    return [index for index in layers if f"blk.{index}.{part}" in facts.tensors]
 
 
 def _period(indices: list[int]) -> int | None:
@@ -158,11 +164,17 @@ def _first(indices: list[int]) -> int | None:
 def _nemotron_pattern(facts: Facts) -> str:
     """A letter a layer: attention, mixture, feed-forward or Mamba-2."""
     attending, mixtures = set(_attending(facts)), set(_mixtures(facts))
-    dense = {index for index, width in enumerate(facts.list("feed_forward_length")) if width} - mixtures
+    dense = set(_having(facts, "ffn_down.weight"))
     return "".join(
         "*" if index in attending else "E" if index in mixtures else "-" if index in dense else "M"
-        for index in range(facts.size("block_count"))
+        for index in range(min(facts.size("block_count"), MOST_LAYERS))
     )
+
+
+def _granite_types(facts: Facts) -> list[str]:
+    attending = set(_attending(facts))
+    layers = range(min(facts.size("block_count"), MOST_LAYERS))
+    return ["attention" if index in attending else "mamba" for index in layers]
 
 
 NEMOTRON_H: dict[str, Source | None] = {
@@ -306,9 +318,7 @@ TRANSLATIONS: Mapping[str, Translation] = {
             "shared_intermediate_size": lambda facts: (
                 facts.key("expert_shared_feed_forward_length") or facts.most("feed_forward_length")
             ),
-            "layer_types": lambda facts: [
-                "attention" if heads else "mamba" for heads in facts.list("attention.head_count_kv")
-            ],
+            "layer_types": _granite_types,
         },
     ),
     "nemotron_h": Translation("nemotron_h", NEMOTRON_H),
@@ -339,7 +349,7 @@ TRANSLATIONS: Mapping[str, Translation] = {
     "t5encoder": Translation("t5", T5, body="T5EncoderModel"),
     "bert": Translation(
         "bert",
-        {"type_vocab_size": lambda facts: facts.metadata.get("tokenizer.ggml.token_type_count")},
+        {"type_vocab_size": lambda facts: facts.rows("token_types.weight")},
         body="BertModel",
     ),
 }

@@ -49,6 +49,11 @@ class Facts:
             name.split(".", 2)[2] for name in self.tensors if name.startswith("blk.") and name.count(".") > 1
         )
 
+    def rows(self, name: str) -> int | None:
+        """Rows of a tensor; None where it is not there."""
+        tensor = self.tensors.get(name)
+        return tensor.shape[0] if tensor is not None and tensor.shape else None
+
     def has(self, *parts: str) -> bool:
         """Whether some layer has one of these tensors."""
         return not self.parts.isdisjoint(parts)
@@ -62,11 +67,9 @@ class Facts:
     @property
     def vocabulary(self) -> object:
         """Rows of the token embedding."""
-        table = self.tensors.get("token_embd.weight")
-        if table is not None and table.shape:
-            return table.shape[0]
         tokens = self.metadata.get("tokenizer.ggml.tokens")
-        return self.key("vocab_size") or (tokens.length if isinstance(tokens, Array) else None)
+        listed = tokens.length if isinstance(tokens, Array) else None
+        return self.rows("token_embd.weight") or self.key("vocab_size") or listed
 
     @property
     def tied(self) -> bool | None:

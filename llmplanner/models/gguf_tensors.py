@@ -121,14 +121,17 @@ def _window(facts: Facts, index: int) -> int:
 
 
 def _conv_state(facts: Facts) -> int:
-    """Elements of the rolling inputs of a layer's convolution. Source: llama.cpp, llama_hparams::n_embd_r."""
+    """Elements of the rolling inputs of a layer's convolution, as many steps as its kernel has.
+
+    Source: llama.cpp, llama_hparams::n_embd_r, which leaves out the newest step.
+    """
     hidden = facts.size("embedding_length")
     if facts.size("wkv.head_size"):
         return facts.size("token_shift_count", 2) * hidden
     if facts.size("shortconv.l_cache"):
-        return hidden * (facts.size("shortconv.l_cache") - 1)
+        return hidden * facts.size("shortconv.l_cache")
     channels = facts.size("ssm.inner_size") + 2 * facts.size("ssm.group_count") * facts.size("ssm.state_size")
-    return max(facts.size("ssm.conv_kernel") - 1, 0) * channels
+    return facts.size("ssm.conv_kernel") * channels
 
 
 def _state(facts: Facts) -> int:
