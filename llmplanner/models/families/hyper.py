@@ -28,6 +28,7 @@ from llmplanner.models.families.dialect import Dialect, Part
 from llmplanner.models.families.experts import all_but_first, everywhere, typed
 from llmplanner.models.families.llama import LLAMA
 from llmplanner.models.families.mixtures import ROUTED, SIGMOID
+from llmplanner.models.families.predictors import with_predictors
 from llmplanner.models.families.windows import stated_kinds
 
 SLIDING, SPARSE, HEAVY = "sliding_attention", "compressed_sparse_attention", "heavily_compressed_attention"
@@ -178,54 +179,56 @@ HY_V4 = replace(
     mixture=replace(SIGMOID, sparse=typed(all_but_first)),
 )
 
-DIALECTS = (
-    _hyper(
-        decoder(
-            "deepseek_v4",
-            "DeepseekV4",
+DIALECTS = with_predictors(
+    (
+        _hyper(
+            decoder(
+                "deepseek_v4",
+                "DeepseekV4",
+                DEEPSEEK_V4,
+                class_defaults(
+                    (43, 4096, 64, None, 129280),
+                    1,
+                    1048576,
+                    head_dim=512,
+                    q_lora_rank=1024,
+                    o_groups=8,
+                    o_lora_rank=1024,
+                    sliding_window=128,
+                    moe_intermediate_size=2048,
+                    n_shared_experts=1,
+                    n_routed_experts=256,
+                    num_experts_per_tok=6,
+                    index_head_dim=128,
+                    index_n_heads=64,
+                    hc_mult=4,
+                ),
+                moe_intermediate_size=("moe_intermediate_size", "intermediate_size"),
+                **ROUTED,
+            ),
             DEEPSEEK_V4,
-            class_defaults(
-                (43, 4096, 64, None, 129280),
-                1,
-                1048576,
-                head_dim=512,
-                q_lora_rank=1024,
-                o_groups=8,
-                o_lora_rank=1024,
-                sliding_window=128,
-                moe_intermediate_size=2048,
-                n_shared_experts=1,
-                n_routed_experts=256,
-                num_experts_per_tok=6,
-                index_head_dim=128,
-                index_n_heads=64,
-                hc_mult=4,
-            ),
-            moe_intermediate_size=("moe_intermediate_size", "intermediate_size"),
-            **ROUTED,
         ),
-        DEEPSEEK_V4,
-    ),
-    _hyper(
-        decoder(
-            "hy_v4",
-            "HYV4",
+        _hyper(
+            decoder(
+                "hy_v4",
+                "HYV4",
+                HY_V4,
+                class_defaults(
+                    (34, 2816, 32, 6912, 120832),
+                    32,
+                    262144,
+                    **V3 | {"v_head_dim": 256, "qk_nope_head_dim": 192},
+                    moe_intermediate_size=768,
+                    n_shared_experts=1,
+                    n_routed_experts=256,
+                    num_experts_per_tok=8,
+                    index_head_dim=128,
+                    index_n_heads=16,
+                    hc_mult=4,
+                ),
+                **ROUTED,
+            ),
             HY_V4,
-            class_defaults(
-                (34, 2816, 32, 6912, 120832),
-                32,
-                262144,
-                **V3 | {"v_head_dim": 256, "qk_nope_head_dim": 192},
-                moe_intermediate_size=768,
-                n_shared_experts=1,
-                n_routed_experts=256,
-                num_experts_per_tok=8,
-                index_head_dim=128,
-                index_n_heads=16,
-                hc_mult=4,
-            ),
-            **ROUTED,
         ),
-        HY_V4,
-    ),
+    )
 )
