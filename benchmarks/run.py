@@ -1,11 +1,11 @@
-"""Prints the benchmarks as one table of ratios: python -m benchmarks.run [startup cli core edit_to_paint]."""
+"""Prints the benchmarks as one table of ratios: python -m benchmarks.run [NAMES OF ALL BELOW]."""
 
 import importlib
 import sys
 
 from benchmarks.measure import Row
 
-ALL = ("startup", "cli", "core", "edit_to_paint")
+ALL = ("startup", "cli", "core", "edit_to_paint", "headers")
 
 
 def line(row: Row) -> str:
