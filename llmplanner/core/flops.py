@@ -13,9 +13,11 @@ from llmplanner.core.model import (
     Layer,
     Linear,
     Model,
+    Module,
     Recurrent,
     Stack,
 )
+from llmplanner.core.tensors import distinct
 
 if TYPE_CHECKING:  # one plan is answered without NumPy: its import would be the longest part of a start
     import numpy as np
@@ -92,6 +94,7 @@ def sequence_flops(
         attention += one.attention
         recurrence += one.recurrence
     linear += tokens * (_head_flops(model.head) + sum(map(_product, model.projections)))
+    linear += tokens * _extras(model.extras)
     linear += _product(model.pooler) if model.pooler is not None else 0  # reads one token
     return Flops(linear, attention, recurrence)
 
@@ -102,6 +105,8 @@ def _stack_flops(stack: Stack, tokens: int, source: int, *, causal: bool) -> Flo
         layer, count = group.layer, len(group.indices)
         masked = causal and stack.role is Kind.DECODER
         linear += count * tokens * _layer_linears(layer)
+        # What stands beside a block that layers share is one layer's each: Zamba2's adapters.
+        linear += distinct(group) * tokens * _extras(layer.extras)
         if layer.attention is not None:
             pairs = _pairs(layer.attention, tokens, masked=masked)
             attention += count * _pair_flops(layer.attention) * pairs
@@ -139,12 +144,17 @@ def _product(linear: Linear) -> int:
     return 2 * linear.inputs * linear.outputs
 
 
+def _extras(modules: tuple[Module, ...]) -> int:
+    """Operations of one token in the matrices among further modules."""
+    return sum(_product(each) for each in modules if isinstance(each, Linear))
+
+
 def _attention_linears(attention: Attention | LatentAttention) -> int:
     if isinstance(attention, LatentAttention):
         matrices = (*attention.query, attention.kv_down, attention.kv_up, attention.output)
     else:
         matrices = (*attention.inputs, attention.output)
-    return sum(map(_product, matrices))
+    return sum(map(_product, matrices)) + _extras(attention.extras)
 
 
 def _cross_linears(layer: Layer, tokens: int, source: int) -> int:
@@ -161,7 +171,8 @@ def _feed_forward(block: FeedForward | Experts) -> int:
         return sum(map(_product, (*block.inputs, block.output)))
     shared = _feed_forward(block.shared) if block.shared is not None else 0
     gate = _product(block.shared_gate) if block.shared_gate is not None else 0
-    return _product(block.router) + block.top_k * _feed_forward(block.expert) + shared + gate
+    beside = _product(block.router) + shared + gate + _extras(block.extras)
+    return beside + block.top_k * _feed_forward(block.expert)
 
 
 def _head_flops(head: Head) -> int:

@@ -192,8 +192,8 @@ def _olmo_norms(entries: Entries, layer: Layer) -> Layer:
         layer,
         attention_norm=None,
         feed_forward_norm=None,
-        attention_output_norm=Norm("post_attention_layernorm", NormKind.RMS, hidden),
-        feed_forward_output_norm=Norm("post_feedforward_layernorm", NormKind.RMS, hidden),
+        attention_output_norm=Norm("post_attention_layernorm", NormKind.RMS_WIDE, hidden),
+        feed_forward_output_norm=Norm("post_feedforward_layernorm", NormKind.RMS_WIDE, hidden),
     )
 
 
@@ -202,6 +202,7 @@ OLMO_HYBRID = mixed(
         LLAMA,
         attention_norm="attention_layer_norm",
         feed_forward_norm="feedforward_layer_norm",
+        norm=NormKind.RMS_WIDE,
         feed_forward_bias=False,
         query_key_norm=("self_attn.q_norm", "self_attn.k_norm"),
         query_key_whole=True,

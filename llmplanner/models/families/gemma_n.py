@@ -22,7 +22,7 @@ from llmplanner.core.model import (
 from llmplanner.models.entries import MOST_LAYERS, MOST_ROWS, Entries
 from llmplanner.models.families.decoder import DecoderData, build
 from llmplanner.models.families.defaults import class_defaults, decoder
-from llmplanner.models.families.dialect import Part, activation
+from llmplanner.models.families.dialect import Dialect, Part, activation
 from llmplanner.models.families.experts import gated
 from llmplanner.models.families.llama import LLAMA
 from llmplanner.models.families.mixers import ATTENTION, Kinds, listed
@@ -33,7 +33,7 @@ _FULL = "sees all tokens"
 
 
 def _norm(name: str, width: int) -> Norm:
-    return Norm(name, NormKind.RMS_PLUS_ONE, width)
+    return Norm(name, NormKind.RMS_WIDE, width)
 
 
 def _shared_from(entries: Entries) -> int:
@@ -144,7 +144,7 @@ _SANDWICH: DecoderData = replace(
     LLAMA,
     feed_forward_bias=False,
     feed_forward_norm="pre_feedforward_layernorm",
-    norm=NormKind.RMS_PLUS_ONE,
+    norm=NormKind.RMS_WIDE,
     activation="hidden_activation",
     query_key_norm=("self_attn.q_norm", "self_attn.k_norm"),
     output_norms=("post_attention_layernorm", "post_feedforward_layernorm"),
@@ -247,10 +247,35 @@ GEMMA4 = replace(_SANDWICH, windows=_windows_4, per_layer=_own_4, finish=_layer_
 _SHARED: Mapping[str, object] = {
     "tie_word_embeddings": True,
     "head_dim": 256,
-    "sliding_window": 512,
     "vocab_size_per_layer_input": 262144,
-    "hidden_size_per_layer_input": 256,
 }
+
+
+def _gemma4_dialect(name: str, stem: str, window: int, narrow: int) -> Dialect:
+    """`window`: tokens that a sliding layer sees. `narrow`: the width of a layer's own embedding."""
+    return replace(
+        decoder(
+            f"{name}_text",
+            (f"{stem}ForCausalLM", f"{stem}TextModel"),
+            GEMMA4,
+            class_defaults(
+                (30, 2304, 8, 9216, 262144),
+                4,
+                131072,
+                **_SHARED,
+                sliding_window=window,
+                hidden_size_per_layer_input=narrow,
+                num_kv_shared_layers=0,
+                global_head_dim=512,
+                attention_k_eq_v=False,
+                enable_moe_block=False,
+                use_double_wide_mlp=False,
+            ),
+        ),
+        build=_gemma4,
+        sizes=("num_hidden_layers", "hidden_size", "intermediate_size"),
+    )
+
 
 DIALECTS = (
     replace(
@@ -263,6 +288,8 @@ DIALECTS = (
                 2,
                 32768,
                 **_SHARED,
+                sliding_window=512,
+                hidden_size_per_layer_input=256,
                 final_logit_softcapping=30.0,
                 altup_num_inputs=4,
                 num_kv_shared_layers=15,
@@ -272,24 +299,6 @@ DIALECTS = (
         build=_gemma3n,
         sizes=("num_hidden_layers", "hidden_size", "intermediate_size"),
     ),
-    replace(
-        decoder(
-            "gemma4_text",
-            ("Gemma4ForCausalLM", "Gemma4TextModel"),
-            GEMMA4,
-            class_defaults(
-                (30, 2304, 8, 9216, 262144),
-                4,
-                131072,
-                **_SHARED,
-                num_kv_shared_layers=0,
-                global_head_dim=512,
-                attention_k_eq_v=False,
-                enable_moe_block=False,
-                use_double_wide_mlp=False,
-            ),
-        ),
-        build=_gemma4,
-        sizes=("num_hidden_layers", "hidden_size", "intermediate_size"),
-    ),
+    _gemma4_dialect("gemma4", "Gemma4", 512, 256),
+    _gemma4_dialect("gemma4_unified", "Gemma4Unified", 1024, 0),
 )

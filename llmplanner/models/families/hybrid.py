@@ -170,7 +170,11 @@ GRANITE = mixed(
 
 _PATTERN = {"M": RECURRENT, "E": "moe", "*": ATTENTION, "-": "mlp"}
 _FRAME = Frame(
-    body="backbone.", embedding="embeddings", final_norm="norm_f", attention_dropout="attention_dropout"
+    body="backbone.",
+    embedding="embeddings",
+    final_norm="norm_f",
+    norm=NormKind.RMS_WIDE,
+    attention_dropout="attention_dropout",
 )
 
 
@@ -200,7 +204,7 @@ def _nemotron_kinds(entries: Entries) -> tuple[str, ...]:
 
 def _nemotron_layer(entries: Entries, kind: str) -> Layer:
     hidden = entries.size("hidden_size")
-    norm = Norm("norm", NormKind.RMS, hidden)
+    norm = Norm("norm", NormKind.RMS_WIDE, hidden)
     mixes = kind in {RECURRENT, ATTENTION}
     block: FeedForward | Experts | None = None
     if kind == "moe":
