@@ -38,10 +38,15 @@ def read(path: Path) -> dict[str, object]:
         remedy="; give the path of a config.json or of the folder that holds it",
         field="model",
     )
+    return parsed(content, str(file))
+
+
+def parsed(content: bytes, where: str) -> dict[str, object]:
+    """The entries in the bytes of a config.json that lies at `where`. Raises BadInput."""
     try:
         return _parse(content)
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"{file} {_problem(error)}; {REMEDY}.", "model") from error
+        raise BadInput(f"{where} {_problem(error)}; {REMEDY}.", "model") from error
 
 
 def _problem(error: ValueError | RecursionError) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -88,22 +89,25 @@ def join(parts: Sequence[Part], bits: int | None = None) -> Header:
 def read_part(path: Path) -> Part:
     """The header of one file. Raises BadInput."""
     with open_file(path, remedy="; give the path of a model's file or folder", field="model") as file:
-        try:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(0)
-            start = file.read(8)
-            length = int.from_bytes(start, "little")
-            _check_length(length, size, start + file.read(ENOUGH))
-            file.seek(8)
-            return parse(file.read(length), size)
-        except OSError as error:
-            raise BadInput(f"{path} cannot be read: {error.strerror}.", "model") from error
-        except _OtherKindError as error:
-            raise BadInput(f"{path} {error}.", "model") from error
-        except (ValueError, RecursionError, MemoryError) as error:
-            raise BadInput(
-                f"{path} is not a whole safetensors file ({_problem(error)}); download it again.", "model"
-            ) from error
+        return read_from(file, os.fstat(file.fileno()).st_size, str(path))
+
+
+def read_from(file: BinaryIO, size: int, where: str) -> Part:
+    """The header that starts an open file of `size` bytes. Raises BadInput."""
+    try:
+        start = file.read(8)
+        length = int.from_bytes(start, "little")
+        _check_length(length, size, start + file.read(ENOUGH))
+        file.seek(8)
+        return parse(file.read(length), size)
+    except OSError as error:
+        raise BadInput(f"{where} cannot be read: {error.strerror}.", "model") from error
+    except _OtherKindError as error:
+        raise BadInput(f"{where} {error}.", "model") from error
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise BadInput(
+            f"{where} is not a whole safetensors file ({_problem(error)}); download it again.", "model"
+        ) from error
 
 
 class _OtherKindError(ValueError):
