@@ -42,7 +42,13 @@ DEPTHS = (
     "encoder_layers",
     "decoder_layers",
 )
-LAYERS = {"gemma2": 4, "gemma3_text": 8}  # enough for layers of every kind; two for the others
+LAYERS = {  # enough for layers of every kind; two for the others
+    "gemma2": 4,
+    "gemma3_text": 8,
+    "cohere2": 4,
+    "olmo3": 4,
+    "smollm3": 4,
+}
 ENCODERS, ENCODER_DECODERS = ("bert", "roberta"), ("t5", "bart")
 COLUMNS = (
     "model",

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from llmplanner.core.model import Model
 
 SERVED = frozenset(  # tests/data/serving_activations.csv
-    {"bart", "bert", "bloom", "deepseek_v3", "gemma", "gemma2", "gemma3_text", "gpt2", "gpt_neox", "llama"}
-    | {"mistral", "mixtral", "opt", "phi3", "qwen2", "qwen3", "qwen3_moe", "roberta", "t5"}
+    {"bart", "bert", "bloom", "cohere", "cohere2", "deepseek_v2", "deepseek_v3", "gemma", "gemma2"}
+    | {"gemma3_text", "glm", "gpt2", "gpt_neox", "gpt_oss", "llama", "llama4_text", "mistral", "mixtral"}
+    | {"olmo", "olmo2", "olmo3", "opt", "phi", "phi3", "phimoe", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe"}
+    | {"roberta", "smollm3", "starcoder2", "t5"}
 )
 TRAINED = frozenset(  # over a thousand measured steps
     {"bert", "deepseek_v3", "gemma2", "gpt2", "gpt_neox", "llama", "mistral", "mixtral", "opt", "qwen2"}
