@@ -53,7 +53,9 @@ CHECKED = frozenset(  # whose tensors were held against those of released models
     | {"qwen3_next", "qwen3_5_text", "qwen3_5_moe_text"}
 )
 ONE_HEAD_COUNT = ("qwen3_next", "qwen3_5")  # hybrids whose files state one for all layers; others one a layer
-LLAMA_KIN = frozenset({"llama", "mistral", "mixtral"})  # whose files all say `llama`
+CALLED_IN_FILES = {"nemotron-nas": "deci"} | dict.fromkeys(("mistral", "mixtral", "internlm3"), "llama")
+TAKEN_APART = ("wqkv", "W_pack")  # fused matrices that the converter splits: InternLM 2, Baichuan
+LATENT_AS_IT_IS = frozenset({"minicpm3"})  # whose up-projection of keys and values stays one
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +74,15 @@ def architecture_of(model: Model) -> Architecture:
     """GGUF's keys for the model, as far as quantization depends on them."""
     stack = model.stacks[0]
     layers = {index: group.layer for group in stack.groups for index in group.indices}
-    first = layers[0].attention
+    first = layers[0].attention if 0 in layers else None
     if first is None and model.model_type.startswith(ONE_HEAD_COUNT):
         first = next((layer.attention for layer in layers.values() if layer.attention), None)
     heads = first.heads if first is not None else 0
-    kv_heads = first.kv_heads if isinstance(first, Attention) else min(heads, 1)
+    one = isinstance(first, LatentAttention) and model.model_type not in LATENT_AS_IT_IS
+    kv_heads = first.kv_heads if isinstance(first, Attention) else 1 if one else heads
     blocks = (group.layer.feed_forward for each in model.stacks for group in each.groups)
     experts = max((block.count for block in blocks if isinstance(block, Experts)), default=0)
-    name = "llama" if model.model_type in LLAMA_KIN else model.model_type
+    name = CALLED_IN_FILES.get(model.model_type, model.model_type)
     return Architecture(name, stack.depth, heads, kv_heads, experts)
 
 
@@ -104,9 +107,10 @@ def _side(model: Model, stack: Stack) -> str:
 
 
 def _layers(model: Model, stack: Stack, sixteen: str) -> Iterator[StoredTensor]:
-    side = _side(model, stack)
+    side, split = _side(model, stack), model.model_type not in LATENT_AS_IT_IS
     for group in stack.groups:
-        entries = [_stored("", entry, sixteen) for entry in _layer(group.layer, two=bool(side))]
+        found = _layer(group.layer, two=bool(side), split=split)
+        entries = [_stored("", entry, sixteen) for entry in found]
         for index in group.indices[: distinct(group)]:
             prefix = f"{side}blk.{index}."
             for one in entries:
@@ -137,6 +141,9 @@ def _outer(model: Model) -> Entries:
     head = model.head
     if model.kind is Kind.ENCODER or head.linear is None:
         return
+    if head.transform is not None:
+        yield from _linear(head.transform, "cls")
+    yield from _norm(head.norm, "cls_norm")
     if not head.tied:
         yield from _linear(head.linear, HEAD.removesuffix(".weight"))
     elif model.model_type in HEAD_WRITTEN_TWICE:
@@ -145,7 +152,7 @@ def _outer(model: Model) -> Entries:
         yield _Entry("output.bias", (head.linear.outputs,))
 
 
-def _layer(layer: Layer, *, two: bool) -> Entries:
+def _layer(layer: Layer, *, two: bool, split: bool) -> Entries:
     norms = (
         (layer.attention_norm, "attn_norm"),
         (layer.attention_output_norm, "post_attention_norm"),
@@ -156,7 +163,7 @@ def _layer(layer: Layer, *, two: bool) -> Entries:
     for norm, name in norms:
         yield from _norm(norm, name)
     if isinstance(layer.attention, LatentAttention):
-        yield from _latent(layer.attention)
+        yield from _latent(layer.attention, split=split)
     elif layer.attention is not None:
         yield from _attention(layer.attention, "", two=two)
     if layer.cross_attention is not None:
@@ -172,10 +179,10 @@ def _layer(layer: Layer, *, two: bool) -> Entries:
 
 
 def _attention(attention: Attention, cross: str, *, two: bool) -> Entries:
-    names = ("attn_q", "attn_k", "attn_v") if len(attention.inputs) == QUERY_KEY_VALUE else ("attn_qkv",)
+    names = ("attn_q", "attn_k", "attn_v") if len(_inputs(attention)) == QUERY_KEY_VALUE else ("attn_qkv",)
     if attention.shares_cache:
         names = ("attn_q",)
-    for place, linear in enumerate(attention.inputs):
+    for place, linear in enumerate(_inputs(attention)):
         yield from _linear(linear, cross + (names[place] if place < len(names) else _plain(linear.name)))
     yield from _linear(attention.output, f"{cross}attn_o" if two else f"{cross}attn_output")
     yield from _norm(attention.query_norm, "attn_q_norm")
@@ -188,15 +195,31 @@ def _attention(attention: Attention, cross: str, *, two: bool) -> Entries:
         yield from _module(module)
 
 
-def _latent(attention: LatentAttention) -> Entries:
+def _inputs(attention: Attention) -> tuple[Linear, ...]:
+    """The matrices that read the layer's input, as the converter writes them."""
+    first = attention.inputs[0]
+    if not first.name.endswith(TAKEN_APART):
+        return attention.inputs
+    widths = (
+        attention.heads * attention.key_dim,
+        attention.kv_heads * attention.key_dim,
+        attention.kv_heads * attention.value_dim,
+    )
+    return tuple(Linear(first.name, first.inputs, width, first.bias) for width in widths)
+
+
+def _latent(attention: LatentAttention, *, split: bool) -> Entries:
     names = ("attn_q",) if len(attention.query) == 1 else ("attn_q_a", "attn_q_b")
     for linear, name in zip(attention.query, names, strict=True):
         yield from _linear(linear, name)
     yield from _norm(attention.query_norm, "attn_q_a_norm")
     yield from _linear(attention.kv_down, "attn_kv_a_mqa")
     yield from _norm(attention.kv_norm, "attn_kv_a_norm")
-    yield _Entry("attn_k_b.weight", (attention.heads, attention.kv_rank, attention.nope_dim))
-    yield _Entry("attn_v_b.weight", (attention.heads, attention.value_dim, attention.kv_rank))
+    if split:
+        yield _Entry("attn_k_b.weight", (attention.heads, attention.kv_rank, attention.nope_dim))
+        yield _Entry("attn_v_b.weight", (attention.heads, attention.value_dim, attention.kv_rank))
+    else:
+        yield from _linear(attention.kv_up, "attn_kv_b")
     yield from _linear(attention.output, "attn_output")
     for module in attention.extras:
         yield from _module(module)
