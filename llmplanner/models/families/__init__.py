@@ -22,11 +22,13 @@ from llmplanner.models.families import (
     mixture_types,
     modernbert_decoder,
     odd_mixtures,
+    phi4,
     recurrences,
     remote,
     t5,
     uneven,
     vision_text,
+    xlnet,
     zamba,
 )
 from llmplanner.models.families.dialect import Dialect
@@ -39,6 +41,8 @@ DIALECTS: Mapping[str, Dialect] = {
         layer_norm,
         gpt,
         gpt_kin,
+        xlnet,
+        phi4,
         uneven,
         remote,
         modernbert_decoder,

@@ -17,6 +17,8 @@ from llmplanner.models.families.windows import leading_window
 
 def _modernbert_window(entries: Entries) -> Mapping[str, object]:
     """local_attention counts both sides of a token; a decoder sees one."""
+    if entries.stated("sliding_window"):
+        return {}
     return {"sliding_window": entries.size("local_attention") // 2}
 
 

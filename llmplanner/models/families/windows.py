@@ -75,13 +75,13 @@ def typed_window(entries: Entries, count: int) -> tuple[int | None, ...]:
 
 
 def nope_window(entries: Entries, count: int) -> tuple[int | None, ...]:
-    """Where use_sliding_window says so, the layers without rotary positions slide (SmolLM3)."""
-    if not entries.flag("use_sliding_window"):
-        return (None,) * count
+    """The layers that layer_types calls sliding or, by use_sliding_window, those not rotated (SmolLM3)."""
     window = entries.optional_size("sliding_window", MOST_ROWS)
     types = layer_types(entries, count)
     if types:
         return tuple(window if kind == "sliding_attention" else None for kind in types)
+    if not entries.flag("use_sliding_window"):
+        return (None,) * count
     period = entries.size("no_rope_layer_interval", MOST_LAYERS)
     rotated = entries.indices("no_rope_layers") or tuple((i + 1) % period for i in range(count))
     if len(rotated) != count:
