@@ -207,8 +207,6 @@ def _weights(walk: Walk, heads: Heads, query: Value, key: Value) -> Value:
     if wide != size:
         scores = tape.op(Value(count, wide, unit), (scores,))
     weights = tape.op(tape.keep(Cause.ATTENTION, count, wide, unit), (scores,))
-    if heads.sinks:  # the sinks' column is cut off, which leaves a copy
-        weights = tape.op(Value(count, wide, unit), (weights,))
     weights = drop(walk, walk.dropout.attention, cast(walk, weights))
     tape.save(Cause.ATTENTION, weights)
     return weights

@@ -39,6 +39,8 @@ def _experts(walk: Walk, piece: Experts, x: Value) -> Value:
     active = tape.op(tape.keep(Cause.EXPERTS, chosen * width, size), (whole,))
     product = tape.op(tape.keep(Cause.EXPERTS, chosen * width, size), (active, whole))
     down = matrix(walk, piece.count * width * hidden, Cause.EXPERTS)
+    if piece.expert.output.bias:  # gpt-oss: its gate is written out, with limits
+        tape.keep(Cause.EXPERTS, 3 * chosen * width, size)
     biased = (each for each in (*piece.expert.inputs, piece.expert.output) if each.bias)
     tape.parameters.extend(piece.count * each.outputs for each in biased)
     own(walk, piece.extras)

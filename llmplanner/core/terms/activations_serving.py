@@ -10,7 +10,7 @@ from itertools import chain
 
 from llmplanner.core.engine import Engine
 from llmplanner.core.estimate import Bytes, Part, Term, exact, largest, smallest
-from llmplanner.core.measured import serving
+from llmplanner.core.measured import CHUNK, serving, written_out
 from llmplanner.core.model import (
     Activation,
     Attention,
@@ -28,7 +28,6 @@ from llmplanner.core.plan import Count
 from llmplanner.core.terms.kv_cache import said, width
 
 FP32_BYTES = 4
-CHUNK = 256  # tokens that a recurrent layer takes at once, without kernels of its own
 BUCKET_BYTES = 49  # T5's distances of each pair: six tensors of INT64 and one of bool (compute_bias)
 WRITTEN_OUT = {Activation.GELU_NEW: 4, Activation.GELU_BLOOM: 5}  # tensors held, its input with them
 PADDED = "A padded batch repeats keys and values for every head: up to the upper bound."
@@ -289,12 +288,7 @@ def _recurrent(mixer: Recurrent, operand: int, read: int) -> Live:
 
 
 def _without_kernels(stack: Stack, run: Pass) -> Bytes:
-    """The most that PyTorch's own code for recurrence holds, all in FP32, where no kernel is installed.
-
-    Measured of Mamba, Mamba-2 and the gated delta net in Transformers 5.23: 3.4 states a token where every
-    channel is a head; else 7 scores of a chunk of tokens for each head, and 15 values. A state is held up to
-    6.3 times beside it.
-    """
+    """The most that PyTorch's own code for recurrence holds: a layer's tokens, and up to 6.3 states."""
     chunks: Count = (run.new + CHUNK - 1) // CHUNK * CHUNK
     padded: Count = (run.new > 1) * (chunks - 1) + 1  # a single token is no chunk
     tokens: Count = run.batch * padded
@@ -302,8 +296,7 @@ def _without_kernels(stack: Stack, run: Pass) -> Bytes:
     for group in stack.groups:
         mixer = group.layer.recurrent
         if mixer is not None:
-            width = mixer.output.inputs
-            token = 4 * mixer.state if mixer.heads == width else 15 * width + 7 * CHUNK * mixer.heads
+            token = written_out(mixer)
             most = largest(most, FP32_BYTES * (tokens * token + run.batch * (7 * mixer.state)))
     return most
 

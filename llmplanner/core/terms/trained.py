@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from llmplanner.core.autograd.tape import FP32
 from llmplanner.core.estimate import Bytes, Part, Term, TermName, largest
-from llmplanner.core.measured import EXACT, training
+from llmplanner.core.measured import EXACT, training, written_out
 from llmplanner.core.plan import Split
 from llmplanner.core.step import Step
 from llmplanner.core.zero import WEIGHTS, share
@@ -56,7 +57,7 @@ def term(name: TermName, parts: Sequence[Part], step: Step) -> Term:
     known = training(step.model) if name == "activations" else EXACT
     if known is not EXACT:
         low, high = low - amount * (100 - known.low) // 100, high + amount * (known.high - 100) // 100
-        note = known.note
+        high, note = high + _without_kernels(step), known.note
     if len(parts) == 1:
         formula = parts[0].formula
     else:
@@ -66,6 +67,14 @@ def term(name: TermName, parts: Sequence[Part], step: Step) -> Term:
         source += OVER_DEVICES.format(paper=_paper(split))
         note = note if name in COUNTED or known is not EXACT else ""
     return Term(name, amount, low, high, formula, source, note, tuple(parts))
+
+
+def _without_kernels(step: Step) -> Bytes:
+    """What recurrent layers keep on top where no kernel is installed, in FP32."""
+    groups = (group for stack in step.model.stacks for group in stack.groups)
+    mixers = ((group.layer.recurrent, len(group.indices)) for group in groups)
+    token = sum(count * written_out(mixer) for mixer, count in mixers if mixer is not None)
+    return step.tokens * (FP32 * token)
 
 
 def _unmeasured(name: TermName, split: Split) -> bool:
