@@ -17,8 +17,9 @@ AUXILIARY = frozenset(
     {"weight_scale", "weight_scale_inv", "weight_scale_2", "weight_global_scale", "weight_zero_point"}
     | {"weight_shape", "weight_g_idx", "input_scale", "input_global_scale", "input_zero_point", "zero_point"}
     | {"qzeros", "g_idx", "absmax", "quant_map", "nested_absmax", "nested_quant_map", "SCB", "weight_format"}
+    | {"_weight_scale", "_weight_scale_and_zero"}
 )
-INTEGERS = frozenset({"I8", "U8", "I32", "U32"})  # what weights are packed into
+INTEGERS = frozenset({"I8", "U8", "I16", "I32", "U32"})  # what weights are packed into
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +57,9 @@ def _stands_for(name: str, layout: Layout, table: Mapping[str, Layout], bits: in
         return 0
     if layout.format == "U8" and _two_to_a_byte(name, table):
         return 2 * layout.count
-    if layout.format == "I32" and name.endswith(".qweight"):
+    if layout.format in {"I32", "I16"} and name.endswith(".qweight"):
         return _qweight(layout, table, name.removesuffix("qweight"), bits)
-    words = layout.format == "I32" and name.endswith(".weight_packed")
+    words = layout.format == "I32" and name.endswith((".weight_packed", "._weight_qdata"))
     mlx = layout.format == "U32" and name.removesuffix("weight") + "scales" in table
     return layout.count * WORD // (bits or USUAL_BITS) if words or mlx else layout.count
 
@@ -67,7 +68,7 @@ def _reads_others(name: str, table: Mapping[str, Layout]) -> bool:
     """Whether the tensor holds what packed ones are read back with."""
     stem, _, last = name.rpartition(".")
     if last in {"scales", "biases"}:  # GPTQ and AWQ; MLX
-        return f"{stem}.qweight" in table or f"{stem}.weight" in table
+        return any(f"{stem}.{packed}" in table for packed in ("qweight", "weight", "blocks"))
     if last.endswith("_scales"):
         return name.removesuffix("scales") + "blocks" in table
     return last.startswith("bitsandbytes__")
@@ -81,9 +82,12 @@ def _two_to_a_byte(name: str, table: Mapping[str, Layout]) -> bool:
 
 
 def _qweight(layout: Layout, table: Mapping[str, Layout], stem: str, bits: int | None) -> int:
-    """GPTQ packs down the columns, AWQ along the outputs: the scales' width tells which."""
+    """GPTQ packs down the columns, AWQ along the outputs, or along the inputs in its GEMV layouts."""
     scales, order = table.get(f"{stem}scales"), table.get(f"{stem}g_idx")
-    if scales is not None and scales.shape[-1:] != layout.shape[-1:]:
+    if layout.format == "I16":
+        return layout.count * WORD // 2 // USUAL_BITS
+    by_output = scales is not None and scales.shape[:1] == layout.shape[:1]
+    if scales is not None and scales.shape[-1:] != layout.shape[-1:] and not by_output:
         return prod((*layout.shape[:-1], *scales.shape[-1:]))
     if order is not None:
         return order.count * layout.shape[-1]

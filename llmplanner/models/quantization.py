@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
-from llmplanner.core.checkpoint import Amount, Checkpoint
+from llmplanner.core.checkpoint import Amount, Checkpoint, StoredTensor
 from llmplanner.core.errors import BadInput
 from llmplanner.core.model import Linear, Model, Module
 from llmplanner.core.recipes.linear import Part, Parts, plain
-from llmplanner.core.tensors import Role, distinct, layer_pieces, outer_pieces, tensor_sizes
+from llmplanner.core.tensors import Role, distinct, inventory, layer_pieces, outer_pieces, tensor_sizes
 from llmplanner.models.entries import shown
 from llmplanner.models.schemes import FIELD, Scheme, Setting, scheme_of
 
@@ -47,29 +47,60 @@ def checkpoint_of(model: Model, table: Mapping[str, object]) -> Checkpoint | Non
 
     Raises BadInput where a value cannot be.
     """
+    scheme, dtype = _read(model, table)
+    if scheme is None:
+        return None
+    sums = _Sums()
+    for _, parts, times in _stored(
+        model, scheme, dtype, apart=any("experts." in name for name in scheme.lists)
+    ):
+        sums.add(parts, times)
+    for module, times in _others(model):
+        for size in tensor_sizes(module):
+            sums.add((Part("", dtype, (size,), size),), times)
+    return Checkpoint(scheme.label, sums.amounts(), "its quantization_config", scheme.exact)
+
+
+def stored_tensors(model: Model, table: Mapping[str, object]) -> tuple[StoredTensor, ...]:
+    """The same, tensor by tensor; empty for a method that is not known. Raises BadInput."""
+    scheme, dtype = _read(model, table)
+    if scheme is None:
+        return ()
+    found: list[StoredTensor] = []
+    linears = set()
+    for name, parts, _ in _stored(model, scheme, dtype, apart=True):
+        linears.add(name)
+        found.extend(_tensor(f"{name}.{part.name}", part) for part in parts)
+    found.extend(
+        _tensor(tensor.name, Part("", dtype, tensor.shape, tensor.elements))
+        for tensor in inventory(model)
+        if tensor.name.rpartition(".")[0] not in linears
+    )
+    return tuple(found)
+
+
+def _tensor(name: str, part: Part) -> StoredTensor:
+    return StoredTensor(name, part.shape, part.format, part.elements, part.bytes)
+
+
+def _read(model: Model, table: Mapping[str, object]) -> tuple[Scheme | None, str]:
+    """The scheme, and the type of what it leaves as it was."""
     dtype = DTYPES.get(model.dtype, "BF16")
     modules = tuple(name for name, _, _, _ in _linears(model, apart=False))
-    scheme = scheme_of(Setting(table, dtype, modules))
-    return None if scheme is None else _stored(model, scheme, dtype)
+    return scheme_of(Setting(table, dtype, modules)), dtype
 
 
-def _stored(model: Model, scheme: Scheme, dtype: str) -> Checkpoint:
-    sums = _Sums()
-    apart = any("experts." in name for name in scheme.lists)
+def _stored(model: Model, scheme: Scheme, dtype: str, *, apart: bool) -> Iterator[tuple[str, Parts, int]]:
+    """Every matrix product with its bias: its name, the tensors that it is stored as, how many there are."""
     known: dict[tuple[Linear, object], Parts] = {}
     for name, role, linear, times in _linears(model, apart=apart):
         store = scheme.store(name, role)
         key = (linear, store)
         if key not in known:
             parts = plain(linear, dtype) if store is None else store(linear)
-            known[key] = (
-                (*parts, Part("bias", dtype, (linear.outputs,), linear.outputs)) if linear.bias else parts
-            )
-        sums.add(known[key], times)
-    for module, times in _others(model):
-        for size in tensor_sizes(module):
-            sums.add((Part("", dtype, (size,), size),), times)
-    return Checkpoint(scheme.label, sums.amounts(), "its quantization_config", scheme.exact)
+            bias = (Part("bias", dtype, (linear.outputs,), linear.outputs),) if linear.bias else ()
+            known[key] = (*parts, *bias)
+        yield name, known[key], times
 
 
 class _Sums:

@@ -403,8 +403,10 @@ def _torchao(setting: Setting) -> Scheme | None:
 def _torchao_int4(linear: Linear, group: int) -> Parts:
     groups = layouts.groups_of(linear.inputs, group)
     return (
-        Part("qdata", "I32", (linear.outputs, -(-linear.inputs // 8)), linear.inputs * linear.outputs),
-        Part("scale_and_zero", "BF16", (groups, linear.outputs, 2)),
+        Part(
+            "_weight_qdata", "I32", (linear.outputs, -(-linear.inputs // 8)), linear.inputs * linear.outputs
+        ),
+        Part("_weight_scale_and_zero", "BF16", (groups, linear.outputs, 2)),
     )
 
 

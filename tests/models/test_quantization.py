@@ -2,17 +2,19 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from llmplanner.core.checkpoint import Checkpoint
+from llmplanner.core.checkpoint import Checkpoint, checkpoint
 from llmplanner.core.errors import BadInput
 from llmplanner.core.model import Model
 from llmplanner.core.tensors import parameters
-from llmplanner.models import catalogue
+from llmplanner.models import catalogue, safetensors
 from llmplanner.models.config import from_config
 from llmplanner.models.module_names import exact_names, exactly, glob_matches, names_of
-from llmplanner.models.quantization import bits_of, checkpoint_of
+from llmplanner.models.quantization import bits_of, checkpoint_of, stored_tensors
+from tests.models.safetensors_files import header, write_raw
 from tests.reference import REFERENCE, needs_reference, rows
 
 LLAMA = catalogue.model("llama-3.1-8b")
@@ -87,6 +89,18 @@ def test_no_parameter_is_lost_and_none_is_counted_twice(name: str, model: str) -
     found = stored(TABLES[name], which)
     assert found.elements == parameters(which).total
     assert found.bytes < 4 * found.elements
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("model", ["qwen2.5-0.5b", "mixtral-8x7b", "gpt2"])
+def test_a_header_of_such_tensors_is_read_as_the_config_says(tmp_path: Path, name: str, model: str) -> None:
+    which = catalogue.model(model)
+    tensors = stored_tensors(which, TABLES[name])
+    content, data = header({tensor.name: (tensor.format, tensor.shape) for tensor in tensors})
+    path = write_raw(tmp_path / "a.safetensors", content, data)
+    read = safetensors.join([safetensors.read_part(path)], bits_of(TABLES[name]))
+    derived = stored(TABLES[name], which)
+    assert checkpoint("", read.tensors, "").amounts == derived.amounts
 
 
 @needs_reference
