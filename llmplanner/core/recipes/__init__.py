@@ -29,9 +29,10 @@ _FILE_TYPES = (
     ("Q2_K", "Q2_K_S", "IQ2_M", "IQ2_S", "IQ2_XS", "IQ2_XXS", "TQ2_0", "Q2_0"),
     ("IQ1_M", "IQ1_S", "TQ1_0", "Q1_0"),
 )
-_MATRIX_MATTERS = ("IQ4_XS", "IQ4_NL", "Q5_0", "Q4_0")  # and IQ3_XXS, which is not made without
+MATRIX_MATTERS = ("IQ4_XS", "IQ4_NL", "Q5_0", "Q4_0")
+NEVER_WITHOUT = frozenset({"IQ3_XXS"})  # which depends on the matrix too, and is not made without
 
-_FILE_SOURCE = "llama.cpp 0.5.0-dev, src/llama-quant.cpp"
+FILE_SOURCE = "llama.cpp 0.5.0-dev, src/llama-quant.cpp"
 _BNB = "bitsandbytes, functional.py and nn/modules.py"
 _GPTQ = "AutoGPTQ, auto_gptq/nn_modules/qlinear"
 _AWQ = "AutoAWQ, awq/modules/linear/gemm.py"
@@ -50,10 +51,10 @@ class Recipe:
 
 def _file_types() -> tuple[Recipe, ...]:
     names = [name for line in _FILE_TYPES for name in line]
-    without = [Recipe(name.lower(), name, LLAMA_CPP, _FILE_SOURCE) for name in names]
+    without = [Recipe(name.lower(), name, LLAMA_CPP, FILE_SOURCE) for name in names]
     with_matrix = [
-        Recipe(name.lower() + WITH_MATRIX, f"{name} with importance matrix", LLAMA_CPP, _FILE_SOURCE)
-        for name in _MATRIX_MATTERS
+        Recipe(name.lower() + WITH_MATRIX, f"{name} with importance matrix", LLAMA_CPP, FILE_SOURCE)
+        for name in MATRIX_MATTERS
     ]
     return (*without, *with_matrix)
 
@@ -91,7 +92,7 @@ def stored_as(model: "Model", key: str) -> "Checkpoint":
         from llmplanner.core.recipes.gguf_tensors import file_of  # noqa: PLC0415
 
         name = key.removesuffix(WITH_MATRIX).upper()
-        return file_of(model, name, recipe, imatrix=key.endswith(WITH_MATRIX) or name == "IQ3_XXS")
+        return file_of(model, name, imatrix=key.endswith(WITH_MATRIX) or name in NEVER_WITHOUT)
     from llmplanner.core.recipes.libraries import files_of  # noqa: PLC0415
 
     return files_of(model, recipe)

@@ -28,7 +28,7 @@ from llmplanner.core.model import (
     Recurrent,
     Stack,
 )
-from llmplanner.core.recipes import Recipe
+from llmplanner.core.recipes import FILE_SOURCE, MATRIX_MATTERS
 from llmplanner.core.recipes.file_types import FILE_TYPES
 from llmplanner.core.recipes.ggml import bytes_of
 from llmplanner.core.recipes.llamacpp import EMBEDDINGS, HEAD, Architecture, quantized
@@ -93,10 +93,12 @@ def gguf_tensors(model: Model) -> tuple[StoredTensor, ...]:
     return (*outer, *(tensor for stack in model.stacks for tensor in _layers(model, stack, sixteen)))
 
 
-def file_of(model: Model, file_type: str, recipe: Recipe, *, imatrix: bool) -> Checkpoint:
-    """What llama.cpp's file of the model holds. Raises BadInput where it cannot make one."""
+def file_of(model: Model, file_type: str, *, imatrix: bool = False) -> Checkpoint:
+    """What llama.cpp's file of the model holds, at any of FILE_TYPES. Raises BadInput where it makes none."""
     made = quantized(gguf_tensors(model), architecture_of(model), FILE_TYPES[file_type], imatrix=imatrix)
-    return checkpoint(recipe.name, made, recipe.source, exact=model.model_type in CHECKED)
+    with_matrix = imatrix and file_type in MATRIX_MATTERS
+    label = f"{file_type} with importance matrix" if with_matrix else file_type
+    return checkpoint(label, made, FILE_SOURCE, exact=model.model_type in CHECKED)
 
 
 def _side(model: Model, stack: Stack) -> str:
