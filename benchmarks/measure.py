@@ -14,10 +14,12 @@ class Row:
     """One line of the table: what was measured, beside what, and the bound that was set."""
 
     what: str
-    ours: float  # seconds
+    ours: float  # seconds, or bytes
     beside: str
-    floor: float  # seconds
+    floor: float  # the same
     bound: float  # of the ratio
+    unit: str = "ms"
+    scale: float = 1e3  # from seconds, or bytes, to the unit
 
     @property
     def ratio(self) -> float:

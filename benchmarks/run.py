@@ -5,15 +5,15 @@ import sys
 
 from benchmarks.measure import Row
 
-ALL = ("startup", "cli", "core", "edit_to_paint", "headers")
+ALL = ("startup", "cli", "core", "edit_to_paint", "headers", "gguf_headers")
 
 
 def line(row: Row) -> str:
     """One row as text: milliseconds, and the ratio beside its bound."""
     verdict = "within" if row.ratio <= row.bound else "OVER"
     return (
-        f"{row.what:38} {row.ours * 1e3:10.2f} ms  {row.beside:32} {row.floor * 1e3:10.2f} ms  "
-        f"{row.ratio:6.2f}x  {verdict} {row.bound:g}x"
+        f"{row.what:38} {row.ours * row.scale:10.2f} {row.unit}  {row.beside:32} "
+        f"{row.floor * row.scale:10.2f} {row.unit}  {row.ratio:6.2f}x  {verdict} {row.bound:g}x"
     )
 
 

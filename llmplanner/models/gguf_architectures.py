@@ -180,7 +180,9 @@ def _granite_types(facts: Facts) -> list[str]:
 NEMOTRON_H: dict[str, Source | None] = {
     "num_key_value_heads": lambda facts: facts.most("attention.head_count_kv"),
     "num_attention_heads": lambda facts: facts.most("attention.head_count"),
-    "intermediate_size": lambda facts: facts.most("feed_forward_length"),
+    "intermediate_size": lambda facts: (
+        facts.most("feed_forward_length") or facts.most("expert_feed_forward_length")
+    ),
     "hybrid_override_pattern": _nemotron_pattern,
     "mamba_num_heads": "ssm.time_step_rank",
     "mamba_head_dim": lambda facts: facts.ratio("ssm.inner_size", "ssm.time_step_rank"),

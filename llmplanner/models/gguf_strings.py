@@ -60,18 +60,26 @@ def _one_by_one(buffer: bytes, start: int, count: int) -> tuple[int, int]:
 def _places(buffer: bytes) -> tuple[Indices, Indices]:
     """Where eight bytes could be a length below 256, and where that string would end.
 
-    Seven zeros in a row hold exactly one aligned word of four: that is what is looked for. The word before it
-    holds the length, and k = 0..3 of the zeros above it; the word behind it holds the other 3 - k.
+    Seven zeros in a row hold an aligned word of four. The word before it holds the length in its highest byte
+    that is not zero, s = 0, 8, 16 or 24 bits up; of the word behind it, the lowest s bits must be zero too.
+    A float's exponent tells s (rounded up to 2^32, it tells 0, which is as true). Then the eight bytes that
+    start s / 8 bytes into the first word are the number that they are taken for, whatever they were meant as.
     """
     words = np.frombuffer(buffer, "<u4", len(buffer) // 4)
-    zeros = np.flatnonzero(words[1:-1] == 0)  # indices of the word before
-    before, behind = words.take(zeros), words.take(zeros + 2)
-    above = (before < 1 << 24).view(np.uint8) + (before < 1 << 16).view(np.uint8)
-    above += (before < 1 << 8).view(np.uint8)
-    bits = above << np.uint8(3)
-    whole = (behind << bits) << np.uint8(8) == 0
-    starts = (zeros << 2) + 3 - above
-    lengths = before >> (np.uint8(24) - bits)
-    if not whole.all():
-        starts, lengths = starts[whole], lengths[whole]
-    return starts, starts + 8 + lengths
+    places = np.flatnonzero(words[1:-1] == 0)  # of the words before
+    lengths, behind = words.take(places), words[2:].take(places)
+    shift = lengths.astype(np.float32).view(np.uint32)
+    shift >>= 23
+    shift += 1
+    shift &= 24
+    lengths >>= shift
+    behind <<= 32 - shift
+    shift >>= 3
+    places <<= 2
+    places += shift
+    ends = places + lengths
+    ends += 8
+    if behind.any():
+        whole = behind == 0
+        return places[whole], ends[whole]
+    return places, ends
