@@ -30,7 +30,7 @@ from llmplanner.core.tensors import inventory, parameters
 from llmplanner.gpus import catalogue as gpu_catalogue
 from llmplanner.models import catalogue as model_catalogue
 from llmplanner.models import config as model_config
-from llmplanner.models import files, whatif
+from llmplanner.models import files, quantization, whatif
 from llmplanner.plans import CHANGES, FIELDS, Draft, checked, is_uuid
 from llmplanner.resources import is_there, user_folder
 
@@ -154,6 +154,10 @@ def tensors_of(draft: Draft, chosen: Chosen, model: Model) -> Tensors:
         own = model_named(draft.model).tensors
     if own and not draft.changes:
         return Tensors(own, f"As the header of {draft.model} lists them.")
+    table = quantization.table_in(config_of(draft.model, chosen.config))
+    quantized = quantization.stored_tensors(model, table) if table is not None else ()
+    if quantized:
+        return Tensors(quantized, f"Derived from the architecture and how it is quantized: {model.source}.")
     stored = format_named(model.dtype)
     derived = tuple(
         StoredTensor(one.name, one.shape, stored.name, one.elements, stored.bytes_for(one.elements))
