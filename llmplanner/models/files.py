@@ -162,13 +162,14 @@ def _joined(path: Path, files: tuple[Path, ...], where: dict[str, str]) -> Opene
             f"of {shown(file_name)}; download the set again.",
             "model",
         )
-    header = safetensors.join(parts, _bits(config))
+    header = safetensors.join(parts, packed_bits(config))
     if len(parts) > 1 and len({tensor.name for tensor in header.tensors}) < len(header.tensors):
         raise BadInput(f"{path}: two files of its set hold a tensor of one name; download it again.", "model")
     return opened(header, config, name_of(path), str(path))
 
 
-def _bits(config: Config | None) -> int | None:
+def packed_bits(config: Config | None) -> int | None:
+    """Bits of a packed weight, where the config says how its checkpoint is quantized."""
     if config is None:
         return None
     table = quantization.table_in(config) or config.get("quantization")  # the latter is MLX's

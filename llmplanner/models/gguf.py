@@ -92,7 +92,7 @@ def read(path: Path) -> Header:
         header = _read_one(path)
         _refuse_part(path, header)
         return header
-    return _join(path, int(match[3]), (_read_one(one) for one in _files(path, match)))
+    return join(str(path), int(match[3]), (_read_one(one) for one in _files(path, match)))
 
 
 def read_from(file: BinaryIO, size: int, where: str) -> Header:
@@ -329,22 +329,22 @@ def _files(path: Path, match: re.Match[str]) -> Iterable[Path]:
     return files
 
 
-def _join(path: Path, count: int, parts: Iterable[Header]) -> Header:
+def join(where: str, count: int, parts: Iterable[Header]) -> Header:
     """The set as one; its metadata is the first file's. Raises BadInput."""
     headers = tuple(parts)
     first = headers[0]
     for number, header in enumerate(headers):
         if header.metadata.get("split.no") != number or header.metadata.get("split.count") != count:
             raise BadInput(
-                f"{path} is one of {count:,} files by its name, but file {number + 1:,} of them does not say "
-                "so inside; download the set again.",
+                f"{where} is one of {count:,} files by its name, but file {number + 1:,} of them does not "
+                "say so inside; download the set again.",
                 "model",
             )
     tensors = tuple(tensor for header in headers for tensor in header.tensors)
     stated = first.metadata.get("split.tensors.count", len(tensors))
     if len({tensor.name for tensor in tensors}) < len(tensors) or stated != len(tensors):
         raise BadInput(
-            f"{path}: the {count:,} files hold {len(tensors):,} tensors and do not belong together, as the "
+            f"{where}: the {count:,} files hold {len(tensors):,} tensors and do not belong together, as the "
             f"first speaks of {stated} different ones; download the set again.",
             "model",
         )
