@@ -25,11 +25,14 @@ from llmplanner.models.families import (
     phi4,
     recurrences,
     remote,
+    remote_mixtures,
+    rwkv,
     t5,
     uneven,
     vision_text,
     xlnet,
     zamba,
+    zaya,
 )
 from llmplanner.models.families.dialect import Dialect
 
@@ -51,6 +54,7 @@ DIALECTS: Mapping[str, Dialect] = {
         deepseek,
         hyper,
         odd_mixtures,
+        remote_mixtures,
         mamba,
         hybrid,
         vision_text,
@@ -58,6 +62,8 @@ DIALECTS: Mapping[str, Dialect] = {
         delta,
         convolutions,
         recurrences,
+        rwkv,
+        zaya,
         gemma_n,
         bert,
         t5,

@@ -117,7 +117,7 @@ GLM_DSA = replace(DEEPSEEK_V32, derived=_glm_indexers, per_layer=indexer_of_laye
 GLM_LITE = replace(DEEPSEEK, mixture=replace(SIGMOID, sparse=typed(all_but_first)))
 
 
-def _freq_sparse(entries: Entries, count: int) -> tuple[bool, ...]:
+def interleaved(entries: Entries, count: int) -> tuple[bool, ...]:
     """Every n-th layer from a stated one on."""
     first = entries.size("first_k_dense_replace", MOST_LAYERS, least=0)
     every = entries.size("moe_layer_freq", MOST_LAYERS)
@@ -156,7 +156,7 @@ AXK1 = replace(
     DEEPSEEK,
     derived=_query_rank_needed,
     finish=_normed_mixture,
-    mixture=replace(SIGMOID, sparse=typed(_freq_sparse)),
+    mixture=replace(SIGMOID, sparse=typed(interleaved)),
 )
 AXK2 = replace(AXK1, finish=_gated_norms)
 MINICPM3 = replace(

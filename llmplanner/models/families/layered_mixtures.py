@@ -6,7 +6,7 @@ Tensor names: the published checkpoints of each family.
 from collections.abc import Mapping
 from dataclasses import replace
 
-from llmplanner.core.model import Attention, Layer, Linear, Norm, NormKind
+from llmplanner.core.model import Attention, Layer, Linear, Norm, NormKind, Parameter
 from llmplanner.models.entries import MOST_LAYERS, Entries
 from llmplanner.models.families.experts import after, all_but_first, everywhere, stepped, typed
 from llmplanner.models.families.llama import LLAMA, QWEN3
@@ -147,6 +147,36 @@ KOLIBRI = replace(
     output_norms=("post_self_attn_layernorm", "post_mlp_layernorm"),
     windows=ruled_window(lambda _entries, index: (index + 1) % 5 == 0),
     mixture=replace(SHARED_WIDTH, router_fp32=True),
+)
+
+
+def _beam_layers(entries: Entries) -> Mapping[str, object]:
+    """Every sixth layer and the last see everything; the first three are dense."""
+    count = _count(entries)
+    full = tuple((index + 1) % 6 == 0 or index == count - 1 for index in range(count))
+    kinds = stated_kinds(entries, "mlp_layer_types", count, ("dense", "sparse"))
+    dense = tuple("dense" if index < 3 else "sparse" for index in range(count))  # noqa: PLR2004 - its three first layers
+    return {"layer_types": _layer_types(entries, full), "mlp_layer_types": kinds or dense}
+
+
+def _beam(_entries: Entries, layer: Layer) -> Layer:
+    """A gate of the attention's output by a matrix of its own, with a bias a head."""
+    attention = layer.attention
+    if not isinstance(attention, Attention):
+        return layer
+    gate = Linear("self_attn.gate_proj", attention.output.outputs, attention.output.inputs)
+    bias = Parameter("self_attn.gate_bias", (attention.heads,))
+    return replace(layer, attention=replace(attention, extras=(gate, bias)))
+
+
+BEAM = replace(
+    QWEN3,
+    feed_forward_norm="pre_feedforward_layernorm",
+    output_norms=("post_attention_layernorm", "post_feedforward_layernorm"),
+    derived=_beam_layers,
+    finish=_beam,
+    windows=ruled_window(_everything),
+    mixture=replace(MIXTURE, sparse=typed(everywhere), router_fp32=True),
 )
 
 

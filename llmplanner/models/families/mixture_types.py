@@ -6,7 +6,9 @@ Defaults: Transformers 5.23.0 class defaults.
 from dataclasses import replace
 
 from llmplanner.models.families.defaults import class_defaults, decoder
+from llmplanner.models.families.experts import after, typed
 from llmplanner.models.families.layered_mixtures import (
+    BEAM,
     COHERE_MOE,
     FLINT,
     KOLIBRI,
@@ -36,6 +38,8 @@ from llmplanner.models.families.mixtures import (
     LOCAL,
     MINIMAX_M2,
     MIXTRAL,
+    OCR,
+    OCR_MIXTURE,
     OLMOE,
     PHIMOE,
     QWEN2_MOE,
@@ -463,6 +467,51 @@ DIALECTS = with_predictors(
                 num_local_experts=384,
             ),
             **LOCAL,
+        ),
+        decoder(
+            "beam",
+            "Beam",
+            BEAM,
+            class_defaults(
+                (52, 5120, 48, 20480, 151936),
+                8,
+                8192,
+                head_dim=128,
+                sliding_window=512,
+                moe_intermediate_size=2560,
+                num_experts_per_tok=8,
+                num_experts=256,
+            ),
+        ),
+        decoder(
+            "deepseek_ocr2_text",
+            ("DeepseekOcr2ForConditionalGeneration", "DeepseekOcr2TextModel"),
+            OCR,
+            class_defaults(
+                (32, 4096, 32, 11008, 102400),
+                None,
+                2048,
+                moe_intermediate_size=1407,
+                n_shared_experts=2,
+                n_routed_experts=64,
+            ),
+            num_experts=("n_routed_experts", "num_experts"),
+        ),
+        decoder(
+            "unlimited_ocr_text",
+            ("UnlimitedOcrForConditionalGeneration", "UnlimitedOcrTextModel"),
+            replace(OCR, mixture=replace(OCR_MIXTURE, sparse=typed(after("first_k_dense_replace")))),
+            class_defaults(
+                (12, 1280, 10, 6848, 129280),
+                10,
+                32768,
+                moe_intermediate_size=896,
+                n_shared_experts=2,
+                n_routed_experts=64,
+                num_experts_per_tok=6,
+                first_k_dense_replace=1,
+            ),
+            num_experts=("n_routed_experts", "num_experts"),
         ),
         decoder(
             "cohere2_moe",

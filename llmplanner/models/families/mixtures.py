@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from llmplanner.core.model import Attention, Layer, Linear, NormKind, Parameter
 from llmplanner.models.entries import MOST_LAYERS, Entries
-from llmplanner.models.families.experts import MixtureKeys, after, all_but_first, stepped, typed
+from llmplanner.models.families.experts import MixtureKeys, after, all_but_first, everywhere, stepped, typed
 from llmplanner.models.families.llama import LLAMA, MISTRAL, QWEN2, QWEN3
 from llmplanner.models.families.windows import gated_window, ruled_window
 
@@ -310,3 +310,5 @@ LLAMA4 = replace(
         every=True,
     ),
 )
+OCR_MIXTURE = replace(SIGMOID, sparse=typed(everywhere), shared_bias="mlp_bias", router_fp32=False)
+OCR = replace(LLAMA, head_dim=False, mixture=OCR_MIXTURE)
