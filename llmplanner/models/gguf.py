@@ -311,9 +311,10 @@ def _files(path: Path, match: re.Match[str]) -> Iterable[Path]:
     if not 1 <= number <= count:
         raise BadInput(f"{path}: there is no part {number:,} of {count:,}; correct the file's name.", "model")
     ending = path.name[-5:]
-    files = [path.with_name(f"{stem}-{one:05}-of-{match[3]}{ending}") for one in range(1, count + 1)]
-    missing: list[str] = []
-    for file in files:
+    files, missing = [], []
+    for one in range(1, count + 1):
+        file = path.with_name(f"{stem}-{one:05}-of-{match[3]}{ending}")
+        files.append(file)
         if not is_there(file):
             missing.append(file.name)
         if len(missing) > _NAMED_MISSING:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _LENGTH = struct.Struct("<Q").unpack_from
-_FEW = 64  # places, below which one by one is quicker
+_MANY = 1000  # strings, below which one by one is quicker
+_FEW = 64  # places, the same
 _BROKEN = 8  # one break in so many places makes one by one quicker
 
 Indices = NDArray[np.intp]
@@ -20,10 +21,13 @@ Indices = NDArray[np.intp]
 
 def passed(buffer: bytes, start: int, count: int) -> tuple[int, int]:
     """Follows up to `count` strings from `start` that end inside the buffer: (where it stands, how many)."""
-    if count < _FEW:
+    if count < _MANY:
         return _one_by_one(buffer, start, count)
     starts, ends = _places(buffer)
     breaks = np.flatnonzero(ends[:-1] != starts[1:])
+    if not any(buffer[start : start + _FEW]) and buffer.count(0) == len(buffer):  # a hole: empty strings
+        done = min(count, (len(buffer) - start) // 8)
+        return start + 8 * done, done
     if len(starts) < _FEW or len(breaks) * _BROKEN > len(starts):
         return _one_by_one(buffer, start, count)
     at, done = start, 0

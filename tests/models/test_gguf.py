@@ -154,10 +154,10 @@ def test_names_of_a_set_that_cannot_be_are_refused_quickly(tmp_path: Path) -> No
     with pytest.raises(BadInput, match="there is no part 0 of 3"):
         gguf.read(path)
     path = path.rename(tmp_path / "a-00001-of-99999.gguf")
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(BadInput, match="and others are missing"):
         gguf.read(path)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 STRINGS = st.lists(
@@ -196,9 +196,9 @@ def test_a_large_vocabulary_costs_little_time_and_no_memory(tmp_path: Path) -> N
     header = gguf.read(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    start = time.perf_counter()
+    start = time.process_time()
     gguf.read(path)
-    assert time.perf_counter() - start < 0.1  # one by one took longer than that
+    assert time.process_time() - start < 0.1  # one by one took longer than that
     assert peak < 3_000_000
     assert header.metadata["tokenizer.ggml.bos_token_id"] == 2
     assert len(header.tensors) == 2

@@ -205,9 +205,9 @@ def test_a_megabyte_costs_little(tmp_path: Path, case: str) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(assemble(LARGE[case](), []))
     assert path.stat().st_size > MEGABYTE * 0.6
-    start = time.perf_counter()
+    start = time.process_time()
     gguf.read(path)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     tracemalloc.start()
     gguf.read(path)
     peak = tracemalloc.get_traced_memory()[1]
@@ -217,9 +217,9 @@ def test_a_megabyte_costs_little(tmp_path: Path, case: str) -> None:
 
 def test_a_megabyte_of_tensors_costs_little(tmp_path: Path) -> None:
     path = write(tmp_path / "model.gguf", {}, [(f"{number:x}", (8,), 0, 32) for number in range(27_000)])
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(gguf.read(path).tensors) == 27_000
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_holes_of_gigabytes_are_not_walked_through(tmp_path: Path) -> None:
@@ -227,9 +227,9 @@ def test_holes_of_gigabytes_are_not_walked_through(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.write(typed("a", ARRAY, struct.pack("<IQ", 8, 4_000_000)))
         file.truncate(40 * 2**30)
-    start = time.perf_counter()
+    start = time.process_time()
     gguf.read(path)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     with path.open("r+b") as file:
         file.write(counts(0, 40) + string("a") + struct.pack("<IQ", STRING, 60_000_000))
     with pytest.raises(BadInput, match="a key of its metadata has no bytes of name"):
