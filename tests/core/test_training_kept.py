@@ -1,4 +1,4 @@
-"""What a forward pass keeps in training, against what autograd kept of Transformers (tests/data/README.md)."""
+"""What a forward pass keeps in training, and what autograd kept of Transformers (tests/data/README.md)."""
 
 import csv
 

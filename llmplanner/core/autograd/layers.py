@@ -116,6 +116,8 @@ def _logits(walk: Walk, head: Head, matrix: Linear, x: Value) -> None:
     logits = linear(walk, matrix, x, Cause.HEAD)
     if head.tied:  # counted as the token embedding
         walk.tape.parameters.remove(matrix.inputs * matrix.outputs)
+    if head.spare_bias:
+        walk.tape.parameters.append(matrix.outputs)
     if head.softcap:
         walk.tape.save(Cause.LOSS, logits)
     walk.tape.keep(Cause.LOSS, logits.width, loss_size(walk, head))
