@@ -142,3 +142,22 @@ def test_what_a_library_would_make_is_what_its_config_states(name: str, key: str
     stated = checkpoint_of(model, STATED[key])
     assert stated is not None
     assert stored_as(model, key).amounts == stated.amounts
+
+
+@needs_reference
+@pytest.mark.parametrize(  # GB (10^9) of model files, as TheBloke's cards of 2023 state them
+    ("name", "key", "published"),
+    [
+        ("llama-2-7b", "gptq-4bit-g128", 3.90),  # Llama-2-7b-Chat-GPTQ
+        ("llama-2-7b", "gptq-4bit-g32", 4.28),
+        ("llama-2-13b", "gptq-4bit-g128", 7.26),  # MythoMax-L2-13B-GPTQ
+        ("llama-2-13b", "gptq-4bit-g32", 8.00),  # LLaMA2-13B-Tiefighter-GPTQ
+        ("mistral-7b-v0.1", "gptq-4bit-g128", 4.16),  # Mistral-7B-Instruct-v0.1-GPTQ
+        ("mistral-7b-v0.1", "gptq-4bit-g32", 4.57),
+        ("mixtral-8x7b", "gptq-4bit-g128", 24.70),  # dolphin-2.5-mixtral-8x7b-GPTQ
+        ("mixtral-8x7b", "gptq-4bit-g32", 27.42),
+        ("falcon-180b", "gptq-4bit-g128", 94.25),  # Falcon-180B-Chat-GPTQ
+    ],
+)
+def test_published_gptq_files_are_as_large(name: str, key: str, published: float) -> None:
+    assert stored_as(_model(name), key).bytes / 1e9 == pytest.approx(published, rel=0.002)
