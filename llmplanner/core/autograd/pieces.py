@@ -42,6 +42,8 @@ def norm(walk: Walk, piece: Norm | None, x: Value) -> Value:
     elif piece.kind is NormKind.RMS_T5:
         tape.save(Cause.NORMS, x)
         out = Value(width, tape.keep(Cause.NORMS, width, walk.arithmetic.weight, x.unit).size, x.unit)
+    elif not piece.weight:
+        out = Value(width, x.size, x.unit)
     else:
         tape.keep(Cause.NORMS, width, FP32 if piece.kind is NormKind.RMS_WIDE else x.size, x.unit)
         out = Value(width, max(x.size, walk.arithmetic.weight), x.unit)

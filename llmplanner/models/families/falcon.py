@@ -58,6 +58,7 @@ FALCON = replace(
     feed_forward_bias="bias",
     rotary="",
     alibi="alibi",
+    softmax_fp32=False,
     parallel="parallel_attn",
     grouped=True,
     derived=_falcon_heads,

@@ -18,6 +18,7 @@ GPT_NEO = replace(
     attention_output="attn.attention.out_proj",
     input_bias=False,
     transposed=False,
+    softmax_fp32=True,
     dropouts=("resid_dropout", "attention_dropout", "embed_dropout"),
     refused=(),
 )
@@ -36,6 +37,13 @@ GPTJ = replace(
     dropouts=("resid_pdrop", "attn_pdrop", "embd_pdrop"),
 )
 CODEGEN = replace(GPTJ, attention_inputs=("attn.qkv_proj",))
+
+
+def _openai_activation(entries: Entries) -> Mapping[str, object]:
+    """What GPT-1 calls gelu is the form written out."""
+    return {"activation_function": "gelu_new"} if entries.raw("activation_function") == "gelu" else {}
+
+
 OPENAI_GPT = replace(
     GPT2,
     body="transformer.",
@@ -43,6 +51,7 @@ OPENAI_GPT = replace(
     positions="positions_embed",
     final_norm=None,
     pre_norm=False,
+    derived=_openai_activation,
     refused=(),
 )
 CTRL = replace(
@@ -59,6 +68,7 @@ CTRL = replace(
     input_bias=True,
     output_bias=True,
     rotary_size=None,
+    softmax_fp32=False,
 )
 XGLM = replace(
     OPT,
@@ -73,6 +83,7 @@ XGLM = replace(
     pre_norm=True,
     projection=None,
     unnormed=None,
+    softmax_fp32=False,
 )
 BIOGPT = replace(
     XGLM,
@@ -101,6 +112,7 @@ MPT = replace(
     feed_forward_bias=False,
     transposed=False,
     alibi=True,
+    softmax_fp32=True,
     activation="ffn_act",  # of the class: no file names it
     dropouts=("resid_pdrop", None, "emb_pdrop"),
     refused=(),
@@ -142,6 +154,7 @@ GPT_NEOX_JAPANESE = replace(
     feed_forward_bias=False,
     rotary="partial_rotary_factor",
     parallel=False,
+    softmax_fp32=False,
     derived=_neox_japanese_width,
     per_layer=_last,
     finish=_with_last_bias,
