@@ -8,7 +8,8 @@ from llmplanner.core.model import Linear, Model, Module
 from llmplanner.core.recipes.linear import Part, Parts, plain
 from llmplanner.core.tensors import Role, distinct, inventory, layer_pieces, outer_pieces, tensor_sizes
 from llmplanner.models.entries import shown
-from llmplanner.models.schemes import FIELD, Scheme, Setting, scheme_of
+from llmplanner.models.scheme import FIELD, Scheme, Setting
+from llmplanner.models.schemes import scheme_of
 
 DTYPES = {"fp32": "F32", "fp16": "F16", "bf16": "BF16"}
 

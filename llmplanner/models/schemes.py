@@ -1,11 +1,10 @@
 """What a quantization_config says: how each kind of linear is stored, library by library.
 
-Sources: the libraries that core/recipes/linear.py names; Transformers 5.23 quantizers; compressed-tensors
-quantization/quant_args.py and quant_config.py; AutoAWQ awq/modules/linear/gemv.py and gemv_fast.py.
+Sources: the libraries that core/recipes/linear.py names; Transformers 5.23 quantizers; AutoAWQ
+awq/modules/linear/gemv.py and gemv_fast.py.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from llmplanner.core.errors import BadInput
@@ -13,59 +12,13 @@ from llmplanner.core.model import Linear
 from llmplanner.core.recipes import linear as layouts
 from llmplanner.core.recipes.linear import Part, Parts
 from llmplanner.core.tensors import Role
+from llmplanner.models import compressed_tensors
 from llmplanner.models.entries import shown
-from llmplanner.models.module_names import Names, exact_names, exactly, names_of
+from llmplanner.models.module_names import names_of
+from llmplanner.models.scheme import FIELD, Scheme, Setting, Store, flat, number, pair
 
-FIELD = "quantization_config"
-MOST_GROUP = 10_000_000  # inputs that share a scale
-Store = Callable[[Linear], Parts]
-Table = Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Scheme:
-    """How a checkpoint is stored. `store` gives the layout of a linear, None where it stays as it was."""
-
-    label: str
-    store: Callable[[str, Role], Store | None]
-    lists: tuple[str, ...] = ()  # the names that the config states, as they stand there
-    exact: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What a scheme is read from: the table, the other tensors' type, the names of all linears."""
-
-    table: Table
-    dtype: str  # as safetensors call it
-    modules: tuple[str, ...]
-
-    def number(self, name: str, default: int, allowed: Iterable[int] | None = None) -> int:
-        """A whole number. Raises BadInput."""
-        return _number(self.table, name, default, allowed)
-
-    def listed(self, *names: str) -> tuple[str, ...] | None:
-        """The first of these lists that the table has; None where it has none. Raises BadInput."""
-        for name in names:
-            value = self.table.get(name)
-            if value is None:
-                continue
-            if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-                raise BadInput(f"{FIELD}: {name} is {shown(value)}; it must be a list of names.", FIELD)
-            return tuple(value)
-        return None
-
-
-def _number(table: Table, name: str, default: int, allowed: Iterable[int] | None = None) -> int:
-    value = table.get(name)
-    if value is None:
-        return default
-    allowed = None if allowed is None else tuple(allowed)
-    fits = allowed.__contains__ if allowed else lambda size: size == -1 or 1 <= size <= MOST_GROUP
-    if isinstance(value, int) and not isinstance(value, bool) and fits(value):
-        return value
-    choice = "one of " + ", ".join(map(str, allowed)) if allowed else "a whole number above 0"
-    raise BadInput(f"{FIELD}: {name} is {shown(value)}; it must be {choice}.", FIELD)
+# What is left as it was stands under one of these
+LISTS = ("modules_to_not_convert", "ignored_layers", "exclude_modules", "ignore")
 
 
 def scheme_of(setting: Setting) -> Scheme | None:
@@ -81,7 +34,7 @@ def _skipping(
     setting: Setting, names: tuple[str, ...] | None, store: Store, label: str, *, exact: bool = True
 ) -> Scheme:
     """Every linear but those on the list; without one, all but the head."""
-    skipped: Names = names_of(names or (), setting.modules)
+    skipped = names_of(names or (), setting.modules)
 
     def choose(name: str, role: Role) -> Store | None:
         if skipped.mean(name) or (role == "head" and names is None):
@@ -114,7 +67,7 @@ def _gptq(setting: Setting) -> Scheme:
     group = setting.number("group_size", 128)
     store: Store = partial(layouts.gptq, bits=bits, group=group)
     own = setting.table.get("modules_in_block_to_quantize")
-    inside = names_of(_flat(own), setting.modules) if own else None
+    inside = names_of(flat(own, "modules_in_block_to_quantize"), setting.modules) if own else None
     skipped = setting.listed("modules_to_not_convert") or ()
     left = _in_layers(setting, store, f"GPTQ {bits}-bit, {_groups(group)}", skipped)
 
@@ -131,13 +84,6 @@ def _auto_round(setting: Setting) -> Scheme:
     awq = isinstance(packing, str) and "awq" in packing
     scheme = (_awq if awq else _gptq)(setting)
     return Scheme(scheme.label.replace("GPTQ", "AutoRound"), scheme.store, scheme.lists, exact=False)
-
-
-def _flat(value: object) -> tuple[str, ...]:
-    """The names in a list of lists."""
-    if isinstance(value, list):
-        return tuple(name for item in value for name in (item if isinstance(item, list) else [item]))
-    raise BadInput(f"{FIELD}: modules_in_block_to_quantize must be a list of lists of names.", FIELD)
 
 
 def _awq(setting: Setting) -> Scheme:
@@ -213,25 +159,14 @@ def _fp8(setting: Setting) -> Scheme:
         store: Store = partial(layouts.fp8_tensor, scale="F32", inputs=static)
         label = "FP8, a scale a matrix"
     else:
-        rows, columns = _pair(block)
+        rows, columns = pair(block)
         store = partial(layouts.fp8_blocks, rows=rows, columns=columns)
         label = f"FP8, blocks of {rows} × {columns}"
     return _without_routers(setting, store, label)
 
 
-def _pair(block: object) -> tuple[int, int]:
-    if isinstance(block, list) and len(block) == 2:  # noqa: PLR2004 - rows and columns
-        table = dict(zip(("rows", "columns"), block, strict=True))
-        rows, columns = (_number(table, name, 128) for name in ("rows", "columns"))
-        if rows > 0 and columns > 0:
-            return rows, columns
-    raise BadInput(f"{FIELD}: a block's size is {shown(block)}; it must be two whole numbers.", FIELD)
-
-
 def _without_routers(setting: Setting, store: Store, label: str) -> Scheme:
-    scheme = _skipping(
-        setting, setting.listed("modules_to_not_convert", "ignored_layers", "ignore"), store, label
-    )
+    scheme = _skipping(setting, setting.listed(*LISTS), store, label)
 
     def choose(name: str, role: Role) -> Store | None:
         return None if role in {"router", "head"} else scheme.store(name, role)
@@ -260,8 +195,7 @@ def _modelopt(setting: Setting) -> Scheme | None:
     }
     if not isinstance(algorithm, str) or algorithm not in kinds:
         return None
-    skipped = setting.listed("exclude_modules", "ignore")
-    return _skipping(setting, skipped, kinds[algorithm], f"ModelOpt {algorithm}")
+    return _without_routers(setting, kinds[algorithm], f"ModelOpt {algorithm}")
 
 
 def _modelopt_nvfp4(linear: Linear) -> Parts:
@@ -271,113 +205,6 @@ def _modelopt_nvfp4(linear: Linear) -> Parts:
         Part("weight_scale_2", "F32", ()),
         Part("input_scale", "F32", ()),
     )
-
-
-# compressed-tensors
-
-
-def _compressed(setting: Setting) -> Scheme | None:
-    groups = setting.table.get("config_groups")
-    if not isinstance(groups, Mapping) or not groups:
-        return None
-    named: list[tuple[tuple[str, ...], Store]] = []
-    others: Store | None = None
-    label = ""
-    for group in groups.values():
-        read = _group(setting, group) if isinstance(group, Mapping) else None
-        if read is None:
-            return None
-        store, label = read[0], label or read[1]
-        targets = _flat(group.get("targets") or [])
-        names = tuple(one for one in targets if one != "Linear")
-        others = store if "Linear" in targets else others
-        named.append((exact_names(names), store))
-    ignored = setting.listed("ignore") or ()
-    ignore = exact_names(ignored)
-
-    def choose(name: str, role: Role) -> Store | None:
-        if role == "embedding" or exactly(ignore, name):
-            return None
-        return next((store for names, store in named if exactly(names, name)), others)
-
-    lists = (*ignored, *(name for names, _ in named for name in names))
-    return Scheme(f"compressed-tensors {label}", choose, lists)
-
-
-def _group(setting: Setting, group: Table) -> tuple[Store, str] | None:
-    """How one group of config_groups is stored, and what it is called; None where that is not known."""
-    weights = group.get("weights")
-    if not isinstance(weights, Mapping):
-        return None
-    form = group.get("format") or setting.table.get("format")
-    inputs = group.get("input_activations")
-    static = isinstance(inputs, Mapping) and not inputs.get("dynamic")
-    bits = _number(weights, "num_bits", 8, (2, 3, 4, 8))
-    strategy = weights.get("strategy")
-    size = _number(weights, "group_size", -1) if strategy in {"group", "tensor_group"} else -1
-    grouped = {"group": f", groups of {size}", "block": ", blocks"}.get(str(strategy), "")
-    if form == "pack-quantized":
-        store: Store = partial(
-            layouts.packed,
-            bits=bits,
-            group=size,
-            symmetric=weights.get("symmetric") is not False,
-            order=weights.get("actorder") == "group",
-            scale=setting.dtype,
-        )
-        return store, f"{bits}-bit{grouped}"
-    if form == "nvfp4-pack-quantized":
-        return partial(layouts.nvfp4, inputs=isinstance(inputs, Mapping)), "NVFP4"
-    if form == "mxfp4-pack-quantized":
-        return _packed_mxfp4, "MXFP4"
-    if form not in {"int-quantized", "float-quantized", "naive-quantized"} or bits != 8:  # noqa: PLR2004
-        return None
-    kind = "I8" if weights.get("type") == "int" else "F8_E4M3"
-    blocks = _pair(weights.get("block_structure")) if strategy == "block" else None
-    store = partial(
-        _eight_bits,
-        kind=kind,
-        scale=setting.dtype,
-        strategy=str(strategy),
-        group=size,
-        blocks=blocks,
-        zeros=weights.get("symmetric") is False,
-        inputs=static,
-    )
-    return store, f"{'INT8' if kind == 'I8' else 'FP8'}{grouped}"
-
-
-def _packed_mxfp4(linear: Linear) -> Parts:
-    return (
-        Part("weight_packed", "U8", (linear.outputs, -(-linear.inputs // 2)), linear.inputs * linear.outputs),
-        Part("weight_scale", "U8", (linear.outputs, -(-linear.inputs // layouts.MXFP4_BLOCK))),
-    )
-
-
-def _eight_bits(  # noqa: PLR0913 - the choices that compressed-tensors states
-    linear: Linear,
-    *,
-    kind: str,
-    scale: str,
-    strategy: str,
-    group: int,
-    blocks: tuple[int, int] | None,
-    zeros: bool,
-    inputs: bool,
-) -> Parts:
-    """Weights of a byte each, with the scales of the strategy."""
-    shape: tuple[int, ...] = (linear.outputs, layouts.groups_of(linear.inputs, group))
-    if blocks is not None:
-        shape = (-(-linear.outputs // blocks[0]), -(-linear.inputs // blocks[1]))
-    elif strategy == "tensor":
-        shape = (1,)
-    parts: Parts = (
-        Part("weight", kind, (linear.outputs, linear.inputs), linear.outputs * linear.inputs),
-        Part("weight_scale", scale, shape),
-    )
-    if zeros:
-        parts += (Part("weight_zero_point", kind, shape),)
-    return (*parts, Part("input_scale", scale, (1,))) if inputs else parts
 
 
 # torchao
@@ -394,7 +221,7 @@ def _torchao(setting: Setting) -> Scheme | None:
         store: Store = partial(layouts.int8_channel, scale=setting.dtype)
         return _skipping(setting, skipped, store, "torchao INT8", exact=False)
     if plain == "int4weightonly":
-        group = _number(data if isinstance(data, Mapping) else {}, "group_size", 128)
+        group = number(data if isinstance(data, Mapping) else {}, "group_size", 128)
         store = partial(_torchao_int4, group=group)
         return _skipping(setting, skipped, store, f"torchao INT4, {_groups(group)}", exact=False)
     return None
@@ -419,6 +246,6 @@ METHODS: Mapping[str, Callable[[Setting], Scheme | None]] = {
     "fbgemm_fp8": _fbgemm,
     "mxfp4": _mxfp4,
     "modelopt": _modelopt,
-    "compressed-tensors": _compressed,
+    "compressed-tensors": compressed_tensors.scheme,
     "torchao": _torchao,
 }

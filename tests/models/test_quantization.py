@@ -149,6 +149,26 @@ def test_gpt_oss_is_stored_as_published(name: str, layers: int, experts: int) ->
     }
 
 
+@needs_reference
+def test_a_trillion_parameters_in_4_bits_are_as_large_as_published() -> None:
+    # moonshotai/Kimi-K2-Thinking: 594 GB, its experts in groups of 32
+    config = json.loads((REFERENCE / "configs" / "deepseek-v3.json").read_text(encoding="utf-8"))
+    config |= {"n_routed_experts": 384, "num_attention_heads": 64, "num_key_value_heads": 64}
+    config |= {"vocab_size": 163_840, "first_k_dense_replace": 1, "num_nextn_predict_layers": 0}
+    kept = (
+        "lm_head",
+        "re:.*self_attn.*",
+        "re:.*shared_experts.*",
+        r"re:.*mlp\.(gate|up|gate_up|down)_proj.*",
+    )
+    config["quantization_config"] = compressed(
+        "pack-quantized", kept, num_bits=4, type="int", strategy="group", group_size=32
+    )
+    found = from_config(config, "kimi-k2", "kimi-k2").checkpoint
+    assert found is not None
+    assert found.bytes == pytest.approx(594e9, rel=0.002)
+
+
 @pytest.mark.parametrize(
     ("table", "model", "dtype", "published"),
     [  # bytes of the files, rounded, as their pages state them
@@ -234,7 +254,8 @@ def test_a_glob_ends_where_the_name_does() -> None:
         ({"quant_method": "bitsandbytes"}, "load_in_4bit"),
         ({**FP8, "weight_block_size": [128]}, "block"),
         ({**FP8, "weight_block_size": [128, -1]}, "block"),
-        ({**GPTQ, "modules_in_block_to_quantize": "q_proj"}, "modules_in_block"),
+        ({**GPTQ, "modules_in_block_to_quantize": [[1]]}, "modules_in_block"),
+        ({**GPTQ, "modules_in_block_to_quantize": {"a": 1}}, "modules_in_block"),
     ],
 )
 def test_what_cannot_be_is_refused(table: dict[str, object], word: str) -> None:
