@@ -31,6 +31,7 @@ from llmplanner.gpus import catalogue as gpu_catalogue
 from llmplanner.models import catalogue as model_catalogue
 from llmplanner.models import config as model_config
 from llmplanner.models import files, quantization, whatif
+from llmplanner.models.hub.access import ANYBODY, Access, asked
 from llmplanner.plans import CHANGES, FIELDS, Draft, checked, is_uuid
 from llmplanner.resources import is_there, user_folder
 
@@ -69,21 +70,33 @@ class Tensors:
 
 
 def model_named(
-    text: str, config: Mapping[str, object] | None = None, held: Checkpoint | None = None
+    text: str,
+    config: Mapping[str, object] | None = None,
+    held: Checkpoint | None = None,
+    access: Access = ANYBODY,
 ) -> Chosen:
-    """The model of a catalogue name or of a path: a file or a folder of any kind. Raises BadInput.
+    """The model of a catalogue name, of a path to a file or folder, or of an id of the hub. Raises BadInput.
 
-    `config` and `held` are what a plan file kept of such a path: they are used as they are, the file may be
-    gone by now.
+    `config` and `held` are what a plan file kept of such a path or id: they are used as they are, the file
+    may be gone by now. The hub is asked, as `access` says, only for an id that the catalogue does not know.
     """
     path = _path(text)
     if config is not None:
         model = model_config.from_config(config, files.name_of(path), text)
         return Chosen(model if held is None else replace(model, checkpoint=held), config, held)
     if path.suffix.lower() in files.SUFFIXES or is_there(path):
-        opened = files.open_path(path)
-        return Chosen(opened.model, opened.config, opened.model.checkpoint, opened.tensors)
-    return Chosen(model_catalogue.model(text, user_folder() / "models"))
+        return _chosen(files.open_path(path))
+    own = user_folder() / "models"
+    wanted = asked(text)
+    if wanted is None or model_catalogue.knows(text, own):
+        return Chosen(model_catalogue.model(text, own))
+    from llmplanner.models.hub import opening  # noqa: PLC0415 - the HTTP library, which most plans do not need
+
+    return _chosen(opening.opened(wanted, access))
+
+
+def _chosen(opened: files.Opened) -> Chosen:
+    return Chosen(opened.model, opened.config, opened.model.checkpoint, opened.tensors)
 
 
 def with_model(draft: Draft, text: str, chosen: Chosen) -> Draft:
@@ -103,9 +116,9 @@ def with_model(draft: Draft, text: str, chosen: Chosen) -> Draft:
     )
 
 
-def model_of(draft: Draft) -> Model:
+def model_of(draft: Draft, access: Access = ANYBODY) -> Model:
     """The plan's model, with the sizes that the plan changes of it. Raises BadInput."""
-    return changed_model(model_named(draft.model, draft.config, draft.checkpoint), draft)
+    return changed_model(model_named(draft.model, draft.config, draft.checkpoint, access), draft)
 
 
 def changed_model(chosen: Chosen, draft: Draft) -> Model:

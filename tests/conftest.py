@@ -30,6 +30,7 @@ def isolate() -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.environ[name] = str(folder)
     os.environ["LC_ALL"] = "C.UTF-8"
+    os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"  # no test asks a server that it has not started
     screens = HOME / "screens.json"  # without it, offscreen is 800 x 800
     screens.write_text(json.dumps({"screens": [SCREEN]}), encoding="utf-8")
     os.environ.setdefault("QT_QPA_PLATFORM", f"offscreen:configfile={screens}")

@@ -3,6 +3,7 @@
 import argparse
 
 from llmplanner import compose, plans
+from llmplanner.cli.hub_options import access, add_hub_arguments
 from llmplanner.cli.machines import probe_for
 from llmplanner.cli.output import paragraph, print_json, print_lines, table
 from llmplanner.cli.planning import without_effect
@@ -38,6 +39,7 @@ OF_TIME = ("precision", "efficiency", "price_per_hour", "pue")  # for nothing wh
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A size and tokens, or a model; a machine and what it reaches."""
     parser.add_argument("--model", metavar="MODEL", help="a model instead of --parameters")
+    add_hub_arguments(parser)
     for option, field, metavar, text in OPTIONS:
         parser.add_argument(option, dest=field, metavar=metavar, help=text)
 
@@ -45,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Prints the budget. Raises BadInput."""
     draft = _draft(arguments)
-    model = compose.model_named(draft.model).model
+    model = compose.model_named(draft.model, access=access(arguments)).model
     probe = probe_for(draft) if arguments.gpu is not None else None
     machine = Machine((Device("No GPU stated", None),))
     if arguments.gpu is not None:

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from llmplanner import plans
+from llmplanner.cli.hub_options import access, add_hub_arguments
 from llmplanner.cli.program import program
 from llmplanner.core.errors import BadInput
 from llmplanner.core.recipes import groups
+from llmplanner.models.hub.access import ANYBODY, Access
 from llmplanner.plans import FIELDS, Draft
 
 WEIGHTS = "; ".join((", ".join(plans.FORMATS), *(f"{name}: {', '.join(keys)}" for name, keys in groups())))
@@ -52,7 +54,7 @@ def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
         "model",
         nargs="?",
         metavar="MODEL",
-        help="a catalogue name, a config.json or the folder that holds one",
+        help="a catalogue name, a model's file or folder, or its id on the hub",
     )
     group = parser.add_argument_group("plan options")
     group.add_argument("--plan", metavar="FILE", help="start from a plan file")
@@ -68,6 +70,7 @@ def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
         group.add_argument(option, dest=f"plan_{field}", metavar=_metavar(field), help=text)
     for field in LATER:
         group.add_argument(f"--{field}", metavar="N", dest=f"later_{field}", help=argparse.SUPPRESS)
+    add_hub_arguments(parser)
 
 
 def _metavar(field: str) -> str:
@@ -84,6 +87,7 @@ class Stated:
     draft: Draft
     fields: frozenset[str] = frozenset()
     typed: frozenset[str] = frozenset()
+    access: Access = ANYBODY  # how the hub may be asked for the model
 
     @property
     def ignored(self) -> tuple[str, ...]:
@@ -117,7 +121,7 @@ def stated(arguments: argparse.Namespace, otherwise: Draft | None = None) -> Sta
         if field == "model":
             draft = replace(draft, config=None, checkpoint=None)
     fields = frozenset(typed if arguments.plan is None else FIELDS)
-    return Stated(draft, fields, frozenset(typed))
+    return Stated(draft, fields, frozenset(typed), access(arguments))
 
 
 def _read(path: Path) -> Draft:

@@ -41,7 +41,7 @@ def planned(arguments: argparse.Namespace, otherwise: Draft | None = None) -> Pl
 
 def planned_from(said: Stated) -> Planned:
     """A stated plan, estimated. Raises BadInput."""
-    model = compose.model_of(said.draft)
+    model = compose.model_of(said.draft, said.access)
     draft = _within_model(said, model)
     probe = probe_for(draft)
     machine = compose.machine_named(draft, probe.machine if probe is not None else None)

@@ -4,6 +4,7 @@ import argparse
 
 from llmplanner import compose
 from llmplanner.cli.held import held_json, held_rows
+from llmplanner.cli.hub_options import access, add_hub_arguments
 from llmplanner.cli.models_json import model_json
 from llmplanner.cli.output import paragraph, print_json, print_lines, table
 from llmplanner.cli.places import models_folder
@@ -25,13 +26,16 @@ from llmplanner.models.files import UndescribedError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The model."""
-    parser.add_argument("model", metavar="MODEL", help="a catalogue name, a model's file or folder")
+    parser.add_argument(
+        "model", metavar="MODEL", help="a catalogue name, a file, a folder, or an id of the hub"
+    )
+    add_hub_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the model. Raises BadInput."""
     try:
-        chosen = compose.model_named(arguments.model)
+        chosen = compose.model_named(arguments.model, access=access(arguments))
     except UndescribedError as error:  # it is shown for what it is, and no plan can be made with it
         _print_held(error, as_json=arguments.json)
         return 0

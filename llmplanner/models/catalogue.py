@@ -71,20 +71,33 @@ def names(user: Path | None = None) -> tuple[str, ...]:
 
 def entry(text: str, user: Path | None = None) -> Entry:
     """The entry of a name (`llama-3.1-8b`), a title or a hub id. Raises BadInput with what comes nearest."""
-    files = _files(user)
-    name = text.strip().lower().replace(" ", "-").replace("_", "-")
-    if name in files:
-        return resources.read_toml(files[name], Entry)
-    for candidate in entries(user):
-        if text.strip().lower() in {candidate.title.lower(), candidate.hub_id.lower()}:
-            return candidate
-    near = get_close_matches(name.rpartition("/")[2], files, n=3, cutoff=0.5)
+    found = _entry(text, user)
+    if found is not None:
+        return found
+    near = get_close_matches(_named(text).rpartition("/")[2], _files(user), n=3, cutoff=0.5)
     hint = f" Near it: {', '.join(near)}." if near else ""
     raise BadInput(
         f"There is no model {text!r} in the catalogue and no such file.{hint} "
-        "The command `models` lists those there are; or give the path of a config.json.",
+        "The command `models` lists those there are; or give the path of a file, or an id owner/name.",
         "model",
     )
+
+
+def knows(text: str, user: Path | None = None) -> bool:
+    """Whether there is such an entry. Raises BadInput at one that is broken."""
+    return _entry(text, user) is not None
+
+
+def _entry(text: str, user: Path | None) -> Entry | None:
+    files, name = _files(user), _named(text)
+    if name in files:
+        return resources.read_toml(files[name], Entry)
+    wanted = text.strip().lower()
+    return next((one for one in entries(user) if wanted in {one.title.lower(), one.hub_id.lower()}), None)
+
+
+def _named(text: str) -> str:
+    return text.strip().lower().replace(" ", "-").replace("_", "-")
 
 
 def model(text: str, user: Path | None = None) -> Model:

@@ -10,11 +10,12 @@ from llmplanner.core.errors import BadInput
 from llmplanner.core.tensors import parameters
 from llmplanner.models.config import from_config
 from llmplanner.models.files import Opened
+from llmplanner.models.hub.access import Access, Asked
 from llmplanner.models.hub.cache import Cache
 from llmplanner.models.hub.client import Client
-from llmplanner.models.hub.opening import Access, opened, opened_from, saved_token
+from llmplanner.models.hub.opening import opened, opened_from, saved_token
 from llmplanner.models.hub.remote import FIRST
-from llmplanner.models.hub.repository import Asked, Repositories
+from llmplanner.models.hub.repository import Repositories
 from tests.models.gguf_writer import write as write_gguf
 from tests.models.hub_server import Hub, serving
 from tests.models.safetensors_files import tensors_of, write, write_sharded

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from llmplanner.core.errors import BadInput
+from llmplanner.models.hub.access import Asked, asked
 from llmplanner.models.hub.cache import Cache
 from llmplanner.models.hub.client import Client, Gated, Missing, Unreachable
-from llmplanner.models.hub.repository import Asked, Repositories, asked
+from llmplanner.models.hub.repository import Repositories
 from tests.models.hub_server import COMMIT, Hub, serving
 
 CONFIG = b'{"model_type": "llama"}'

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,9 +17,10 @@ from llmplanner.core.tensors import parameters
 from llmplanner.models import config as configs
 from llmplanner.models import files, gguf, gguf_models, safetensors
 from llmplanner.models.files import Config, Opened
+from llmplanner.models.hub.access import ANYBODY, Access, Asked
 from llmplanner.models.hub.cache import Cache, Snapshot
 from llmplanner.models.hub.client import HUGGING_FACE, Client
-from llmplanner.models.hub.repository import Asked, Repositories
+from llmplanner.models.hub.repository import Repositories
 from llmplanner.resources import read_file
 
 Header = TypeVar("Header")
@@ -28,18 +29,6 @@ USUAL = "Q4_K_M"  # what llama.cpp takes of a repository with many files
 MOST_TOKEN = 1000  # bytes
 SHARD = re.compile(r"model-\d{5}-of-(?P<count>\d{5})\.safetensors")
 GGUF_SHARD = re.compile(r"(?P<stem>.+)-\d{5}-of-(?P<count>\d{5})\.gguf")
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """How the hub may be asked: by default over the network, and as anybody."""
-
-    token: bool = False  # whether the user allows the saved token to be read, and sent to huggingface.co
-    offline: bool = False  # only what is kept on this computer
-    stopped: Callable[[], bool] = lambda: False
-
-
-ANYBODY = Access()
 
 
 def opened(wanted: Asked, access: Access = ANYBODY) -> Opened:

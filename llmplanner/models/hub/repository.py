@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
@@ -12,28 +11,10 @@ from llmplanner.models.hub.cache import Cache, Snapshot
 from llmplanner.models.hub.client import Client, Gated, Missing, Unreachable
 from llmplanner.models.hub.remote import RemoteFile
 
-ID = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})(?::(?P<wanted>[\w./-]{1,200}))?")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 FILE = re.compile(r"[\w .+@=,()\[\]/-]{1,250}")
 MOST_LIST = 20_000_000  # bytes of a repository's description
 MOST_CONFIG = 10_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A model of the hub: `owner/name`, or `owner/name:Q4_K_M` where a repository holds several."""
-
-    name: str
-    wanted: str = ""
-
-
-def asked(text: str) -> Asked | None:
-    """The model that a text names, also as its page's address; None where it is not of that form."""
-    plain = text.strip().removeprefix("https://huggingface.co/").removeprefix("hf.co/").rstrip("/")
-    found = ID.fullmatch(plain)
-    if found is None or found["name"].endswith((".json", ".gguf", ".safetensors", ".bin", ".toml")):
-        return None
-    return Asked(found["name"], found["wanted"] or "")
 
 
 class _Sibling(msgspec.Struct, frozen=True):
