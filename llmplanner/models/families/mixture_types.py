@@ -116,6 +116,7 @@ DIALECTS = with_predictors(
             class_defaults(
                 (32, 4096, 32, 6400, 32064), 8, 131072, num_experts_per_tok=2, num_local_experts=16
             ),
+            also=("PhiMoEForCausalLM",),
             num_experts=("num_local_experts",),
         ),
         decoder(
@@ -281,6 +282,7 @@ DIALECTS = with_predictors(
                 num_experts_per_tok=8,
                 num_shared_experts=1,
             ),
+            also=("ExaoneMoEForCausalLM",),
             n_shared_experts=("num_shared_experts",),
         ),
         decoder(
