@@ -400,6 +400,7 @@ DIALECTS = (
             "layers_block_type": ("layers_block_type", "layer_types"),
             "n_routed_experts": ("n_routed_experts", "num_local_experts"),
             "n_groups": ("n_groups", "mamba_n_groups"),
+            "head_dim": ("head_dim", "attention_head_dim"),
             "conv_kernel": ("conv_kernel", "mamba_d_conv"),
             "use_conv_bias": ("use_conv_bias", "mamba_conv_bias"),
         },

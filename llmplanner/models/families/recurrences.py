@@ -1,4 +1,4 @@
-"""Recurrent Gemma, MiniMax, RWKV and xLSTM: linear recurrences, with attention beside them or without.
+"""Recurrent Gemma, MiniMax and xLSTM: linear recurrences, with attention beside them or without.
 
 Defaults: Transformers 5.23.0 class defaults. Tensor names: the published checkpoints.
 """
@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from llmplanner.core.model import (
     Activation,
-    FeedForward,
     Layer,
     LayerGroup,
     Linear,
@@ -21,6 +20,7 @@ from llmplanner.core.model import (
 )
 from llmplanner.models.entries import MOST_LAYERS, MOST_ROWS, Entries
 from llmplanner.models.families.assemble import Frame, assemble
+from llmplanner.models.families.decoder import DecoderData
 from llmplanner.models.families.defaults import class_defaults, decoder
 from llmplanner.models.families.dialect import Dialect, Part
 from llmplanner.models.families.experts import MixtureKeys, everywhere, gated
@@ -112,80 +112,34 @@ def _lightning(entries: Entries) -> Recurrent:
     )
 
 
-MINIMAX = mixed(
-    replace(
-        LLAMA,
-        input_bias=False,
-        output_bias=False,
-        mixture=MixtureKeys(
-            count="num_experts",
-            width="intermediate_size",
-            router="block_sparse_moe.gate",
-            expert=tuple(f"block_sparse_moe.experts.{{expert}}.{name}" for name in ("w1", "w3", "w2")),
-            sparse=everywhere,
-        ),
+_MINIMAX = replace(
+    LLAMA,
+    input_bias=False,
+    output_bias=False,
+    mixture=MixtureKeys(
+        count="num_experts",
+        width="intermediate_size",
+        router="block_sparse_moe.gate",
+        expert=tuple(f"block_sparse_moe.experts.{{expert}}.{name}" for name in ("w1", "w3", "w2")),
+        sparse=everywhere,
     ),
+)
+MINIMAX = mixed(
+    _MINIMAX,
     listed("layer_types", lambda _entries, index: RECURRENT if index % 2 else ATTENTION),
     {RECURRENT: _lightning},
 )
 
 
-def _rwkv(entries: Entries, part: Part) -> Model:
-    """RWKV-4 (Peng et al. 2023, arXiv:2305.13048). A norm of the first layer reads the embeddings."""
-    hidden = entries.size("hidden_size")
-    frame = Frame(
-        body="rwkv.",
-        embedding="embeddings",
-        layer="blocks.{layer}.",
-        final_norm="ln_out",
-        norm=NormKind.LAYER,
-        norm_bias=True,
-        head="head",
-    )
-    indices = tuple(range(entries.size("num_hidden_layers", MOST_LAYERS)))
-    model = assemble(frame, entries, part, (LayerGroup(_rwkv_layer(entries), indices),))
-    body = frame.body if part is Part.LANGUAGE_MODEL else ""
-    return replace(model, embedding_norm=Norm(f"{body}blocks.0.pre_ln", NormKind.LAYER, hidden, bias=True))
+def _own_kind(entries: Entries, index: int) -> str:
+    """In the files of MiniMax's own code, 1 for each layer that attends and 0 for the others."""
+    kinds = entries.indices("attn_type_list")
+    if len(kinds) != entries.size("num_hidden_layers"):
+        raise entries.refuse("attn_type_list", f"has {len(kinds):,} entries; it must have one for each layer")
+    return ATTENTION if kinds[index] else RECURRENT
 
 
-def _rwkv_layer(entries: Entries) -> Layer:
-    hidden = entries.size("hidden_size")
-    wide = entries.optional_size("attention_hidden_size") or hidden
-    width = entries.optional_size("intermediate_size") or 4 * hidden
-    time, channel = "attention.", "feed_forward."
-    mixed_in = {time: ("key", "value", "receptance"), channel: ("key", "receptance")}
-    shares = {
-        name: tuple(Parameter(f"{name}time_mix_{each}", (1, 1, hidden)) for each in inputs)
-        for name, inputs in mixed_in.items()
-    }
-    mixer = Recurrent(
-        kind="RWKV",
-        inputs=tuple(Linear(f"{time}{name}", hidden, wide) for name in mixed_in[time]),
-        inner=(),
-        output=Linear(f"{time}output", wide, hidden),
-        parameters=(
-            Parameter(f"{time}time_decay", (wide,)),
-            Parameter(f"{time}time_first", (wide,)),
-            *shares[time],
-        ),
-        conv_state=2 * hidden,  # the last token's, before each branch
-        state=3 * wide,
-        heads=wide,
-    )
-    return Layer(
-        attention=None,
-        feed_forward=FeedForward(
-            inputs=(Linear(f"{channel}key", hidden, width),),
-            output=Linear(f"{channel}value", width, hidden),
-            width=width,
-            activation=Activation.RELU_SQUARED,
-            gated=False,
-        ),
-        attention_norm=Norm("ln1", NormKind.LAYER, hidden, bias=True),
-        feed_forward_norm=Norm("ln2", NormKind.LAYER, hidden, bias=True),
-        recurrent=mixer,
-        extras=(Linear(f"{channel}receptance", hidden, hidden), *shares[channel]),
-    )
+MINIMAX_OWN = mixed(_MINIMAX, _own_kind, {RECURRENT: _lightning})
 
 
 def _xlstm(entries: Entries, part: Part) -> Model:
@@ -242,6 +196,16 @@ def _rounded(size: float, multiple: int) -> int:
     return int(((size + multiple - 1) // multiple) * multiple)
 
 
+def _minimax(model_type: str, stem: str, data: DecoderData) -> Dialect:
+    return decoder(
+        model_type,
+        stem,
+        data,
+        class_defaults((32, 4096, 32, 14336, 32000), 8, 131072, num_local_experts=8, num_experts_per_tok=2),
+        num_experts=("num_local_experts", "num_experts"),
+    )
+
+
 DIALECTS = (
     decoder(
         "recurrent_gemma",
@@ -260,27 +224,9 @@ DIALECTS = (
         ),
         attention_window_size=("attention_window_size", "sliding_window"),
     ),
-    decoder(
-        "minimax",
-        "MiniMax",
-        MINIMAX,
-        class_defaults((32, 4096, 32, 14336, 32000), 8, 131072, num_local_experts=8, num_experts_per_tok=2),
-        num_experts=("num_local_experts", "num_experts"),
-    ),
-    Dialect(
-        "rwkv",
-        {
-            "vocab_size": 50277,
-            "context_length": 1024,
-            "hidden_size": 4096,
-            "num_hidden_layers": 32,
-            "tie_word_embeddings": False,
-        },
-        ("num_hidden_layers", "hidden_size", "vocab_size"),
-        {"RwkvForCausalLM": Part.LANGUAGE_MODEL, "RwkvModel": Part.BODY},
-        _rwkv,
-        {"max_position_embeddings": ("context_length", "max_position_embeddings")},
-    ),
+    _minimax("minimax", "MiniMax", MINIMAX),
+    _minimax("minimax_text_01", "MiniMaxText01", MINIMAX_OWN),
+    _minimax("minimax_m1", "MiniMaxM1", MINIMAX_OWN),
     Dialect(
         "xlstm",
         {
