@@ -122,7 +122,7 @@ class Actions(QObject):
         """Shows the catalogue of models with their cards."""
         from llmplanner.app.dialogs.models import ModelDialog  # noqa: PLC0415 - not before it is asked for
 
-        dialog = ModelDialog(self._window.session.state.draft.model, self._window)
+        dialog = ModelDialog(self._window.session, self._window.looks.theme, self._window)
         dialog.chosen.connect(self.use_model)
         dialog.open()
 

@@ -13,7 +13,6 @@ from llmplanner.app.settings import Settings
 from llmplanner.app.window import PAGES, Window
 from llmplanner.core.machine import Device
 from llmplanner.gpus import catalogue as gpu_catalogue
-from llmplanner.models import catalogue as model_catalogue
 
 if TYPE_CHECKING:
     from llmplanner.gpus.local import Probe
@@ -123,7 +122,9 @@ class Starter(QObject):
 
 
 def _names() -> Names:
-    models = tuple((entry.name, entry.title) for entry in model_catalogue.entries())
+    from llmplanner.app.shelf import shelf  # noqa: PLC0415 - not before the first picture
+
+    models = tuple((item.key, item.title) for item in shelf().items)
     gpus = tuple((gpu.id, gpu.name) for gpu in gpu_catalogue.catalogue())
     return models, gpus
 

@@ -224,8 +224,11 @@ class TensorDialog(QDialog):
         """Writes the shown rows, off the GUI thread; whole or not at all."""
         self.problem.hide()
         job = ThreadJob("Saving the tensors", partial(_write, path, self.rows.list, self.rows.shown))
-        job.done.connect(lambda _done: self.source.setText(f"Saved as {path}"))
+        job.done.connect(self._say_saved)
         return self._start(job)
+
+    def _say_saved(self, path: object) -> None:
+        self.source.setText(f"Saved as {path}")
 
     def _leave(self) -> None:
         """Drops what is still being read."""
@@ -233,5 +236,6 @@ class TensorDialog(QDialog):
             self._job.cancel()
 
 
-def _write(path: Path, tensors: TensorList, rows: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> None:
+def _write(path: Path, tensors: TensorList, rows: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> Path:
     export.write(path, table.csv_of(tensors.table(rows)).encode())
+    return path
