@@ -7,7 +7,25 @@ llama.cpp sets by architecture, in src/models/*.cpp (ggml-org/llama.cpp, 0.5.0-d
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from llmplanner.models.entries import MOST_LAYERS
+from llmplanner.models.gguf_entries import (
+    DELTA,
+    EXPERT_WIDTH,
+    GEMMA_3N,
+    GEMMA_4,
+    HYBRID,
+    LFM,
+    MAMBA,
+    MLA,
+    NEMOTRON_H,
+    T5,
+    UNSLID,
+    attending,
+    deepseek,
+    first,
+    granite_types,
+    mixtures,
+    period,
+)
 from llmplanner.models.gguf_facts import Facts, Source
 
 
@@ -61,140 +79,6 @@ class Translation:
         return self.model_type if isinstance(self.model_type, str) else self.model_type(facts)
 
 
-def _mla(facts: Facts) -> int:
-    """The width of a head's query, the rotated part with it. Older files state it under the plain key."""
-    return facts.size("attention.key_length_mla") or facts.size("attention.key_length")
-
-
-def _deepseek(facts: Facts) -> str:
-    """The third version scores its experts by sigmoid, with a bias that corrects the choice."""
-    sigmoid = 2
-    third = facts.size("expert_gating_func") == sigmoid or facts.has("exp_probs_b.bias")
-    return "deepseek_v3" if third else "deepseek_v2"
-
-
-MLA: dict[str, Source | None] = {
-    "head_dim": None,
-    "num_key_value_heads": "attention.head_count",
-    "q_lora_rank": lambda facts: facts.size("attention.q_lora_rank") or None,
-    "kv_lora_rank": "attention.kv_lora_rank",
-    "qk_rope_head_dim": "rope.dimension_count",
-    "qk_nope_head_dim": lambda facts: _mla(facts) - facts.size("rope.dimension_count"),
-    "v_head_dim": lambda facts: (
-        facts.key("attention.value_length_mla") or facts.key("attention.value_length")
-    ),
-    "partial_rotary_factor": None,
-}
-EXPERT_WIDTH: dict[str, Source | None] = {  # classes whose only feed-forward width is the experts'
-    "intermediate_size": lambda facts: (
-        facts.key("expert_feed_forward_length") or facts.key("feed_forward_length")
-    ),
-}
-UNSLID: dict[str, Source | None] = {"sliding_window": None, "layer_types": None}
-T5: dict[str, Source | None] = {
-    "d_kv": "attention.key_length",
-    "d_model": "embedding_length",
-    "d_ff": "feed_forward_length",
-    "num_layers": "block_count",
-    "num_decoder_layers": lambda facts: facts.key("decoder_block_count") or facts.key("block_count"),
-    "num_heads": "attention.head_count",
-    "relative_attention_num_buckets": "attention.relative_buckets_count",
-    "feed_forward_proj": lambda facts: (
-        "gated-gelu" if "enc.blk.0.ffn_gate.weight" in facts.tensors else "relu"
-    ),
-    "head_dim": None,
-    "n_positions": "context_length",
-}
-MAMBA: dict[str, Source | None] = {
-    "state_size": "ssm.state_size",
-    "conv_kernel": "ssm.conv_kernel",
-    "intermediate_size": "ssm.inner_size",
-    "expand": lambda facts: facts.ratio("ssm.inner_size", "embedding_length"),
-    "time_step_rank": "ssm.time_step_rank",
-    "num_heads": "ssm.time_step_rank",
-    "head_dim": lambda facts: facts.ratio("ssm.inner_size", "ssm.time_step_rank"),
-    "n_groups": "ssm.group_count",
-}
-HYBRID: dict[str, Source | None] = {
-    "num_key_value_heads": lambda facts: facts.most("attention.head_count_kv"),
-    "mamba_n_heads": "ssm.time_step_rank",
-    "mamba_d_head": lambda facts: facts.ratio("ssm.inner_size", "ssm.time_step_rank"),
-    "mamba_d_state": "ssm.state_size",
-    "mamba_d_conv": "ssm.conv_kernel",
-    "mamba_n_groups": "ssm.group_count",
-    "mamba_expand": lambda facts: facts.ratio("ssm.inner_size", "embedding_length"),
-    "mamba_d_ssm": "ssm.inner_size",
-    "mamba_dt_rank": "ssm.time_step_rank",
-    "mamba_rms_norm": lambda facts: facts.has("ssm_norm.weight"),
-}
-DELTA: dict[str, Source | None] = {
-    "linear_conv_kernel_dim": "ssm.conv_kernel",
-    "linear_key_head_dim": "ssm.state_size",
-    "linear_num_key_heads": "ssm.group_count",
-    "linear_num_value_heads": "ssm.time_step_rank",
-    "linear_value_head_dim": lambda facts: facts.ratio("ssm.inner_size", "ssm.time_step_rank"),
-    "full_attention_interval": lambda facts: facts.size("full_attention_interval", 4),
-    "layer_types": None,
-}
-
-
-def _attending(facts: Facts) -> list[int]:
-    """The layers of a hybrid that have keys and values."""
-    return _having(facts, "attn_k.weight")
-
-
-def _mixtures(facts: Facts) -> list[int]:
-    """The layers that have a router."""
-    return _having(facts, "ffn_gate_inp.weight")
-
-
-def _having(facts: Facts, part: str) -> list[int]:
-    layers = range(min(facts.size("block_count"), MOST_LAYERS))
-    return [index for index in layers if f"blk.{index}.{part}" in facts.tensors]
-
-
-def _period(indices: list[int]) -> int | None:
-    return indices[1] - indices[0] if len(indices) > 1 else None
-
-
-def _first(indices: list[int]) -> int | None:
-    return indices[0] if indices else None
-
-
-def _nemotron_pattern(facts: Facts) -> str:
-    """A letter a layer: attention, mixture, feed-forward or Mamba-2."""
-    attending, mixtures = set(_attending(facts)), set(_mixtures(facts))
-    dense = set(_having(facts, "ffn_down.weight"))
-    return "".join(
-        "*" if index in attending else "E" if index in mixtures else "-" if index in dense else "M"
-        for index in range(min(facts.size("block_count"), MOST_LAYERS))
-    )
-
-
-def _granite_types(facts: Facts) -> list[str]:
-    attending = set(_attending(facts))
-    layers = range(min(facts.size("block_count"), MOST_LAYERS))
-    return ["attention" if index in attending else "mamba" for index in layers]
-
-
-NEMOTRON_H: dict[str, Source | None] = {
-    "num_key_value_heads": lambda facts: facts.most("attention.head_count_kv"),
-    "num_attention_heads": lambda facts: facts.most("attention.head_count"),
-    "intermediate_size": lambda facts: (
-        facts.most("feed_forward_length") or facts.most("expert_feed_forward_length")
-    ),
-    "hybrid_override_pattern": _nemotron_pattern,
-    "mamba_num_heads": "ssm.time_step_rank",
-    "mamba_head_dim": lambda facts: facts.ratio("ssm.inner_size", "ssm.time_step_rank"),
-    "n_groups": "ssm.group_count",
-    "ssm_state_size": "ssm.state_size",
-    "conv_kernel": "ssm.conv_kernel",
-    "num_hidden_layers": None,
-    "n_routed_experts": "expert_count",
-    "moe_shared_expert_intermediate_size": "expert_shared_feed_forward_length",
-}
-
-
 def _by_experts(dense: str, mixture: str) -> Callable[[Facts], str]:
     return lambda facts: mixture if facts.size("expert_count") else dense
 
@@ -239,6 +123,8 @@ TRANSLATIONS: Mapping[str, Translation] = {
     "gemma2": Translation("gemma2"),
     "gemma3": Translation("gemma3_text"),
     "gemma-embedding": Translation("gemma3_text", body="Gemma3TextModel"),
+    "gemma3n": Translation("gemma3n_text", GEMMA_3N),
+    "gemma4": Translation("gemma4_text", GEMMA_4),
     "phi2": Translation("phi"),
     "phi3": Translation("phi3", UNSLID),  # llama.cpp keeps the whole context of Phi-3
     "phimoe": Translation("phimoe", UNSLID),
@@ -275,7 +161,7 @@ TRANSLATIONS: Mapping[str, Translation] = {
         },
     ),
     "minicpm3": Translation("minicpm3", MLA),
-    "deepseek2": Translation(_deepseek, MLA),
+    "deepseek2": Translation(deepseek, MLA),
     "glm-dsa": Translation("glm_moe_dsa", MLA),
     "mistral4": Translation("mistral4", MLA),
     "glm4": Translation("glm4"),
@@ -303,10 +189,10 @@ TRANSLATIONS: Mapping[str, Translation] = {
         {
             **HYBRID,
             "intermediate_size": lambda facts: facts.most("feed_forward_length"),
-            "attn_layer_period": lambda facts: _period(_attending(facts)),
-            "attn_layer_offset": lambda facts: _first(_attending(facts)),
-            "expert_layer_period": lambda facts: _period(_mixtures(facts)),
-            "expert_layer_offset": lambda facts: _first(_mixtures(facts)),
+            "attn_layer_period": lambda facts: period(attending(facts)),
+            "attn_layer_offset": lambda facts: first(attending(facts)),
+            "expert_layer_period": lambda facts: period(mixtures(facts)),
+            "expert_layer_offset": lambda facts: first(mixtures(facts)),
         },
     ),
     "granitehybrid": Translation(
@@ -320,9 +206,11 @@ TRANSLATIONS: Mapping[str, Translation] = {
             "shared_intermediate_size": lambda facts: (
                 facts.key("expert_shared_feed_forward_length") or facts.most("feed_forward_length")
             ),
-            "layer_types": _granite_types,
+            "layer_types": granite_types,
         },
     ),
+    "lfm2": Translation("lfm2", LFM),
+    "lfm2moe": Translation("lfm2_moe", LFM),
     "nemotron_h": Translation("nemotron_h", NEMOTRON_H),
     "nemotron_h_moe": Translation("nemotron_h", NEMOTRON_H),
     "qwen3next": Translation("qwen3_next", DELTA),

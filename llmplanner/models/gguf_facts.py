@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from llmplanner.core.checkpoint import StoredTensor
+from llmplanner.models.entries import MOST_LAYERS
 from llmplanner.models.gguf import Array, Header, Value
 
 
@@ -26,7 +27,9 @@ class Facts:
     def list(self, name: str) -> tuple[int, ...]:
         """A number for each layer, of an array or of one number for all."""
         value = self.metadata.get(f"{self.architecture}.{name}")
-        numbers = value.first if isinstance(value, Array) else (value,) * self.size("block_count")
+        numbers = (
+            value.first if isinstance(value, Array) else (value,) * min(self.size("block_count"), MOST_LAYERS)
+        )
         return tuple(one if isinstance(one, int) else 0 for one in numbers)
 
     def most(self, name: str) -> int | None:
