@@ -157,7 +157,9 @@ def test_what_a_library_would_make_is_what_its_config_states(name: str, key: str
         ("mixtral-8x7b", "gptq-4bit-g128", 24.70),  # dolphin-2.5-mixtral-8x7b-GPTQ
         ("mixtral-8x7b", "gptq-4bit-g32", 27.42),
         ("falcon-180b", "gptq-4bit-g128", 94.25),  # Falcon-180B-Chat-GPTQ
+        ("mistral-7b-v0.1", "gptq-8bit-g128", 7.68),
+        ("mistral-7b-v0.1", "awq-4bit-g128", 4.15),  # Mistral-7B-Instruct-v0.1-AWQ
     ],
 )
-def test_published_gptq_files_are_as_large(name: str, key: str, published: float) -> None:
+def test_published_files_of_gptq_and_awq_are_as_large(name: str, key: str, published: float) -> None:
     assert stored_as(_model(name), key).bytes / 1e9 == pytest.approx(published, rel=0.002)
