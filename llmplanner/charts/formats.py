@@ -108,8 +108,12 @@ def _rows(plan: Plan) -> Iterator[Row]:
 
 
 def _on_top(device: DeviceEstimate) -> int:
-    """What weights of 8 or 4 bits take more as they are published: scales, and embeddings in 16 bits."""
-    return sum(int(term.high) - int(term.bytes) for term in device.peak.terms if term.name == "weights")
+    """What weights of 8 or 4 bits take more as they are published: scales, and embeddings in 16 bits.
+
+    Weights that come in parts are those of certain files, which hold all of it.
+    """
+    weights = (term for term in device.peak.terms if term.name == "weights" and not term.parts)
+    return sum(int(term.high) - int(term.bytes) for term in weights)
 
 
 def _with_published(judged: Judgement, on_top: int) -> State:

@@ -54,7 +54,9 @@ def term(name: TermName, parts: Sequence[Part], step: Step) -> Term:
     if any(isinstance(part, Estimated) for part in parts):
         low = _sum([part.low if isinstance(part, Estimated) else part.bytes for part in parts])
         high = _sum([part.high if isinstance(part, Estimated) else part.bytes for part in parts])
-    known = training(step.model) if name == "activations" else EXACT
+    more = name == "activations" and len(parts) > 1  # than token numbers, which are counted
+    known = training(step.model) if more else EXACT
+    note = "" if name == "activations" and not more else note
     if known is not EXACT:
         low, high = low - amount * (100 - known.low) // 100, high + amount * (known.high - 100) // 100
         high, note = high + _without_kernels(step), known.note
