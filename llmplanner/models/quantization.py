@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 
 from llmplanner.core.checkpoint import Amount, Checkpoint, StoredTensor
 from llmplanner.core.errors import BadInput
-from llmplanner.core.model import Linear, Model, Module
+from llmplanner.core.model import Embedding, Linear, Model, Module
 from llmplanner.core.recipes.linear import Part, Parts, plain
-from llmplanner.core.tensors import Role, distinct, inventory, layer_pieces, outer_pieces, tensor_sizes
+from llmplanner.core.tensors import Piece, Role, distinct, inventory, layer_pieces, outer_pieces, tensor_sizes
 from llmplanner.models.entries import shown
 from llmplanner.models.scheme import FIELD, Scheme, Setting
 from llmplanner.models.schemes import scheme_of
@@ -18,6 +18,9 @@ def table_in(config: Mapping[str, object]) -> Mapping[str, object] | None:
     """The quantization_config of a config.json, at its top or with its text part. Raises BadInput."""
     text = config.get("text_config")
     for entries in (config, text if isinstance(text, Mapping) else {}):
+        mlx = entries.get("quantization")  # which MLX repeats as a quantization_config without a method
+        if isinstance(mlx, Mapping):
+            return {**mlx, "quant_method": "mlx"}
         table = entries.get("quantization_config") or entries.get("compression_config")
         if isinstance(table, Mapping):
             return table
@@ -125,29 +128,40 @@ class _Sums:
 
 
 def _linears(model: Model, *, apart: bool) -> Iterator[tuple[str, Role, Linear, int]]:
-    """Every matrix product: name, role, itself, and how many there are. `apart`: experts one by one."""
+    """Every matrix: name, role, itself, and how many there are. `apart`: experts one by one."""
     for piece in outer_pieces(model):
-        if isinstance(piece.module, Linear):
-            yield piece.module.name, piece.role, piece.module, 1
+        for role, linear in _matrix(piece):
+            yield linear.name, role, linear, 1
     for stack in model.stacks:
         for group in stack.groups:
+            matrices = [
+                (each, piece.copies) for piece in layer_pieces(group.layer) for each in _matrix(piece)
+            ]
             for index in group.indices[: distinct(group)]:
                 prefix = stack.prefix.format(layer=index)
-                for piece in layer_pieces(group.layer):
-                    if isinstance(piece.module, Linear):
-                        copies = piece.copies if apart else 1
-                        for copy in range(copies):
-                            name = prefix + piece.module.name.format(expert=copy)
-                            yield name, piece.role, piece.module, piece.copies // copies
+                for (role, linear), copies in matrices:
+                    named = copies if apart else 1
+                    for copy in range(named):
+                        name = prefix + linear.name.format(expert=copy)
+                        yield name, role, linear, copies // named
+
+
+def _matrix(piece: Piece) -> Iterator[tuple[Role, Linear]]:
+    """The piece and its role, where it is a linear, or a table, which is stored like one."""
+    module = piece.module
+    if isinstance(module, Linear):
+        yield piece.role, module
+    elif isinstance(module, Embedding):
+        yield "embedding", Linear(module.name, module.width, module.rows)
 
 
 def _others(model: Model) -> Iterator[tuple[Module, int]]:
     """Everything that is no matrix product, and how many there are."""
     for piece in outer_pieces(model):
-        if not isinstance(piece.module, Linear):
+        if not isinstance(piece.module, Linear | Embedding):
             yield piece.module, 1
     for stack in model.stacks:
         for group in stack.groups:
             for piece in layer_pieces(group.layer):
-                if not isinstance(piece.module, Linear):
+                if not isinstance(piece.module, Linear | Embedding):
                     yield piece.module, piece.copies * distinct(group)

@@ -18,7 +18,8 @@ from llmplanner.models.module_names import names_of
 from llmplanner.models.scheme import FIELD, Scheme, Setting, Store, flat, number, pair
 
 # What is left as it was stands under one of these
-LISTS = ("modules_to_not_convert", "ignored_layers", "exclude_modules", "ignore")
+MLX_BITS = (2, 3, 4, 5, 6, 8)
+LISTS = ("modules_to_not_convert", "ignored_layers", "exclude_modules", "ignore")  # of what stays as it was
 
 
 def scheme_of(setting: Setting) -> Scheme | None:
@@ -37,7 +38,7 @@ def _skipping(
     skipped = names_of(names or (), setting.modules)
 
     def choose(name: str, role: Role) -> Store | None:
-        if skipped.mean(name) or (role == "head" and names is None):
+        if role == "embedding" or skipped.mean(name) or (role == "head" and names is None):
             return None
         return store
 
@@ -237,6 +238,41 @@ def _torchao_int4(linear: Linear, group: int) -> Parts:
     )
 
 
+# MLX
+
+
+def _mlx(setting: Setting) -> Scheme | None:
+    """Every matrix, tables too, but for what the config says of single modules."""
+    if setting.table.get("mode") not in {None, "affine"}:
+        return None
+    usual = _mlx_store(setting.table, setting)
+    own: dict[str, Store | None] = {}
+    for name, entry in setting.table.items():
+        if isinstance(entry, Mapping):
+            own[name] = _mlx_store(entry, setting)
+        elif entry is False:
+            own[name] = None
+    bits, group = setting.number("bits", 4, MLX_BITS), setting.number("group_size", 64)
+    return Scheme(f"MLX {bits}-bit, {_groups(group)}", lambda name, _: own.get(name, usual))
+
+
+def _mlx_store(table: Mapping[str, object], setting: Setting) -> Store:
+    bits, group = number(table, "bits", 4, MLX_BITS), number(table, "group_size", 64)
+    return partial(_mlx_parts, bits=bits, group=group, scale=setting.dtype)
+
+
+def _mlx_parts(linear: Linear, bits: int, group: int, scale: str) -> Parts:
+    """Words along the inputs, a scale and a bias to each group; rows that groups do not divide stay whole."""
+    if group < 1 or linear.inputs % group:
+        return layouts.plain(linear, scale)
+    groups = (linear.outputs, linear.inputs // group)
+    return (
+        Part("weight", "U32", (linear.outputs, linear.inputs * bits // 32), linear.inputs * linear.outputs),
+        Part("scales", scale, groups),
+        Part("biases", scale, groups),
+    )
+
+
 METHODS: Mapping[str, Callable[[Setting], Scheme | None]] = {
     "gptq": _gptq,
     "auto-round": _auto_round,
@@ -248,4 +284,5 @@ METHODS: Mapping[str, Callable[[Setting], Scheme | None]] = {
     "modelopt": _modelopt,
     "compressed-tensors": compressed_tensors.scheme,
     "torchao": _torchao,
+    "mlx": _mlx,
 }

@@ -78,6 +78,7 @@ TABLES: dict[str, dict[str, object]] = {
     ),
     "auto-round": {"quant_method": "auto-round", "bits": 4, "group_size": 128},
     "torchao int8": {"quant_method": "torchao", "quant_type": {"default": {"_type": "Int8WeightOnlyConfig"}}},
+    "mlx": {"quant_method": "mlx", "bits": 4, "group_size": 64, "lm_head": False},
     "torchao int4": {"quant_method": "torchao", "quant_type": "int4_weight_only"},
 }
 
@@ -177,6 +178,12 @@ def test_a_trillion_parameters_in_4_bits_are_as_large_as_published() -> None:
         ({**AWQ, "modules_to_not_convert": ["gate"]}, "mixtral-8x7b", "fp16", 24.65e9),  # TheBloke's AWQ
         ({**NF4, "bnb_4bit_use_double_quant": True}, "llama-3.1-8b", "bf16", 5.70e9),  # unsloth's bnb-4bit
         ({"quant_method": "bitsandbytes", "load_in_8bit": True}, "llama-3.1-8b", "bf16", 9.09e9),
+        (
+            {"quant_method": "mlx", "bits": 4, "group_size": 64},
+            "llama-3.1-8b",
+            "bf16",
+            4.52e9,
+        ),  # mlx-community
     ],
 )
 def test_bytes_are_those_of_published_files(
@@ -274,3 +281,15 @@ def test_a_method_that_is_not_known_is_told(method: object) -> None:
 
 def test_bits_are_stated_or_not() -> None:
     assert (bits_of(GPTQ), bits_of(NF4), bits_of(None), bits_of({"bits": "4"})) == (4, None, None, None)
+
+
+def test_what_mlx_says_twice_is_read_once() -> None:
+    said = {"group_size": 64, "bits": 8, "model.embed_tokens": False}
+    config = {**catalogue.entry("llama-3.1-8b").config, "quantization": said, "quantization_config": said}
+    found = from_config(config, "a", "a.json").checkpoint
+    assert found is not None
+    assert found.label == "MLX 8-bit, groups of 64"
+    table = 128_256 * 4096
+    assert {amount.format: amount.elements for amount in found.amounts}[
+        "U32"
+    ] == 8_030_261_248 - table - 65 * 4096

@@ -10,7 +10,7 @@ from math import prod
 
 from llmplanner.core.model import Linear
 
-BITS = {"F64": 64, "I64": 64, "F32": 32, "I32": 32, "F16": 16, "BF16": 16, "I16": 16} | {
+BITS = {"F64": 64, "I64": 64, "F32": 32, "I32": 32, "U32": 32, "F16": 16, "BF16": 16, "I16": 16} | {
     "I8": 8,
     "U8": 8,
     "F8_E4M3": 8,
