@@ -1,55 +1,123 @@
-"""`llmplanner models`: the catalogue of released models, and the user's own."""
+"""`llmplanner models`: the catalogue of released models, the user's own, and those on this computer."""
 
 import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from llmplanner.cli.output import print_json, print_lines, table
 from llmplanner.cli.places import models_folder
 from llmplanner.cli.program import program
-from llmplanner.core.quantities import count_text
+from llmplanner.core.errors import BadInput
+from llmplanner.core.quantities import count_text, gib_text
 from llmplanner.core.tensors import parameters
-from llmplanner.models import catalogue
+from llmplanner.models import catalogue, config, stores
 from llmplanner.models.catalogue import Entry
+from llmplanner.models.entries import plain
+from llmplanner.models.stores.found import Found
+
+FOLDERS = "model_folders.toml"  # in the user's folder
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A model of the answer. What is not known without opening its weights is None."""
+
+    name: str
+    kind: str | None
+    parameters: int | None
+    where: str
+    path: Path | None
+    size: str  # of a file: its format and bytes; of an entry: who made it, and when
+    words: str  # in which the query is looked for
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The search."""
     parser.add_argument(
-        "query", nargs="*", metavar="QUERY", help="words of the name, maker, kind or objective"
+        "query", nargs="*", metavar="QUERY", help="words of the name, maker, kind, objective, format or place"
+    )
+    parser.add_argument(
+        "--folder",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help=f"look for models in this folder too; the file {FOLDERS} of your settings names lasting ones",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints the models whose card holds every word; that there is none is an answer too."""
+    """Prints the models whose row holds every word; that there is none is an answer too. Raises BadInput."""
     words = [word.lower() for text in arguments.query for word in text.split()]
-    user = models_folder()
-    found = [entry for entry in catalogue.entries(user) if all(word in _searched(entry) for word in words)]
+    own = (*map(Path, arguments.folder), *stores.own_folders(models_folder().parent / FOLDERS))
+    listing = stores.look(stores.stores(own))
+    rows = [*map(_entry_row, catalogue.entries(models_folder())), *map(_found_row, listing.models)]
+    found = [row for row in rows if all(word in row.words for word in words)]
     if arguments.json:
-        print_json({"models": [_row(entry, user) for entry in found]})
+        print_json({"models": [_json(row) for row in found]})
     elif not found:
         print_lines(f"No model matches {' '.join(words)!r}; `{program()} models` lists them all.")
     else:
-        heading = ("name", "kind", "parameters", "maker", "released")
-        print_lines(*table([heading, *map(_line, found)], "llrll"))
+        print_lines(*_listed(found))
+    for problem in listing.problems:
+        print(problem, file=sys.stderr)
     return 0
 
 
-def _searched(entry: Entry) -> str:
-    text = f"{entry.name} {entry.title} {entry.maker} {entry.hub_id} {entry.objective} {entry.model.kind}"
-    return text.lower()
+def _listed(rows: list[Row]) -> Iterator[str]:
+    """The catalogue's rows, then those on this computer with the path to give to other commands."""
+    entries = [row for row in rows if row.where in {"catalogue", "user"}]
+    if entries:
+        heading = ("name", "kind", "parameters", "maker, released")
+        yield from table([heading, *map(_cells, entries)], "llrl")
+    files = [row for row in rows if row not in entries]
+    if files:
+        yield from ("", "On this computer:") if entries else ("On this computer:",)
+        heading = ("name", "where", "format and size", "path")
+        cells = [(plain(row.name), row.where, row.size, plain(str(row.path), 1000)) for row in files]
+        yield from table([heading, *cells], "llll")
 
 
-def _row(entry: Entry, user: Path) -> dict[str, object]:
-    own = user / f"{entry.name}.toml"
+def _cells(row: Row) -> tuple[str, ...]:
+    count = "" if row.parameters is None else count_text(row.parameters)
+    return (row.name, row.kind or "", count, row.size)
+
+
+def _json(row: Row) -> dict[str, object]:
     return {
-        "name": entry.name,
-        "kind": str(entry.model.kind),
-        "parameters": parameters(entry.model).total,
-        "where": "user" if own.exists() else "catalogue",
-        "path": str(own) if own.exists() else None,
+        "name": row.name,
+        "kind": row.kind,
+        "parameters": row.parameters,
+        "where": row.where,
+        "path": None if row.path is None else str(row.path),
     }
 
 
-def _line(entry: Entry) -> tuple[str, ...]:
-    count = count_text(parameters(entry.model).total)
-    return (entry.name, str(entry.model.kind), count, entry.maker, entry.released)
+def _entry_row(entry: Entry) -> Row:
+    own = models_folder() / f"{entry.name}.toml"
+    kind = str(entry.model.kind)
+    words = f"{entry.name} {entry.title} {entry.maker} {entry.hub_id} {entry.objective} {kind}"
+    return Row(
+        entry.name,
+        kind,
+        parameters(entry.model).total,
+        "user" if own.exists() else "catalogue",
+        own if own.exists() else None,
+        f"{entry.maker}, {entry.released}",
+        words.lower(),
+    )
+
+
+def _found_row(found: Found) -> Row:
+    """A model on this computer: its kind and parameters where a config.json tells them."""
+    kind, count = None, None
+    if found.config is not None:
+        try:
+            model = config.load(found.config)
+            kind, count = str(model.kind), parameters(model).total
+        except BadInput:  # opening it says why
+            pass
+    size = f"{found.format}, {gib_text(found.bytes)}" + (f" ({found.note})" if found.note else "")
+    words = f"{found.name} {found.where} {found.format} {kind or ''}"
+    return Row(found.name, kind, count, found.where, found.path, size, words.lower())

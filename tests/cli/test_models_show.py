@@ -117,7 +117,7 @@ def test_show_tells_what_a_file_holds(run: Run, tmp_path: Path) -> None:
     assert "vision" in answer["note"]
     out = run("show", path).out
     assert "8,030,261,348" in out
-    assert any(line.split()[:3] == ["F32", "400", "bytes,"] for line in out.splitlines())
+    assert any(line.split()[:3] == ["F32", "0.39", "KiB,"] for line in out.splitlines())
 
 
 def test_show_tells_what_a_file_without_architecture_holds(run: Run, tmp_path: Path) -> None:
@@ -128,3 +128,29 @@ def test_show_tells_what_a_file_without_architecture_holds(run: Run, tmp_path: P
     refused = run("fit", path, "--gpu", "rtx-4090")
     assert refused.code == 2
     assert "config.json" in refused.err
+
+
+def test_models_on_this_computer_stand_beside_the_catalogue(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "store" / "publisher" / "tiny"
+    folder.mkdir(parents=True)
+    made.write(folder / "model.safetensors", {"a": ("F32", (10, 10))})
+    config = {**catalogue.entry("llama-3.1-8b").config, "num_hidden_layers": 1}
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    (row,) = run("models", "publisher", "--folder", tmp_path / "store", "--json").json["models"]
+    assert (row["name"], row["kind"], row["where"]) == ("publisher/tiny", "decoder", "folder")
+    assert row["path"] == str(folder)
+    assert row["parameters"] == 8_030_261_248 - 31 * 218_112_000
+    assert "safetensors" in run("models", "publisher", "--folder", tmp_path / "store").out
+
+
+def test_folders_of_the_user_s_own_are_looked_into(run: Run, tmp_path: Path) -> None:
+    made.write(tmp_path / "lasting.safetensors", {"a": ("F32", (10, 10))})
+    file = models_folder().parent / "model_folders.toml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f'folders = ["{tmp_path}"]')
+    try:
+        assert len(run("models", "folder", "--json").json["models"]) == 1
+        file.write_text("folders = 5")
+        assert run("models").code == 2
+    finally:
+        file.unlink()

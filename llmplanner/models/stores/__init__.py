@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
+
 from llmplanner.models.stores import folders, hugging_face, ollama
 from llmplanner.models.stores.found import Found, Listing
+from llmplanner.resources import is_there, read_toml
 
 LINUX_SERVICE = Path("/usr/share/ollama/.ollama/models")  # of Ollama's own installer
 Finder = Callable[[Path], Iterator["Found | str"]]
@@ -77,6 +80,19 @@ def stores(
         for find in (hugging_face.find_for("llama.cpp cache"), folders.tree("llama.cpp cache"))
     ]
     return tuple(found)
+
+
+class Folders(Struct, frozen=True):
+    """The file model_folders.toml: folders of the user's own that hold models."""
+
+    folders: tuple[str, ...]
+
+
+def own_folders(file: Path) -> tuple[Path, ...]:
+    """The folders that the user's file names; none where there is no such file. Raises BadInput."""
+    if not is_there(file):
+        return ()
+    return tuple(Path(folder).expanduser() for folder in read_toml(file, Folders).folders)
 
 
 def _llama_cpp(values: Mapping[str, str], home: Path, cache: Path) -> tuple[Path, ...]:
