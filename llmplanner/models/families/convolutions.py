@@ -14,6 +14,7 @@ from llmplanner.models.families.llama import LLAMA
 from llmplanner.models.families.mixers import ATTENTION, kind_of, listed, mixed, short_convolution
 
 CONVOLUTION, SLIDING = "conv", "sliding_attention"
+_TYPES = (CONVOLUTION, ATTENTION)
 
 
 def _convolution(entries: Entries) -> Recurrent:
@@ -33,10 +34,13 @@ def _lfm2_width(entries: Entries) -> Mapping[str, object]:
     return {"intermediate_size": width}
 
 
-def _lfm2_kind(entries: Entries, index: int) -> str:
-    """As the list of attention layers says; without one, every layer attends."""
-    stated = entries.raw("full_attn_idxs") is None or index in entries.indices("full_attn_idxs")
-    return ATTENTION if stated else CONVOLUTION
+def _lfm2_kinds(entries: Entries, count: int) -> tuple[str, ...]:
+    """As layer_types says, or else the list of attention layers; without either, every layer attends."""
+    if entries.raw("layer_types") is not None:
+        return listed("layer_types", known=_TYPES)(entries, count)
+    attending = set(entries.indices("full_attn_idxs"))
+    every = entries.raw("full_attn_idxs") is None
+    return tuple(ATTENTION if every or index in attending else CONVOLUTION for index in range(count))
 
 
 def _lfm3_kind(_entries: Entries, index: int) -> str:
@@ -81,10 +85,9 @@ _LIQUID2 = replace(
     attention_output="self_attn.out_proj",
     query_key_norm=("self_attn.q_layernorm", "self_attn.k_layernorm"),
 )
-_TYPES = (CONVOLUTION, ATTENTION)
 LFM2 = mixed(
     replace(_LIQUID2, derived=_lfm2_width),
-    listed("layer_types", _lfm2_kind, _TYPES),
+    _lfm2_kinds,
     {CONVOLUTION: _convolution},
 )
 LFM2_MOE = mixed(

@@ -19,17 +19,16 @@ from llmplanner.core.model import (
     NormKind,
     Parameter,
 )
-from llmplanner.models.entries import MOST_LAYERS, MOST_ROWS, Entries
+from llmplanner.models.entries import MOST_ROWS, Entries
 from llmplanner.models.families.decoder import DecoderData, build
 from llmplanner.models.families.defaults import class_defaults, decoder
 from llmplanner.models.families.dialect import Dialect, Part, activation
 from llmplanner.models.families.experts import gated
 from llmplanner.models.families.llama import LLAMA
-from llmplanner.models.families.mixers import ATTENTION, Kinds, listed
+from llmplanner.models.families.mixers import ATTENTION, Rule, kind_of, listed, mixed
 
 SLIDING = "sliding_attention"
 _SHARES = "keys and values of an earlier layer"  # what a layer's own entries say of it
-_FULL = "sees all tokens"
 
 
 def _norm(name: str, width: int) -> Norm:
@@ -47,7 +46,7 @@ def _shared_from(entries: Entries) -> int:
     return count - shared
 
 
-def _period(every: int) -> Kinds:
+def _period(every: int) -> Rule:
     return lambda _entries, index: SLIDING if (index + 1) % every else ATTENTION
 
 
@@ -85,12 +84,11 @@ def _with_layer_inputs(model: Model, entries: Entries, prefix: str, extras: tupl
     return replace(model, embeddings=(table,), extras=(*around, *extras))
 
 
-_kind_3n = listed("layer_types", _period(5), (SLIDING, ATTENTION))
-
-
-def _windows_3n(entries: Entries, count: int) -> tuple[int | None, ...]:
-    window = entries.size("sliding_window", MOST_ROWS)
-    return tuple(window if _kind_3n(entries, index) == SLIDING else None for index in range(count))
+def _slide(entries: Entries, attention: Attention) -> Attention:
+    """With a window, in a sliding layer."""
+    if kind_of(entries) != SLIDING:
+        return attention
+    return replace(attention, window=entries.size("sliding_window", MOST_ROWS))
 
 
 def _own_3n(entries: Entries, index: int) -> Mapping[str, object]:
@@ -124,7 +122,7 @@ def _layer_3n(entries: Entries, layer: Layer) -> Layer:
     )
     attention = layer.attention
     if isinstance(attention, Attention):
-        attention = _share(entries, attention)
+        attention = _slide(entries, _share(entries, attention))
     return replace(layer, attention=attention, extras=extras)
 
 
@@ -150,33 +148,29 @@ _SANDWICH: DecoderData = replace(
     output_norms=("post_attention_layernorm", "post_feedforward_layernorm"),
     softcaps=("attn_logit_softcapping", "final_logit_softcapping"),
 )
-GEMMA3N = replace(_SANDWICH, windows=_windows_3n, per_layer=_own_3n, finish=_layer_3n)
+GEMMA3N = mixed(
+    replace(_SANDWICH, per_layer=_own_3n, finish=_layer_3n),
+    listed("layer_types", _period(5), (SLIDING, ATTENTION)),
+    {},
+)
 
-_stated_kind_4 = listed("layer_types", _period(6), (SLIDING, ATTENTION))
 
-
-def _kind_4(entries: Entries, index: int) -> str:
+def _kinds_4(entries: Entries, count: int) -> tuple[str, ...]:
     """The last layer sees all tokens, whatever the file says."""
-    last = index == entries.size("num_hidden_layers", MOST_LAYERS) - 1
-    kind = _stated_kind_4(entries, index)
-    return ATTENTION if last else kind
-
-
-def _windows_4(entries: Entries, count: int) -> tuple[int | None, ...]:
-    window = entries.size("sliding_window", MOST_ROWS)
-    return tuple(window if _kind_4(entries, index) == SLIDING else None for index in range(count))
+    kinds = listed("layer_types", _period(6), (SLIDING, ATTENTION))(entries, count)
+    return (*kinds[:-1], ATTENTION)
 
 
 def _own_4(entries: Entries, index: int) -> Mapping[str, object]:
     """A layer's own sizes of heads and feed-forward, and whose keys and values it uses."""
-    shares, full = index >= _shared_from(entries), _kind_4(entries, index) == ATTENTION
-    own: dict[str, object] = {_SHARES: shares, _FULL: full, **_heads_4(entries, index, full=full)}
+    shares = index >= _shared_from(entries)
+    own: dict[str, object] = {_SHARES: shares, **_heads_4(entries, index)}
     if shares and entries.flag("use_double_wide_mlp"):
         own["intermediate_size"] = 2 * entries.size("intermediate_size")
     return own
 
 
-def _heads_4(entries: Entries, index: int, *, full: bool) -> Mapping[str, object]:
+def _heads_4(entries: Entries, index: int) -> Mapping[str, object]:
     """The heads of one layer where they differ: a list in files of version 5, else entries of their own."""
     listed_sizes = entries.values.get("per_layer_config")
     if isinstance(listed_sizes, dict):
@@ -185,7 +179,7 @@ def _heads_4(entries: Entries, index: int, *, full: bool) -> Mapping[str, object
             if isinstance(own, dict):
                 return {key: own[key] for key in ("head_dim", "num_key_value_heads") if key in own}
         return {}
-    if not full:
+    if kind_of(entries) == SLIDING:
         return {}
     heads: dict[str, object] = {"head_dim": entries.size("global_head_dim")}
     kv_heads = entries.optional_size("num_global_key_value_heads")
@@ -197,9 +191,9 @@ def _heads_4(entries: Entries, index: int, *, full: bool) -> Mapping[str, object
 def _layer_4(entries: Entries, layer: Layer) -> Layer:
     attention, extras = layer.attention, _layer_input(entries)
     if isinstance(attention, Attention):
-        if entries.flag("attention_k_eq_v") and entries.flag(_FULL):
+        if entries.flag("attention_k_eq_v") and kind_of(entries) == ATTENTION:
             attention = replace(attention, inputs=attention.inputs[:2])  # values are the keys
-        layer = replace(layer, attention=_share(entries, attention))
+        layer = replace(layer, attention=_slide(entries, _share(entries, attention)))
     dense = layer.feed_forward
     if entries.flag("enable_moe_block") and isinstance(dense, FeedForward):
         hidden = entries.size("hidden_size")
@@ -242,7 +236,7 @@ def _gemma4(entries: Entries, part: Part) -> Model:
     return _with_layer_inputs(build(GEMMA4, entries, part), entries, prefix, ())
 
 
-GEMMA4 = replace(_SANDWICH, windows=_windows_4, per_layer=_own_4, finish=_layer_4)
+GEMMA4 = mixed(replace(_SANDWICH, per_layer=_own_4, finish=_layer_4), _kinds_4, {})
 
 _SHARED: Mapping[str, object] = {
     "tie_word_embeddings": True,

@@ -37,6 +37,7 @@ from llmplanner.models.families.mixers import (
     mamba,
     mamba2,
     mixed,
+    ruled,
 )
 
 
@@ -57,8 +58,9 @@ def _mamba2(entries: Entries, inner: int | None = None) -> Mamba2Sizes:
     )
 
 
-def _bamba_kind(entries: Entries, index: int) -> str:
-    return ATTENTION if index in entries.indices("attn_layer_indices") else RECURRENT
+def _bamba_kinds(entries: Entries, count: int) -> tuple[str, ...]:
+    attending = set(entries.indices("attn_layer_indices"))
+    return tuple(ATTENTION if index in attending else RECURRENT for index in range(count))
 
 
 _NORMED = replace(
@@ -70,7 +72,7 @@ _NORMED = replace(
 )
 BAMBA = mixed(
     replace(_NORMED, rotary="partial_rotary_factor"),
-    _bamba_kind,
+    _bamba_kinds,
     {RECURRENT: lambda entries: mamba2("mamba.", _mamba2(entries))},
 )
 
@@ -116,7 +118,7 @@ JAMBA = mixed(
             sparse=_jamba_sparse,
         ),
     ),
-    every("attn_layer_period", "attn_layer_offset"),
+    ruled(every("attn_layer_period", "attn_layer_offset")),
     {RECURRENT: _jamba},
 )
 

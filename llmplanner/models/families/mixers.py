@@ -8,23 +8,33 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from llmplanner.core.model import Layer, Linear, Module, Norm, NormKind, Parameter, Recurrent
-from llmplanner.models.entries import Entries
+from llmplanner.models.entries import MOST_LAYERS, Entries
 from llmplanner.models.families.decoder import DecoderData
 
-Kinds = Callable[[Entries, int], str]  # what the layer of an index is
+Kinds = Callable[[Entries, int], tuple[str, ...]]  # what each of so many layers is
+Rule = Callable[[Entries, int], str]  # what the layer of an index is, where no list says it
 Mixer = Callable[[Entries], Recurrent]
 
 RECURRENT, ATTENTION = "linear_attention", "full_attention"
 ALIASES = {"mamba": RECURRENT, "recurrent": RECURRENT, "attention": ATTENTION}  # in files of version 4
-_KIND = "kind of the layer"  # the entry in which a layer finds what it is
+_KINDS, _KIND = "kinds of all layers", "kind of the layer"  # entries in which a layer finds what it is
 
 
 def mixed(data: DecoderData, kinds: Kinds, mixers: Mapping[str, Mixer]) -> DecoderData:
-    """The decoder with a mixer in place of attention, in the layers of the kinds that `mixers` names."""
+    """The decoder with a mixer in place of attention, in the layers of the kinds that `mixers` names.
+
+    What a layer is, its own `per_layer` and `finish` find by `kind_of`.
+    """
+
+    def derived(entries: Entries) -> Mapping[str, object]:
+        own = data.derived(entries) if data.derived else {}
+        entries = entries.with_values(own)
+        return {**own, _KINDS: kinds(entries, entries.size("num_hidden_layers", MOST_LAYERS))}
 
     def per_layer(entries: Entries, index: int) -> Mapping[str, object]:
-        more = data.per_layer(entries, index) if data.per_layer else {}
-        return {**more, _KIND: kinds(entries, index)}
+        own = {_KIND: _all_kinds(entries)[index]}
+        more = data.per_layer(entries.with_values(own), index) if data.per_layer else {}
+        return {**more, **own}
 
     def finish(entries: Entries, layer: Layer) -> Layer:
         mixer = mixers.get(kind_of(entries))
@@ -32,39 +42,41 @@ def mixed(data: DecoderData, kinds: Kinds, mixers: Mapping[str, Mixer]) -> Decod
             layer = replace(layer, attention=None, recurrent=mixer(entries))
         return data.finish(entries, layer) if data.finish else layer
 
-    return replace(data, per_layer=per_layer, finish=finish)
+    return replace(data, derived=derived, per_layer=per_layer, finish=finish)
+
+
+def _all_kinds(entries: Entries) -> tuple[str, ...]:
+    kinds = entries.values[_KINDS]
+    assert isinstance(kinds, tuple)  # noqa: S101 - put there by `derived`, never by a file
+    return kinds
 
 
 def kind_of(entries: Entries) -> str:
-    """What the layer is whose entries these are, inside `finish` of a `mixed` decoder."""
+    """What the layer is whose entries these are, inside `per_layer` and `finish` of a `mixed` decoder."""
     return entries.text(_KIND)
 
 
 def listed(
-    name: str, otherwise: Kinds | None = None, known: tuple[str, ...] = (RECURRENT, ATTENTION)
+    name: str, otherwise: Rule | None = None, known: tuple[str, ...] = (RECURRENT, ATTENTION)
 ) -> Kinds:
     """As a list in the file says; where it has none, by a rule."""
 
-    def kind(entries: Entries, index: int) -> str:
-        types = entries.raw(name)
-        if types is None and otherwise is not None:
-            return otherwise(entries, index)
-        count = entries.size("num_hidden_layers")
-        if not isinstance(types, list):
-            raise entries.refuse(name, "must be a list with the kind of each layer")
+    def kinds(entries: Entries, count: int) -> tuple[str, ...]:
+        if entries.raw(name) is None and otherwise is not None:
+            return tuple(otherwise(entries, index) for index in range(count))
+        types = tuple(ALIASES.get(kind, kind) for kind in entries.texts(name))
         if len(types) != count:
             layers = entries.own("num_hidden_layers")
             raise entries.refuse(name, f"has {len(types):,} entries, but {layers} is {count:,}; correct one")
-        stated = types[index] if isinstance(types[index], str) else "?"
-        found = ALIASES.get(stated, stated)
-        if found not in known:
-            raise entries.refuse(name, f'names "{found[:40]}"; the known kinds are {", ".join(known)}')
-        return found
+        unknown = set(types) - set(known)
+        if unknown:
+            raise entries.refuse(name, f'names "{min(unknown)[:40]}"; the known kinds are {", ".join(known)}')
+        return types
 
-    return kind
+    return kinds
 
 
-def every(period: str, offset: str | None = None) -> Kinds:
+def every(period: str, offset: str | None = None) -> Rule:
     """Attention in every n-th layer: those that leave the stated remainder, else the last of each n."""
 
     def kind(entries: Entries, index: int) -> str:
@@ -73,6 +85,11 @@ def every(period: str, offset: str | None = None) -> Kinds:
         return ATTENTION if index % step == at else RECURRENT
 
     return kind
+
+
+def ruled(rule: Rule) -> Kinds:
+    """By a rule alone."""
+    return lambda entries, count: tuple(rule(entries, index) for index in range(count))
 
 
 @dataclass(frozen=True, slots=True)

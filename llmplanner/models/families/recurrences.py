@@ -53,13 +53,12 @@ def _rg_lru(entries: Entries) -> Recurrent:
     )
 
 
-def _griffin_kind(entries: Entries, index: int) -> str:
+def _griffin_kinds(entries: Entries, count: int) -> tuple[str, ...]:
     """The pattern of block_types, again and again."""
-    pattern = entries.texts("block_types")
-    kind = ALIASES.get(pattern[index % len(pattern)], "") if pattern else ""
-    if kind not in {RECURRENT, ATTENTION}:
+    pattern = tuple(ALIASES.get(kind, "") for kind in entries.texts("block_types"))
+    if not pattern or not set(pattern) <= {RECURRENT, ATTENTION}:
         raise entries.refuse("block_types", "must list the words recurrent and attention")
-    return kind
+    return tuple(pattern[index % len(pattern)] for index in range(count))
 
 
 def _griffin_derived(entries: Entries) -> Mapping[str, object]:
@@ -90,7 +89,7 @@ GRIFFIN = mixed(
         windows=_griffin_windows,
         derived=_griffin_derived,
     ),
-    _griffin_kind,
+    _griffin_kinds,
     {RECURRENT: _rg_lru},
 )
 
@@ -131,15 +130,15 @@ MINIMAX = mixed(
 )
 
 
-def _own_kind(entries: Entries, index: int) -> str:
+def _own_kinds(entries: Entries, count: int) -> tuple[str, ...]:
     """In the files of MiniMax's own code, 1 for each layer that attends and 0 for the others."""
     kinds = entries.indices("attn_type_list")
-    if len(kinds) != entries.size("num_hidden_layers"):
+    if len(kinds) != count:
         raise entries.refuse("attn_type_list", f"has {len(kinds):,} entries; it must have one for each layer")
-    return ATTENTION if kinds[index] else RECURRENT
+    return tuple(ATTENTION if kind else RECURRENT for kind in kinds)
 
 
-MINIMAX_OWN = mixed(_MINIMAX, _own_kind, {RECURRENT: _lightning})
+MINIMAX_OWN = mixed(_MINIMAX, _own_kinds, {RECURRENT: _lightning})
 
 
 def _xlstm(entries: Entries, part: Part) -> Model:

@@ -27,13 +27,13 @@ from llmplanner.models.families.experts import gated
 from llmplanner.models.families.mixers import listed
 
 HYBRID, SLIDING = "hybrid", "hybrid_sliding"
-_kind = listed("layer_types", lambda _entries, _index: HYBRID, (HYBRID, SLIDING))
+_kinds = listed("layer_types", lambda _entries, _index: HYBRID, (HYBRID, SLIDING))
 
 
 def _build(entries: Entries, part: Part) -> Model:
     """The first layer's router stands apart: the others read the one before."""
     count = entries.size("num_hidden_layers", MOST_LAYERS)
-    kinds = tuple((_kind(entries, index), index == 0) for index in range(count))
+    kinds = tuple((kind, index == 0) for index, kind in enumerate(_kinds(entries, count)))
     frame = Frame(attention_dropout="attention_dropout")
     model = assemble(frame, entries, part, grouped(kinds, partial(_layer, entries)))
     prefix = frame.body if part is Part.LANGUAGE_MODEL else ""
