@@ -25,6 +25,7 @@ SCHEMA = 1
 SUFFIX = ".llmplan.json"
 HEAD = 4096  # bytes at the beginning of a file in which a plan says that it is one
 FEW = 7  # choices that a sentence lists
+MOST_HELD = 10**18  # bytes of a checkpoint
 MAX_FILE = 10_000_000  # bytes; a plan with its model's config is a few kilobytes
 
 
@@ -205,7 +206,15 @@ def checked(draft: Draft) -> Draft:
             )
     for name, size in (draft.changes or {}).items():
         _check_change(name, size)
+    if draft.checkpoint is not None:
+        _check_checkpoint(draft.checkpoint)
     return draft
+
+
+def _check_checkpoint(held: Checkpoint) -> None:
+    for amount in held.amounts:
+        if not all(0 <= count <= MOST_HELD for count in (amount.tensors, amount.elements, amount.bytes)):
+            raise BadInput("The plan's checkpoint states sizes that no file has; take it out.", "checkpoint")
 
 
 def _check_change(name: str, size: int) -> None:

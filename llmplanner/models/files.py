@@ -191,14 +191,20 @@ def opened(header: Header, config: Config | None, name: str, where: str) -> Open
     held = checkpoint(_label(header, config), header.tensors, f"header of {where}")
     if config is None:
         raise _undescribed(header, held, where)
-    config = _corrected(config, header, name, where)
-    model = configs.from_config(config, name, where)
+    try:
+        config = _corrected(config, header, name, where)
+        model = configs.from_config(config, name, where)
+    except BadInput as error:
+        if assumed:
+            raise _undescribed(header, held, where) from error
+        told = f"The files hold {held.elements:,} parameters in {gib_text(held.bytes)}."
+        raise UndescribedError(f"{error} {told}", held, header.tensors) from error
     outside = told_outside(model, header.tensors, held.elements)
     if assumed and outside:
         raise _undescribed(header, held, where)
     notes = (assumed, _told_absent(header), outside, model.note)
-    told = replace(model, checkpoint=held, note=" ".join(filter(None, notes)))
-    return Opened(told, config, header.tensors)
+    noted = replace(model, checkpoint=held, note=" ".join(filter(None, notes)))
+    return Opened(noted, config, header.tensors)
 
 
 def _undescribed(header: Header, held: Checkpoint, where: str) -> UndescribedError:

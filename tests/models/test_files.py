@@ -388,3 +388,25 @@ def test_a_plan_outlives_the_file(tmp_path: Path) -> None:
     assert again.model.checkpoint == chosen.model.checkpoint
     assert again.model.stacks == chosen.model.stacks
     assert files.name_of(tmp_path / "config.json") == again.model.name
+
+
+def test_a_config_that_cannot_be_used_leaves_what_the_file_holds(tmp_path: Path) -> None:
+    made.write(tmp_path / "model.safetensors", SMALL_TENSORS)
+    config(tmp_path, {"model_type": "of tomorrow"})
+    with pytest.raises(UndescribedError, match="of tomorrow") as caught:
+        open_path(tmp_path)
+    assert caught.value.held.elements == parameters(SMALL_MODEL).total
+
+
+@pytest.mark.parametrize("amount", [-1, 10**19])
+def test_a_plan_cannot_claim_any_size(tmp_path: Path, amount: int) -> None:
+    config(tmp_path, SMALL)
+    made.write(tmp_path / "model.safetensors", SMALL_TENSORS)
+    chosen = model_named(str(tmp_path))
+    path = tmp_path / "a.llmplan.json"
+    write(path, Draft(model="a", config=chosen.config, checkpoint=chosen.checkpoint))
+    table = json.loads(path.read_text(encoding="utf-8"))
+    table["checkpoint"]["amounts"][0]["bytes"] = amount
+    path.write_text(json.dumps(table), encoding="utf-8")
+    with pytest.raises(BadInput, match="checkpoint"):
+        read(path)
