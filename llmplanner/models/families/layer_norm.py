@@ -185,7 +185,6 @@ DIALECTS = (
             (32, 3328, 26, 26624, 150272),
             None,
             8192,
-            head_dim=128,
             hidden_act="relu2",
             attention_bias=True,
             mlp_bias=True,
