@@ -58,6 +58,7 @@ MODELS: dict[str, tuple[str, dict[str, object]]] = {
         },
     ),
     "qwen3.6-27b": ("qwen3.5-27b", {}),
+    "step-3.5-flash": ("", {"model_type": "step3p5"}),
 }  # fmt: skip
 
 

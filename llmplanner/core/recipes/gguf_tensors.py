@@ -46,10 +46,11 @@ MIXERS = {
     "in_proj_ba": "ssm_ba",
 }
 KEPT_FP32 = ("_norm.weight", "ffn_gate_inp.weight", "position_embd.weight", "token_types.weight")
+OUTPUT_GATES = (".g_proj", ".gate_proj")  # of attention
 HEAD_WRITTEN_TWICE = frozenset({"falcon"})  # the published files hold the tied matrix as the head too
 CHECKED = frozenset(  # whose tensors were held against those of released models
     {"llama", "mistral", "mixtral", "qwen2", "qwen3", "qwen3_moe", "gemma2", "gemma3_text", "phi3"}
-    | {"deepseek_v2", "deepseek_v3", "gpt_oss", "glm4_moe", "nemotron_h"}
+    | {"deepseek_v2", "deepseek_v3", "gpt_oss", "glm4_moe", "nemotron_h", "step3p5"}
     | {"qwen3_next", "qwen3_5_text", "qwen3_5_moe_text"}
 )
 ONE_HEAD_COUNT = ("qwen3_next", "qwen3_5")  # hybrids whose files state one for all layers; others one a layer
@@ -194,7 +195,10 @@ def _attention(attention: Attention, cross: str, *, two: bool) -> Entries:
     if attention.sinks is not None:
         yield _Entry("attn_sinks.weight", attention.sinks.shape)
     for module in attention.extras:
-        yield from _module(module)
+        if isinstance(module, Linear) and module.name.endswith(OUTPUT_GATES):
+            yield from _linear(module, "attn_gate")
+        else:
+            yield from _module(module)
 
 
 def _inputs(attention: Attention) -> tuple[Linear, ...]:
