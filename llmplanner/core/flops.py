@@ -193,7 +193,7 @@ def _pairs(attention: Attention | LatentAttention, tokens: int, *, masked: bool)
     """
     if not masked:
         return float(tokens) ** 2
-    window = attention.window if isinstance(attention, Attention) and attention.window is not None else tokens
+    window = tokens if attention.window is None else attention.window
     seen = min(window, tokens)
     return seen * (tokens - seen / 2)
 

@@ -141,6 +141,7 @@ class LatentAttention:
     rope_dim: int
     value_dim: int
     index_dim: int = 0  # of the indexer's key, which is cached too (DeepSeek-V3.2)
+    window: int | None = None  # tokens seen by a sliding layer; None: all
     extras: tuple[Module, ...] = ()
 
 
@@ -299,6 +300,7 @@ class Model:
     extras: tuple[Module, ...] = ()  # further parameters outside the layers
     dropout: Dropout = Dropout()
     eager: bool = False  # its class has no fused attention: scores are written out
+    scores_fp32: bool = False  # and that from queries and keys in FP32
     rotary_fp32: bool = False  # its class rotates queries and keys in FP32
     name: str = ""
     model_type: str = ""

@@ -54,8 +54,7 @@ def kept(model: Model, engine: Engine) -> tuple[Kept, ...]:
 
 def _kept_by(attention: Attention | LatentAttention, engine: Engine, *, of_encoder: bool) -> tuple[Kept, ...]:
     """What one layer keeps."""
-    window = attention.window if isinstance(attention, Attention) else None
-    room = None if window is None else window - engine.window_less
+    room = None if attention.window is None else attention.window - engine.window_less
     whole = Kept(_label(attention, of_encoder), 1, width(attention), room, of_encoder)
     if not isinstance(attention, Attention) or attention.compressed is None:
         return (whole,)
@@ -116,6 +115,6 @@ def said(count: Count) -> str:
 def _label(attention: Attention | LatentAttention, of_encoder: bool) -> str:
     if of_encoder:
         return "cross-attention"
-    if isinstance(attention, LatentAttention):
+    if isinstance(attention, LatentAttention) and attention.window is None:
         return "latent attention"
     return "full attention" if attention.window is None else f"sliding attention, window {attention.window:,}"

@@ -19,7 +19,7 @@ from llmplanner.models.families.windows import stated_kinds
 def latent_attention(entries: Entries, block: str = "self_attn") -> LatentAttention:
     """Attention over a compressed latent. Source: DeepSeek-V2 (arXiv:2405.04434) section 2.1."""
     hidden, heads = entries.size("hidden_size"), entries.size("num_attention_heads")
-    nope, rope = entries.size("qk_nope_head_dim"), entries.size("qk_rope_head_dim")
+    nope, rope = entries.size("qk_nope_head_dim"), entries.size("qk_rope_head_dim", least=0)
     value, kv_rank = entries.size("v_head_dim"), entries.size("kv_lora_rank")
     query_rank = entries.optional_size("q_lora_rank")
     bias = entries.flag("attention_bias")
@@ -69,7 +69,7 @@ def indexer_of_layer(entries: Entries, index: int) -> Mapping[str, object]:
     return {"indexer_type": types[index]} if isinstance(types, Sequence) else {}
 
 
-def _glm_indexers(entries: Entries) -> Mapping[str, object]:
+def glm_indexers(entries: Entries) -> Mapping[str, object]:
     """GLM-5: layers may take over the choice of tokens that an earlier one made."""
     count = entries.size("num_hidden_layers", MOST_LAYERS)
     pattern = entries.raw("index_topk_pattern")
@@ -113,7 +113,7 @@ DEEPSEEK_V2 = replace(
 )
 DENSE = replace(DEEPSEEK, mixture=None)
 DEEPSEEK_V32 = replace(DEEPSEEK, finish=with_indexer, mixture=SIGMOID)
-GLM_DSA = replace(DEEPSEEK_V32, derived=_glm_indexers, per_layer=indexer_of_layer)
+GLM_DSA = replace(DEEPSEEK_V32, derived=glm_indexers, per_layer=indexer_of_layer)
 GLM_LITE = replace(DEEPSEEK, mixture=replace(SIGMOID, sparse=typed(all_but_first)))
 
 
