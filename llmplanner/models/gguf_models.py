@@ -6,7 +6,6 @@ are always those of the file; where its tensors hold more or fewer weights than 
 
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +27,7 @@ OTHER_KINDS = {
     "mmproj": "is the vision part of a model; open the language model's file, which lies beside it",
     "imatrix": "holds statistics for quantization, no model; open the model's file",
 }
+Built = tuple[Model, dict[str, object]]
 _SHARE = 0.9  # of the weights, that the formats named in a label have together
 _NAMED_FORMATS = 3
 _ALIKE = 0.03  # what a file may hold beside its architecture: layers that predict further tokens
@@ -42,7 +42,7 @@ def load(path: Path) -> tuple[Model, dict[str, object], tuple[StoredTensor, ...]
     return model, config, header.tensors
 
 
-def opened(header: Header, name: str, where: str) -> tuple[Model, dict[str, object]]:
+def opened(header: Header, name: str, where: str) -> Built:
     """The model of a header, and the table from which models.config builds the same. Raises BadInput."""
     stated = _facts(header, where)
     model, config = _architecture(stated, name, where)
@@ -95,17 +95,30 @@ def _facts(header: Header, where: str) -> Facts:
     return facts(header, architecture)
 
 
-def _architecture(stated: Facts, name: str, where: str) -> tuple[Model, dict[str, object]]:
+def _architecture(stated: Facts, name: str, where: str) -> Built:
     """The model by its family; by its tensors where no family takes what the file says. Raises BadInput."""
+    family = _by_family(stated, name, where)
+    if family is not None and abs(parameters(family[0]).total / _elements(stated) - 1) < _ALIKE:
+        return family
+    try:
+        config = table_of_tensors(stated, where)
+        return from_config(config, name, where), config
+    except BadInput:
+        if family is None:
+            raise
+        return family  # an encoder-decoder's tensors are in no one row of layers
+
+
+def _by_family(stated: Facts, name: str, where: str) -> Built | None:
+    """None where there is no family, or its layers are alike and the file's are not."""
     translation = TRANSLATIONS.get(stated.architecture)
-    if translation is not None and translation.named(stated) in model_types():
-        config = config_table(stated, translation)
-        with suppress(BadInput):  # layers that differ where the family's are alike: the tensors tell them
-            model = from_config(config, name, where)
-            if abs(parameters(model).total / _elements(stated) - 1) < _ALIKE:
-                return model, config
-    config = table_of_tensors(stated, where)
-    return from_config(config, name, where), config
+    if translation is None or translation.named(stated) not in model_types():
+        return None
+    config = config_table(stated, translation)
+    try:
+        return from_config(config, name, where), config
+    except BadInput:
+        return None
 
 
 def _elements(stated: Facts) -> int:
