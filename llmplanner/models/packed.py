@@ -16,7 +16,17 @@ USUAL_BITS = 4  # of packed weights, where neither the tensors nor the config te
 AUXILIARY = frozenset(
     {"weight_scale", "weight_scale_inv", "weight_scale_2", "weight_global_scale", "weight_zero_point"}
     | {"weight_shape", "weight_g_idx", "input_scale", "input_global_scale", "input_zero_point", "zero_point"}
-    | {"qzeros", "g_idx", "absmax", "quant_map", "nested_absmax", "nested_quant_map", "SCB", "weight_format"}
+    | {
+        "qzeros",
+        "g_idx",
+        "absmax",
+        "quant_map",
+        "nested_absmax",
+        "nested_quant_map",
+        "SCB",
+        "weight_format",
+        "weight_scales",
+    }
     | {"_weight_scale", "_weight_scale_and_zero"}
 )
 INTEGERS = frozenset({"I8", "U8", "I16", "I32", "U32"})  # what weights are packed into
@@ -55,8 +65,10 @@ def _stands_for(name: str, layout: Layout, table: Mapping[str, Layout], bits: in
     """The parameters behind a tensor of a file in which some are packed."""
     if _reads_others(name, table):
         return 0
-    if layout.format == "U8" and _two_to_a_byte(name, table):
+    if layout.format in {"U8", "I8"} and _two_to_a_byte(name, layout, table):
         return 2 * layout.count
+    if layout.format == "U8" and name.endswith(".weight") and f"{name}_scale" in table:
+        return 4 * layout.count
     if layout.format in {"I32", "I16"} and name.endswith(".qweight"):
         return _qweight(layout, table, name.removesuffix("qweight"), bits)
     words = layout.format == "I32" and name.endswith((".weight_packed", "._weight_qdata"))
@@ -74,11 +86,18 @@ def _reads_others(name: str, table: Mapping[str, Layout]) -> bool:
     return last.startswith("bitsandbytes__")
 
 
-def _two_to_a_byte(name: str, table: Mapping[str, Layout]) -> bool:
+def _two_to_a_byte(name: str, layout: Layout, table: Mapping[str, Layout]) -> bool:
     """Whether the bytes hold 4-bit weights: of bitsandbytes, NVFP4 or MXFP4."""
+    scales = table.get(f"{name}_scale") or table.get(f"{name.removesuffix('.weight')}.scale")
+    if layout.format == "I8":
+        return scales is not None and scales.format == "F8_E8M0"
     if name.endswith(("_blocks", ".blocks")):
         return name.removesuffix("blocks") + "scales" in table
-    return name.endswith(".weight_packed") or f"{name}.absmax" in table or f"{name}_scale" in table
+    return (
+        name.endswith(".weight_packed")
+        or f"{name}.absmax" in table
+        or (scales is not None and scales.count > 1)
+    )
 
 
 def _qweight(layout: Layout, table: Mapping[str, Layout], stem: str, bits: int | None) -> int:

@@ -23,7 +23,8 @@ def table_in(config: Mapping[str, object]) -> Mapping[str, object] | None:
             return {**mlx, "quant_method": "mlx"}
         table = entries.get("quantization_config") or entries.get("compression_config")
         if isinstance(table, Mapping):
-            return table
+            experts = entries.get("expert_dtype")  # which DeepSeek-V4 states beside the table
+            return table if experts is None else {"expert_dtype": experts, **table}
         if table is not None:
             raise BadInput(f"{FIELD} is {shown(table)}; it must be a table.", FIELD)
     return None

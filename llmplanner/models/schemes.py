@@ -1,6 +1,7 @@
 """What a quantization_config says: how each kind of linear is stored, library by library.
 
-Sources: the libraries that core/recipes/linear.py names; Transformers 5.23 quantizers; AutoAWQ
+Sources: the libraries that core/recipes/linear.py names; Transformers 5.23 quantizers/ and
+integrations/; AutoAWQ
 awq/modules/linear/gemv.py and gemv_fast.py.
 """
 
@@ -154,16 +155,36 @@ def _bitsandbytes(setting: Setting) -> Scheme:
 
 
 def _fp8(setting: Setting) -> Scheme:
-    block = setting.table.get("weight_block_size")
     static = setting.table.get("activation_scheme") == "static"
+    whole = static or "ignored_layers" in setting.table  # AutoFP8, which knows no blocks
+    block = setting.table.get("weight_block_size", None if whole else [128, 128])
+    experts = setting.table.get("expert_dtype")
     if block is None:
         store: Store = partial(layouts.fp8_tensor, scale="F32", inputs=static)
         label = "FP8, a scale a matrix"
     else:
         rows, columns = pair(block)
-        store = partial(layouts.fp8_blocks, rows=rows, columns=columns)
+        # DeepSeek-V3.1 names the format of its scales ue8m0 too, and stores them in FP32.
+        scale = "F8_E8M0" if experts and setting.table.get("scale_fmt") == "ue8m0" else "F32"
+        store = partial(layouts.fp8_blocks, rows=rows, columns=columns, scale=scale)
         label = f"FP8, blocks of {rows} × {columns}"
-    return _without_routers(setting, store, label)
+    scheme = _without_routers(setting, store, label)
+    if experts != "fp4":
+        return scheme
+
+    def choose(name: str, role: Role) -> Store | None:
+        kept = scheme.store(name, role) is None
+        return _fp4 if role == "expert" and not kept else scheme.store(name, role)
+
+    return Scheme(f"FP4 experts, {label}", choose, scheme.lists)
+
+
+def _fp4(linear: Linear) -> Parts:
+    """DeepSeek-V4's experts: two weights to a byte, an exponent to each 32 inputs."""
+    return (
+        Part("weight", "I8", (linear.outputs, -(-linear.inputs // 2)), linear.inputs * linear.outputs),
+        Part("scale", "F8_E8M0", (linear.outputs, -(-linear.inputs // layouts.MXFP4_BLOCK))),
+    )
 
 
 def _without_routers(setting: Setting, store: Store, label: str) -> Scheme:
@@ -238,6 +259,34 @@ def _torchao_int4(linear: Linear, group: int) -> Parts:
     )
 
 
+# Others
+
+
+def _eetq(setting: Setting) -> Scheme:
+    return _skipping(setting, setting.listed(*LISTS), _eetq_parts, "EETQ INT8")
+
+
+def _eetq_parts(linear: Linear) -> Parts:
+    return (
+        Part("weight", "I8", (linear.inputs, linear.outputs), linear.inputs * linear.outputs),
+        Part("weight_scales", "F16", (linear.outputs,)),
+    )
+
+
+def _bitnet(setting: Setting) -> Scheme:
+    if setting.table.get("quantization_mode") == "online":
+        return Scheme("BitNet, weights not packed", lambda _name, _role: None)
+    store = partial(_bitnet_parts, scale=setting.dtype)
+    return _skipping(setting, setting.listed(*LISTS), store, "BitNet, 4 weights a byte")
+
+
+def _bitnet_parts(linear: Linear, scale: str) -> Parts:
+    return (
+        Part("weight", "U8", (linear.outputs // 4, linear.inputs), linear.inputs * linear.outputs),
+        Part("weight_scale", scale, (1,)),
+    )
+
+
 # MLX
 
 
@@ -285,4 +334,6 @@ METHODS: Mapping[str, Callable[[Setting], Scheme | None]] = {
     "compressed-tensors": compressed_tensors.scheme,
     "torchao": _torchao,
     "mlx": _mlx,
+    "eetq": _eetq,
+    "bitnet": _bitnet,
 }

@@ -79,6 +79,10 @@ TABLES: dict[str, dict[str, object]] = {
     "auto-round": {"quant_method": "auto-round", "bits": 4, "group_size": 128},
     "torchao int8": {"quant_method": "torchao", "quant_type": {"default": {"_type": "Int8WeightOnlyConfig"}}},
     "mlx": {"quant_method": "mlx", "bits": 4, "group_size": 64, "lm_head": False},
+    "eetq": {"quant_method": "eetq"},
+    "bitnet": {"quant_method": "bitnet", "quantization_mode": "offline"},
+    "fp8 with fp4 experts": {**FP8, "expert_dtype": "fp4", "scale_fmt": "ue8m0"},
+    "fp8 by default": {"quant_method": "fp8"},
     "torchao int4": {"quant_method": "torchao", "quant_type": "int4_weight_only"},
 }
 
@@ -271,7 +275,7 @@ def test_what_cannot_be_is_refused(table: dict[str, object], word: str) -> None:
     assert caught.value.field == "quantization_config"
 
 
-@pytest.mark.parametrize("method", ["aqlm", "new", None, 7, ["gptq"]])
+@pytest.mark.parametrize("method", ["aqlm", "new", None, 7, ["gptq"], {}])
 def test_a_method_that_is_not_known_is_told(method: object) -> None:
     config = dict(catalogue.entry("llama-3.1-8b").config)
     model = from_config({**config, "quantization_config": {"quant_method": method}}, "a", "a.json")
