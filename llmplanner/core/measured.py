@@ -18,8 +18,8 @@ TRAINED = frozenset(  # over a thousand measured steps
     | {"qwen3", "t5"}
 )
 KEPT = frozenset(  # tests/data/training_kept.csv
-    {"cohere", "cohere2", "deepseek_v2", "glm", "gpt_oss", "olmo", "olmo2", "olmo3", "phimoe", "qwen2_moe"}
-    | {"smollm3", "starcoder2"}
+    {"cohere", "cohere2", "deepseek_v2", "glm", "gpt_neo", "gpt_oss", "gptj", "olmo", "olmo2", "olmo3"}
+    | {"phimoe", "qwen2_moe", "smollm3", "starcoder2"}
 )
 
 
@@ -68,6 +68,6 @@ def training(model: Model) -> Sureness:
         return TRAINED_RECURRENT
     if model.model_type in TRAINED:
         return EXACT
-    if model.eager:
-        return TRAINED_EAGER
-    return TRAINED_KEPT if model.model_type in KEPT else TRAINED_UNKNOWN
+    if model.model_type in KEPT:
+        return TRAINED_KEPT
+    return TRAINED_EAGER if model.eager else TRAINED_UNKNOWN

@@ -16,7 +16,7 @@ from llmplanner.models import quantization
 from llmplanner.models.entries import Entries, plain, shown
 from llmplanner.models.families import DIALECTS
 from llmplanner.models.families.dialect import DEFAULTS_SOURCE, Dialect, Part
-from llmplanner.models.families.eager import EAGER, ROTARY_FP32
+from llmplanner.models.families.eager import EAGER, ROTARY_FP32, SCORES_FP32
 from llmplanner.models.families.nested import text_part
 from llmplanner.models.families.unknown import recognised
 from llmplanner.resources import read_file
@@ -129,6 +129,7 @@ def from_config(config: Mapping[str, object], name: str, source: str) -> Model:
         name=name,
         model_type=plain(str(config.get("model_type"))) if told.guessed else dialect.model_type,
         eager=dialect.model_type in EAGER,
+        scores_fp32=dialect.model_type in SCORES_FP32,
         rotary_fp32=dialect.model_type in ROTARY_FP32,
         checkpoint=stored,
         source="; ".join(notes),

@@ -22,7 +22,7 @@ NAMES = sorted({row["model"] for row in ROWS})
 def cut(name: str, layers: int) -> Model:
     """The model with as many layers as were measured."""
     config = read(REFERENCE / "configs" / f"{name}.json")
-    config["num_hidden_layers"] = layers
+    config |= {key: layers for key in ("num_hidden_layers", "n_layer") if key in config}
     if isinstance(config.get("layer_types"), list):
         config["layer_types"] = config["layer_types"][:layers]  # type: ignore[index]  # a list: the line above
     return from_config(config, name, "config.json")

@@ -175,17 +175,17 @@ def _eager(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> 
     for base in views.values():
         walk.tape.keep(Cause.ATTENTION, base.width, base.size, Unit.SINGLE)
     repeated = heads.heads // heads.kv_heads
-    _operand(walk, query, 1, 1)
-    _operand(walk, key, repeated, heads.kv_heads)
+    size = FP32 if walk.scores_fp32 else walk.arithmetic.operand
+    _operand(walk, query, 1, 1, size)
+    _operand(walk, key, repeated, heads.kv_heads, size)
     weights = _weights(walk, heads, query, key)
-    _operand(walk, value, repeated, heads.kv_heads)
+    _operand(walk, value, repeated, heads.kv_heads, walk.arithmetic.operand)
     out = Value(heads.heads * heads.value_dim, walk.arithmetic.operand, query.unit)
     return walk.tape.op(out, (weights, value))
 
 
-def _operand(walk: Walk, value: Value, copies: int, heads: int) -> None:
+def _operand(walk: Walk, value: Value, copies: int, heads: int, size: int) -> None:
     """What a batched product saves of query, key or value: in a single sequence, views are not copied."""
-    size = walk.arithmetic.operand
     single = value.width * (1 if heads == 1 else copies)  # one head is expanded, not copied
     if value.base is None and copies == 1:
         walk.tape.keep(Cause.ATTENTION, value.width, size, value.unit)
@@ -202,7 +202,7 @@ def _weights(walk: Walk, heads: Heads, query: Value, key: Value) -> Value:
     scores = tape.op(Value(count, size, unit), (query, key))
     if heads.softcap:
         scores = tape.op(tape.keep(Cause.ATTENTION, count, size, unit), (scores,))
-    narrow = heads.sinks or not heads.softmax_fp32
+    narrow = not walk.scores_fp32 and (heads.sinks or not heads.softmax_fp32)
     wide = size if narrow and not walk.arithmetic.autocast else FP32
     if wide != size:
         scores = tape.op(Value(count, wide, unit), (scores,))

@@ -23,6 +23,7 @@ class Walk:
     kernel: AttentionKernel
     dropout: Dropout
     causal: bool = True  # a decoder's
+    scores_fp32: bool = False  # GPT-J: of queries and keys in FP32
 
 
 def norm(walk: Walk, piece: Norm | None, x: Value) -> Value:

@@ -91,7 +91,7 @@ def _stack(
 
     def walk() -> Walk:
         causal = stack.role is Kind.DECODER
-        return Walk(Tape(memory), arithmetic, step.attention, model.dropout, causal)
+        return Walk(Tape(memory), arithmetic, step.attention, model.dropout, causal, model.scores_fp32)
 
     front, back = walk(), walk()
     embed(front, model, place)

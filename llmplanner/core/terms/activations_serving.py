@@ -49,6 +49,7 @@ class Pass:
     encoder: Count = 0  # per sequence: tokens of the encoder's output, kept for the decoder
     cached: bool = True  # keys and values are kept, and counted as the cache
     eager: bool = False  # no fused attention
+    scores_fp32: bool = False
     rotary_fp32: bool = False
 
 
@@ -93,7 +94,8 @@ def _nothing(count: Count) -> bool:
 
 def activations(model: Model, stack: Stack, engine: Engine, run: Pass) -> Term:
     """The fullest moment of one stack's layers in a pass. An estimate: see the module."""
-    run = replace(run, eager=model.eager, rotary_fp32=model.rotary_fp32)
+    classes = {"eager": model.eager, "scores_fp32": model.scores_fp32, "rotary_fp32": model.rotary_fp32}
+    run = replace(run, **classes)
     lives = chain.from_iterable(
         walk(group.layer, model.hidden_size, run, growing=engine.growing_cache) for group in stack.groups
     )
@@ -213,15 +215,7 @@ def _attention(attention: Attention, run: Pass, read: int) -> Iterator[Live]:
     if attention.output_gate:
         token += operand * output
     if _written_out(attention, run):
-        scores = heads * _score(attention, operand)
-        wide = FP32_BYTES if run.eager else 0  # GPT-J and its kin take queries and keys in FP32
-        yield Live(
-            "scores",
-            read + operand * (2 * queries + own) + wide * queries,
-            repeated + wide * heads * attention.key_dim,
-            scores,
-            window=attention.window,
-        )
+        yield _scores(attention, run, read + operand * (2 * queries + own), repeated)
         return
     bias = heads * 2 * operand if attention.position_bias else 0
     yield Live(
@@ -234,6 +228,18 @@ def _attention(attention: Attention, run: Pass, read: int) -> Iterator[Live]:
     )
     if attention.position_bias:
         yield Live("distances", operand * (queries + keys), shared_pair=BUCKET_BYTES)
+
+
+def _scores(attention: Attention, run: Pass, token: int, repeated: int) -> Live:
+    """Scores written out, where queries and keys may be taken in FP32 first."""
+    heads, wide = attention.heads, FP32_BYTES if run.scores_fp32 else 0
+    return Live(
+        "scores",
+        token + wide * heads * attention.key_dim,
+        repeated + wide * heads * attention.key_dim,
+        heads * _score(attention, run.operand),
+        window=attention.window,
+    )
 
 
 def _written_out(attention: Attention, run: Pass) -> bool:
