@@ -123,6 +123,11 @@ def test_a_searched_layer_may_lack_a_branch_or_have_one_matrix_for_it() -> None:
             'block_configs has a layer without "attention"',
         ),
         ("minicpm", {**SMALL, "num_experts": 8}, "MiniCPM with experts is not supported"),
+        (
+            "stablelm",
+            {**SMALL, "hidden_size": 8192, "num_attention_heads": 8192, "qk_layernorm": True},
+            "between 1 and 4,096",
+        ),
         ("doge", {**SMALL, "is_moe": True}, "product-key experts is not supported"),
         (
             "smollm3",

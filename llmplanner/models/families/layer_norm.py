@@ -11,6 +11,7 @@ from llmplanner.models.families.defaults import class_defaults, decoder
 from llmplanner.models.families.llama import LLAMA
 from llmplanner.models.families.windows import alternating_window, ruled_window, uniform_window
 
+MOST_NORMS = 4096  # heads with a norm each
 OLMO = replace(LLAMA, norm=NormKind.LAYER_WIDE, norm_affine=False, feed_forward_bias=False)
 COHERE = replace(
     LLAMA,
@@ -78,6 +79,7 @@ def _as_stablelm(entries: Entries, layer: Layer) -> Layer:
     attention = layer.attention
     if not entries.flag("qk_layernorm") or not isinstance(attention, Attention):
         return layer
+    entries.size("num_attention_heads", most=MOST_NORMS)
     norms = tuple(
         Norm(f"self_attn.{name}_layernorm.norms.{head}", NormKind.LAYER, attention.key_dim)
         for name, heads in (("q", attention.heads), ("k", attention.kv_heads))

@@ -76,6 +76,7 @@ DIALECTS = (
         ("LlamaForCausalLM", "LlamaModel"),
         LLAMA,
         class_defaults((32, 4096, 32, 11008, 32000), None, 2048),
+        also=("LLaMAForCausalLM",),  # its name in files of March 2023
     ),
     decoder(
         "mistral",
