@@ -98,6 +98,10 @@ TABLES: tuple[dict[str, object], ...] = (
         "weight_block_size": [128, 128],
         "modules_to_not_convert": ["model.layers.0.mlp"],
     },
+    {"quant_method": "mlx", "bits": 4, "group_size": 64, "lm_head": False, "model.norm": {"bits": 8}},
+    {"quant_method": "modelopt", "quant_algo": "NVFP4", "exclude_modules": ["lm_head", "*.mlp*"]},
+    {"quant_method": "torchao", "quant_type": {"default": {"_type": "Int4WeightOnlyConfig", "_data": {}}}},
+    {"quant_method": "auto-round", "packing_format": "auto_round:auto_awq"},
     {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True},
     {
         "quant_method": "compressed-tensors",

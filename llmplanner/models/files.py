@@ -60,7 +60,7 @@ class UndescribedError(BadInput):
 def open_path(path: Path) -> Opened:
     """The model that a path stands for. Raises BadInput."""
     if _is_folder(path):
-        path = _main_file(path)
+        path = _main_file(_snapshot(path))
     suffix = path.suffix.lower()
     if path.name.lower().endswith(shards.SUFFIX):
         return _index(path)
@@ -96,6 +96,19 @@ def _is_folder(path: Path) -> bool:
     with suppress(OSError, ValueError):
         return path.is_dir()
     return False
+
+
+def _snapshot(folder: Path) -> Path:
+    """The newest snapshot of a repository in a hub's cache; any other folder is itself."""
+    if not folder.name.startswith("models--"):
+        return folder
+    try:
+        taken = [
+            (entry.stat().st_mtime, entry) for entry in (folder / "snapshots").iterdir() if entry.is_dir()
+        ]
+    except OSError:
+        return folder
+    return max(taken, default=(0.0, folder))[1]
 
 
 def _main_file(folder: Path) -> Path:

@@ -188,6 +188,7 @@ def test_a_hubs_cache_may_link_within_its_own_folder(tmp_path: Path) -> None:
         (snapshot / name).symlink_to(Path("../../blobs") / blob)
     found = open_path(snapshot)
     assert found.model.name == "small-llama"
+    assert open_path(repository).model == found.model
     assert len(found.tensors) == len(SMALL_TENSORS)
 
 
