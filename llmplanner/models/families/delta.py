@@ -71,7 +71,8 @@ def _qwen3_next(entries: Entries) -> Recurrent:
     return _qwen(inputs, sizes)
 
 
-def _qwen3_5(entries: Entries) -> Recurrent:
+def qwen3_5(entries: Entries) -> Recurrent:
+    """The delta net of Qwen3.5, with a matrix for each of what it makes of the input."""
     sizes = _sizes(entries)
     widths = (
         ("qkv", 2 * sizes.keys + sizes.values),
@@ -82,7 +83,7 @@ def _qwen3_5(entries: Entries) -> Recurrent:
     return _qwen(tuple((f"linear_attn.in_proj_{name}", wide) for name, wide in widths), sizes)
 
 
-def _gate_output(_entries: Entries, layer: Layer) -> Layer:
+def gate_output(_entries: Entries, layer: Layer) -> Layer:
     """The query matrix makes a gate of the attention's output too."""
     attention = layer.attention
     if not isinstance(attention, Attention):
@@ -113,13 +114,14 @@ def _mixture(sparse: Sparse) -> MixtureKeys:
     )
 
 
+QWEN_MIXTURE = _mixture(everywhere)
 QWEN = replace(
     LLAMA,
     feed_forward_bias=False,
     norm=NormKind.RMS_PLUS_ONE,
     query_key_norm=("self_attn.q_norm", "self_attn.k_norm"),
     rotary="partial_rotary_factor",
-    finish=_gate_output,
+    finish=gate_output,
 )
 _QWEN_KINDS = listed("layer_types", every("full_attention_interval"))
 QWEN3_NEXT = mixed(
@@ -127,12 +129,12 @@ QWEN3_NEXT = mixed(
     _QWEN_KINDS,
     {RECURRENT: _qwen3_next},
 )
-QWEN3_5 = mixed(QWEN, _QWEN_KINDS, {RECURRENT: _qwen3_5})
+QWEN3_5 = mixed(QWEN, _QWEN_KINDS, {RECURRENT: qwen3_5})
 QWEN3_5_MOE = mixed(
     # Its file states no width of dense layers, as there are none.
-    replace(QWEN, mixture=_mixture(everywhere), feed_forward_width="moe_intermediate_size"),
+    replace(QWEN, mixture=QWEN_MIXTURE, feed_forward_width="moe_intermediate_size"),
     _QWEN_KINDS,
-    {RECURRENT: _qwen3_5},
+    {RECURRENT: qwen3_5},
 )
 
 
@@ -342,7 +344,7 @@ BAILING_HYBRID = mixed(
     {RECURRENT: _bailing_kda},
 )
 
-_QWEN_SIZES: Mapping[str, object] = {
+QWEN_SIZES: Mapping[str, object] = {
     "head_dim": 256,
     "linear_conv_kernel_dim": 4,
     "linear_key_head_dim": 128,
@@ -368,7 +370,7 @@ _LATENT_SIZES: Mapping[str, object] = {
     "qk_nope_head_dim": 128,
     "v_head_dim": 128,
 }
-_SPARSE_SIZES = (
+SPARSE_SIZES = (
     "num_hidden_layers",
     "hidden_size",
     "num_attention_heads",
@@ -385,7 +387,7 @@ DIALECTS = (
             (48, 2048, 16, 5632, 151936),
             2,
             32768,
-            **_QWEN_SIZES,
+            **QWEN_SIZES,
             decoder_sparse_step=1,
             num_experts=512,
             num_experts_per_tok=10,
@@ -395,7 +397,7 @@ DIALECTS = (
         "qwen3_5_text",
         ("Qwen3_5ForCausalLM", "Qwen3_5TextModel"),
         QWEN3_5,
-        class_defaults((32, 4096, 16, 12288, 248320), 4, 32768, **_QWEN_SIZES),
+        class_defaults((32, 4096, 16, 12288, 248320), 4, 32768, **QWEN_SIZES),
     ),
     replace(
         decoder(
@@ -406,12 +408,12 @@ DIALECTS = (
                 (40, 2048, 16, None, 248320),
                 2,
                 32768,
-                **_QWEN_SIZES,
+                **QWEN_SIZES,
                 num_experts=256,
                 num_experts_per_tok=8,
             ),
         ),
-        sizes=_SPARSE_SIZES,
+        sizes=SPARSE_SIZES,
     ),
     decoder(
         "olmo_hybrid",
