@@ -93,15 +93,17 @@ HEADERS = {  # what a header holds, how much data follows, and a word of the sen
 
 def refused(path: Path) -> str:
     """The sentence; it came quickly and took little."""
+    began = time.process_time()
+    with pytest.raises(BadInput) as caught:
+        safetensors.read(path)
+    assert time.process_time() - began < 1
     tracemalloc.start()
-    began = time.perf_counter()
     try:
-        with pytest.raises(BadInput) as caught:
+        with pytest.raises(BadInput):
             safetensors.read(path)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert time.perf_counter() - began < 1
     assert peak < 100_000_000
     sentence = str(caught.value)
     assert sentence.endswith(".")
