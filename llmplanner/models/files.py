@@ -33,6 +33,7 @@ PYTORCH = "pytorch_model.bin"
 SUFFIXES = frozenset({".json", ".safetensors", ".gguf", ".bin", ".pt", ".pth"})
 PICKLES = frozenset({".bin", ".pt", ".pth"})
 FLOATS = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+MATRICES = ("weight", "qweight", "weight_packed")  # what a linear's matrix is called, packed or not
 Config = Mapping[str, object]
 
 
@@ -257,7 +258,8 @@ def _corrected(config: Config, header: Header, name: str, where: str) -> Config:
         entries["dtype"] = dtype
     head = model.head.linear
     if head is not None:
-        own = any(tensor.name.rpartition(".")[0].endswith(head.name) for tensor in header.tensors)
+        ends = tuple(f"{head.name}.{weight}" for weight in MATRICES)
+        own = any(tensor.name.endswith(ends) for tensor in header.tensors)
         if own == model.head.tied:
             entries["tie_word_embeddings"] = not own
     return _with(config, entries) if entries else config

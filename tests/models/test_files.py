@@ -14,6 +14,7 @@ from llmplanner.core.tensors import parameters
 from llmplanner.models import catalogue, files
 from llmplanner.models.config import from_config
 from llmplanner.models.files import UndescribedError, open_path
+from llmplanner.models.quantization import stored_tensors, table_in
 from llmplanner.plans import Draft, read, write
 from tests.models import safetensors_files as made
 from tests.reference import REFERENCE, needs_reference
@@ -149,6 +150,27 @@ def test_what_the_config_does_not_describe_is_told(tmp_path: Path) -> None:
     assert f"{1000 + 64 * 128 + 100:,} more" in note
     assert "vision" in note
     assert "further tokens" in note
+
+
+@pytest.mark.parametrize("name", catalogue.names())
+def test_a_header_that_agrees_with_its_config_adds_nothing(tmp_path: Path, name: str) -> None:
+    entry = catalogue.entry(name)
+    model = entry.model
+    config(tmp_path, dict(entry.config))
+    plain = {"fp32": "F32", "fp16": "F16"}.get(model.dtype, "BF16")
+    if model.checkpoint is None:
+        made.write(tmp_path / "model.safetensors", made.tensors_of(model, plain))
+    else:
+        table = table_in(entry.config)
+        assert table is not None
+        tensors = {one.name: (one.format, one.shape) for one in stored_tensors(model, table)}
+        made.write(tmp_path / "model.safetensors", tensors)
+    found = open_path(tmp_path)
+    assert found.model.checkpoint is not None
+    assert found.model.checkpoint.elements == parameters(model).total
+    assert found.model.stacks == model.stacks
+    assert found.model.head == model.head
+    assert (found.model.note, found.model.dtype) == (model.note, model.dtype)
 
 
 def test_an_interrupted_download_is_opened_with_a_note(tmp_path: Path) -> None:
