@@ -4,6 +4,7 @@ An architecture that no family describes is built from its own tensors (families
 are always those of the file; where its tensors hold more or fewer weights than that, a note says so.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -28,18 +29,29 @@ OTHER_KINDS = {
     "imatrix": "holds statistics for quantization, no model; open the model's file",
 }
 Built = tuple[Model, dict[str, object]]
+SPLIT = re.compile(r"-\d{5}-of-\d{5}$")
+_LONGEST_NAME = 80
 _SHARE = 0.9  # of the weights, that the formats named in a label have together
 _NAMED_FORMATS = 3
+_LITTLE = 1e-4
 _ALIKE = 0.03  # what a file may hold beside its architecture: layers that predict further tokens
 
 
 def load(path: Path) -> tuple[Model, dict[str, object], tuple[StoredTensor, ...]]:
     """The model of a file or a split set, its config table, and its tensors. Raises BadInput."""
     header = read(path)
-    name = header.metadata.get("general.name")
-    stem = path.name.removesuffix(".gguf")
-    model, config = opened(header, name if isinstance(name, str) and name.isprintable() else stem, str(path))
+    model, config = opened(header, _name(path, header), str(path))
     return model, config, header.tensors
+
+
+def _name(path: Path, header: Header) -> str:
+    """The file's, which tells the quantization too; the model's own where the file is called by its hash."""
+    stated = header.metadata.get("general.name")
+    if path.suffix.lower() == ".gguf":
+        return SPLIT.sub("", path.name[: -len(".gguf")])
+    if isinstance(stated, str) and stated.isprintable() and 0 < len(stated) <= _LONGEST_NAME:
+        return stated
+    return path.name
 
 
 def opened(header: Header, name: str, where: str) -> Built:
@@ -168,8 +180,12 @@ def _note(model: Model, header: Header, stored: Checkpoint) -> str:
         word = "more" if difference > 0 else "fewer"
         notes.append(
             f"The file's tensors hold {abs(difference):,} weights {word} than the architecture that its keys "
-            f"state ({abs(difference) / derived:.2g} of it); its bytes are those of the tensors."
+            f"state ({_percent(abs(difference) / derived)}); its bytes are those of the tensors."
         )
     if model.note:
         notes.append(model.note)
     return " ".join(notes)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %" if share > _LITTLE else "under 0.01 %"

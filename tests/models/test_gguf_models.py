@@ -237,6 +237,16 @@ def test_an_interrupted_download_is_noted(tmp_path: Path) -> None:
     assert model.note.startswith("The download was interrupted: 50 % of the file's")
 
 
+def test_a_model_is_called_as_its_file_or_by_its_own_name_in_a_store_of_hashes(tmp_path: Path) -> None:
+    tensors = [*OUTSIDE, *layer(0, 64, 8, 4, 128), *layer(1, 64, 8, 4, 128)]
+    keys = table("llama") | {"general.name": "Llama of ours"}
+    path = write(tmp_path / "llama-Q4_K_M.gguf", keys, tensors)
+    assert gguf_models.load(path)[0].name == "llama-Q4_K_M"
+    assert gguf_models.load(path.rename(tmp_path / "sha256-abc"))[0].name == "Llama of ours"
+    write(path, keys | {"general.name": "two\nlines"}, tensors).rename(tmp_path / "sha256-def")
+    assert gguf_models.load(tmp_path / "sha256-def")[0].name == "sha256-def"
+
+
 MIXES = [
     (15, [("Q4_K", 900), ("Q6_K", 100)], "Q4_K_M"),
     (15, [("Q5_0", 600), ("Q8_0", 300), ("Q4_K", 100)], "Q4_K_M"),  # rows that are no whole blocks of 256

@@ -28,7 +28,7 @@ from llmplanner.core.model import (
     Recurrent,
     Stack,
 )
-from llmplanner.models.entries import MOST_LAYERS, MOST_ROWS, MOST_WIDTH, Entries
+from llmplanner.models.entries import MOST_LAYERS, MOST_ROWS, MOST_WIDTH, Entries, shown
 from llmplanner.models.families.dialect import Dialect, Part, dtype
 
 Shape = tuple[int, ...]
@@ -36,8 +36,8 @@ MATRIX, STACK_OF_MATRICES = 2, 3  # dimensions
 RECURRENT = ("ssm_", "time_mix_", "shortconv.")
 RECURRENT_OUTPUTS = ("ssm_out", "time_mix_output", "shortconv.out_proj")
 NOTE = (
-    "No family here describes this architecture: it is taken as a decoder made of the file's tensors, and "
-    "what it computes between them, in memory for a moment, is an estimate."
+    'No family here describes this file of the architecture "{}": it is taken as a decoder made of the '
+    "file's tensors, and what it computes between them, in memory for a moment, is an estimate."
 )
 
 
@@ -129,7 +129,7 @@ def build(entries: Entries, part: Part) -> Model:
         stacks=(Stack(role, "blk.{layer}.", groups, final_norm),),
         head=Head(head, tied=output is None and causal),
         extras=outside.rest(),
-        note=NOTE,
+        note=NOTE.format(shown(entries.text("architecture"))[1:-1]),
     )
 
 
