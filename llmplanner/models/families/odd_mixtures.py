@@ -1,4 +1,4 @@
-"""Mixtures of experts of a form of their own: DBRX's nested entries, LongCat-Flash's layers of two halves.
+"""Mixtures of experts of a form of their own: DBRX, LongCat-Flash, ERNIE 4.5 VL.
 
 Defaults: Transformers 5.23.0 class defaults. Tensor names: the published checkpoints of each family.
 """
@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from llmplanner.core.model import Experts, Layer, LayerGroup, Model, NormKind
+from llmplanner.core.model import Experts, Layer, LayerGroup, Linear, Model, NormKind, Parameter
 from llmplanner.models.entries import Entries
 from llmplanner.models.families.decoder import DecoderData, build
 from llmplanner.models.families.deepseek import DEEPSEEK, V3, latent_attention
 from llmplanner.models.families.defaults import class_defaults, decoder
 from llmplanner.models.families.dialect import Part
-from llmplanner.models.families.experts import everywhere
+from llmplanner.models.families.experts import all_but_first, everywhere, typed
 from llmplanner.models.families.llama import LLAMA
-from llmplanner.models.families.mixtures import BLOCK, ROUTED, SIGMOID, matrices
+from llmplanner.models.families.mixtures import BLOCK, ERNIE, ROUTED, SIGMOID, matrices
 
 
 def _nested(data: DecoderData, entries: Entries, part: Part) -> Model:
@@ -110,6 +110,48 @@ def _two_halves(halves: tuple[DecoderData, DecoderData], entries: Entries, part:
 
 LONGCAT = (_half(0), _half(1))
 
+
+def _ernie_widths(entries: Entries) -> Mapping[str, object]:
+    """Two widths: of the experts for text and of those for images."""
+    widths = entries.indices("moe_intermediate_size") or (1536, 512)
+    if len(widths) != 2:  # noqa: PLR2004 - text and images
+        raise entries.refuse("moe_intermediate_size", "must be a list of two widths, of text and of images")
+    return {"text_width": widths[0], "image_width": widths[1]}
+
+
+def _ernie_images(entries: Entries, layer: Layer) -> Layer:
+    """The experts for images beside those for text: as many, and as many taken."""
+    mixture = layer.feed_forward
+    if not isinstance(mixture, Experts):
+        return layer
+    hidden, width = entries.size("hidden_size"), entries.size("image_width")
+    gate, up, down = matrices("mlp.vision_moe.experts.{expert}")
+    images = (Linear(gate, hidden, width), Linear(up, hidden, width), Linear(down, width, hidden))
+    extras = (
+        Linear("mlp.vision_moe.gate", hidden, mixture.count),
+        Parameter("mlp.vision_moe.gate.moe_statics.e_score_correction_bias", (mixture.count,)),
+    )
+    expert = replace(mixture.expert, inputs=(*mixture.expert.inputs, *images))
+    return replace(layer, feed_forward=replace(mixture, expert=expert, extras=(*mixture.extras, *extras)))
+
+
+ERNIE_VL = replace(
+    ERNIE,
+    head_bias=False,
+    derived=_ernie_widths,
+    finish=_ernie_images,
+    mixture=replace(
+        SIGMOID,
+        width="text_width",
+        router="mlp.text_moe.gate",
+        expert=matrices("mlp.text_moe.experts.{expert}"),
+        sparse=typed(all_but_first),
+        shared_bias="use_bias",
+        router_fp32=False,
+        correction="mlp.text_moe.gate.moe_statics.e_score_correction_bias",
+    ),
+)
+
 DIALECTS = (
     replace(
         decoder(
@@ -162,5 +204,24 @@ DIALECTS = (
             **ROUTED,
         ),
         build=partial(_two_halves, LONGCAT),
+    ),
+    decoder(
+        "ernie4_5_vl_moe_text",
+        ("Ernie4_5_VLMoeForConditionalGeneration", "Ernie4_5_VLMoeTextModel"),
+        ERNIE_VL,
+        class_defaults(
+            (28, 2560, 20, 12288, 103424),
+            4,
+            131072,
+            tie_word_embeddings=True,
+            use_bias=False,
+            moe_k=6,
+            moe_num_experts=64,
+            moe_num_shared_experts=2,
+        ),
+        also=("Ernie4_5_VL_MoeForConditionalGeneration",),
+        num_experts=("moe_num_experts", "num_experts"),
+        num_experts_per_tok=("moe_k", "num_experts_per_tok"),
+        n_shared_experts=("moe_num_shared_experts",),
     ),
 )
