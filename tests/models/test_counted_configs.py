@@ -23,4 +23,4 @@ def test_equals_what_transformers_counted(row: dict[str, object]) -> None:
 
 def test_every_family_was_counted() -> None:
     counted = {from_config(row["config"], "a", "a.json").model_type for row in COUNTED}
-    assert counted == set(model_types())
+    assert counted == set(model_types()) - {"gguf"}  # built from a file's own tensors, of no class
