@@ -99,6 +99,14 @@ def _chosen(opened: files.Opened) -> Chosen:
     return Chosen(opened.model, opened.config, opened.model.checkpoint, opened.tensors)
 
 
+def reading_of(text: str) -> str:
+    """What is done to read a model, for the line that says so; the hub is named where it will be asked."""
+    wanted = asked(text)
+    if wanted is not None and not is_there(_path(text)):
+        return f"Asking huggingface.co for {wanted.name}"
+    return f"Reading {_path(text).name or text}"
+
+
 def with_model(draft: Draft, text: str, chosen: Chosen) -> Draft:
     """The same plan with another model. Token counts beyond its context come down to it."""
     longest = chosen.model.context_length or RELATIVE_CONTEXT

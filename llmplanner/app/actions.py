@@ -43,6 +43,12 @@ class Actions(QObject):
         window.ask_model.connect(self.use_model)
         window.dropped.connect(self.open_file)
         Recent(window, settings)
+        window.token.toggled.connect(self._allow_token)
+        window.token.setChecked(settings.sends_token)
+
+    def _allow_token(self, allowed: bool) -> None:
+        """Lets huggingface.co see the saved token, or not."""
+        self._window.session.sends_token = self._settings.sends_token = allowed
 
     def open(self) -> None:
         """Asks for a plan file or a model's file."""
@@ -163,7 +169,7 @@ class Actions(QObject):
         box.setParent(self._window, box.windowFlags())
         box.setText(
             f"Settings: {self._settings.file}\n\nThe last plan: {self._settings.last_plan}\n\n"
-            f"The log: {log_file()}\n\nPlans are saved where you choose. Nothing is sent anywhere."
+            f"The log: {log_file()}\n\nPlans are saved where you choose."
         )
         box.open()
 
@@ -180,6 +186,7 @@ class Actions(QObject):
             window, session = self._window, self._window.session
             session.kept.clear()
             window.looks.choose("system")
+            window.token.setChecked(False)
             first = plans.EXAMPLE
             session.replace(first if session.local is None else replace(first, gpu="local"), text="reset")
             window.forget_messages()

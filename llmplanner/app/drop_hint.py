@@ -5,7 +5,6 @@ from pathlib import Path
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QWidget
 
-EDGE = 24  # px
 LONGEST = 60  # characters of a name
 
 
@@ -28,6 +27,6 @@ class DropHint(QLabel):
         self.setText(
             f"Drop to open {name}\n\nA plan, a config.json, .safetensors, .gguf, .bin, or a model's folder"
         )
-        self.setGeometry(self._window.rect().adjusted(EDGE, EDGE, -EDGE, -EDGE))
+        self.setGeometry(self._window.rect())
         self.raise_()
         self.show()

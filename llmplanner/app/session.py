@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import PurePath
+from threading import Event
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoCommand, QUndoStack
@@ -16,6 +16,7 @@ from llmplanner.compose import (
     machine_named,
     model_named,
     plan_of,
+    reading_of,
     sizes_of,
     with_model,
 )
@@ -26,8 +27,10 @@ from llmplanner.core.estimating import estimate
 from llmplanner.core.machine import Machine
 from llmplanner.core.plan import Plan
 from llmplanner.core.verdict import Verdict, verdict
+from llmplanner.models.hub.access import Access
 from llmplanner.plans import CHANGES, FIELDS, Draft, checked
 
+OFFLINE = Access(offline=True)  # the hub is asked for what the user types, not for what a plan names
 MODELS_KEPT = 8  # for undo steps: one with a table of 200,000 tensors takes some tens of MB
 SLIDE = 1  # QUndoCommand's id of steps that may merge; others have -1
 
@@ -63,6 +66,7 @@ class Session(QObject):
         self.kept: dict[str, str] = {}
         self.steps = QUndoStack(self)
         self.reading: Job | None = None
+        self.sends_token = False  # to huggingface.co, where the user allows it
         self._asked = ""  # the text for which that job reads
         self._models: list[tuple[Named, Chosen]] = []  # those chosen last, the newest first
         self._own: tuple[Named, dict[str, int]] | None = None  # the sizes of the model shown last
@@ -135,7 +139,10 @@ class Session(QObject):
 
     def _read(self, text: str) -> None:
         self._asked = text
-        job = ThreadJob(f"Reading {PurePath(text).name or text}", partial(model_named, text))
+        stopped = Event()
+        access = Access(token=self.sends_token, stopped=stopped.is_set)
+        job = ThreadJob(reading_of(text), partial(model_named, text, access=access))
+        job.ended.connect(stopped.set)
         job.done.connect(lambda chosen: self._take_model(text, chosen))
         job.failed.connect(lambda sentence: self.refused.emit("model", sentence))
         job.ended.connect(self._end_reading)
@@ -226,7 +233,7 @@ class Session(QObject):
         for known, chosen in self._models:
             if known == named:
                 return chosen
-        chosen = model_named(draft.model, draft.config, draft.checkpoint)
+        chosen = model_named(draft.model, draft.config, draft.checkpoint, OFFLINE)
         self._keep(named, chosen)
         return chosen
 

@@ -59,6 +59,15 @@ class Settings:
         self._ini.setValue("folder", folder)
 
     @property
+    def sends_token(self) -> bool:
+        """Whether huggingface.co may be sent the saved token."""
+        return bool(self._ini.value("sends_token", defaultValue=False, type=bool))
+
+    @sends_token.setter
+    def sends_token(self, sends: bool) -> None:
+        self._ini.setValue("sends_token", sends)
+
+    @property
     def recent(self) -> list[tuple[str, str]]:
         """The models that were opened, the newest first: what they were asked for by, and their names."""
         try:

@@ -89,7 +89,7 @@ def _of_found(found: Found) -> Item:
         ("Where", f"{found.where}, on this computer"),
         ("Path", plain(str(found.path), 1000)),
         ("Format", found.format),
-        ("Size", f"{found.bytes:,} bytes ({gib_text(found.bytes)})"),
+        ("On disk", f"{found.bytes:,} bytes ({gib_text(found.bytes)})"),
         *((("Note", plain(found.note)),) if found.note else ()),
     )
     words = f"{title} {found.where} {found.format} this computer".casefold()

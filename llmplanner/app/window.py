@@ -47,6 +47,10 @@ LEAST_SIZE = QSize(860, 500)
 TITLE_BAR = 40  # px that the desktop puts above the window
 LEAST_PAGE = 760  # px of width; in a narrower window a page scrolls
 
+FOR_GATED = (
+    "For gated models. Off, no token is read or sent; on, it goes to huggingface.co and to no other host."
+)
+
 PAGES = (
     ("Memory", "llmplanner.app.tabs.memory", "MemoryTab"),
     ("Quantization", "llmplanner.app.tabs.quantization", "QuantizationTab"),
@@ -184,7 +188,7 @@ class Window(QMainWindow):
         ):
             action.setShortcuts(QKeySequence.keyBindings(key))
             edit.addAction(action)
-        add_menu(
+        plan = add_menu(
             self,
             "&Plan",
             (
@@ -193,6 +197,9 @@ class Window(QMainWindow):
                 Entry("&Look at this computer's GPUs again", self.look_again.emit, keys.Refresh),
             ),
         )
+        self.token = plan.addAction("Send my saved &token to huggingface.co")
+        self.token.setCheckable(True)
+        self.token.setToolTip(FOR_GATED)
         view = add_menu(
             self,
             "&View",

@@ -15,6 +15,8 @@ LIBRARIES = (  # distribution, licence
     ("msgspec", "BSD-3-Clause"),
     ("platformdirs", "MIT"),
     ("psutil", "BSD-3-Clause"),
+    ("urllib3", "MIT"),
+    ("certifi", "MPL-2.0"),
 )
 
 EDGE = 24  # px
@@ -54,7 +56,9 @@ def text() -> str:
         f"{versions()}\n\nLLM Planner is under the Apache License 2.0. It uses:\n{used}\n"
         "Inter, the typeface · SIL Open Font License 1.1\n\n"
         "Qt is used under the LGPL: its libraries are separate files, and you may replace them.\n\n"
-        "Privacy: LLM Planner does not use the network and sends nothing."
+        "Privacy: LLM Planner counts nothing and sends nothing of yours. It uses the network only where you "
+        "ask for a model by an id such as Qwen/Qwen3-8B: then it reads that model's config and headers from "
+        "huggingface.co."
     )
 
 

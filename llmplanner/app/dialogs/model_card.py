@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QLabel, QScrollArea, QVBoxLayout, QWidget
 from llmplanner.app.cards import Card
 from llmplanner.core.flops import training_flops
 from llmplanner.core.model import Kind
-from llmplanner.core.quantities import count_text
+from llmplanner.core.quantities import count_text, flops_text
 from llmplanner.core.tensors import Parameters
 from llmplanner.models.catalogue import Entry, objectives
 
@@ -106,6 +106,6 @@ def _training(entry: Entry, count: Parameters, kind: Kind) -> Rows:
     return (
         (
             "Training tokens and compute",
-            f"{count_text(entry.tokens)} tokens; about {flops:.2g} FLOPs ({times} × parameters × tokens)",
+            f"{count_text(entry.tokens)} tokens; about {flops_text(flops)} ({times} × parameters × tokens)",
         ),
     )

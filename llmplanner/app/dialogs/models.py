@@ -31,7 +31,7 @@ from llmplanner.core.verdict import Judgement
 from llmplanner.plans import Draft
 
 WINDOW = (1120, 680)
-WIDTHS = (92, 124, 128, 116)  # px of all columns but the title
+WIDTHS = (84, 118, 146, 112)  # px of all columns but the title
 KINDS = ("Every kind", "decoder", "encoder", "encoder-decoder")
 PLAN, HERE = "Fits the plan's GPU", "Fits this computer"
 AT_ONCE = 4  # files that one job opens

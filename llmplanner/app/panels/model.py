@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ON_THE_COMMAND_LINE = "The command `models` lists those there are"  # models/catalogue.py
 HERE = "Catalogue… lists those there are"
+NO_BREAK = "\N{NO-BREAK SPACE}"
 CHANGES = "changes."  # before the name of a size, in the names of fields
 BUTTONS = {  # action: text, tip
     "models": (
@@ -51,7 +52,9 @@ class ModelPanel(Panel):
         self._titles: tuple[tuple[str, str], ...] = ()
         self._recent: tuple[tuple[str, str], ...] = ()
         self._name = SearchField(
-            "Model", "Type a part of a released model's name, or the path of a file or folder that holds one."
+            "Model",
+            "Type a part of a released model's name, or the path of a file or folder; "
+            "or an id such as Qwen/Qwen3-8B, for which huggingface.co is asked.",
         )
         self.fields = {"model": self._name}
         self.about = note()
@@ -59,7 +62,7 @@ class ModelPanel(Panel):
         for label in (self.about, self.note):
             label.setTextFormat(Qt.TextFormat.PlainText)  # a file's own words are in it
         self.note.hide()
-        self.reading = Reading()
+        self.reading = Reading(self.about)
         self.buttons = {name: _button(*words) for name, words in BUTTONS.items()}
         self.buttons["change"].setCheckable(True)
         for part in (self._name, self.about, self.reading, self.note):
@@ -132,7 +135,7 @@ def _facts(model: Model) -> str:
         facts.append(model.kind.value)
     if model.context_length is not None:
         facts.append(f"{context_text(model.context_length)} context")
-    return " · ".join(facts)
+    return " · ".join(fact.replace(" ", NO_BREAK) for fact in facts)
 
 
 def _path(text: str) -> str:
