@@ -147,3 +147,19 @@ def test_a_multimodal_phi_says_that_its_text_part_counts() -> None:
     assert "vision, audio" in phi.note
     # the hub's count for microsoft/Phi-4-mini-instruct, which its text part is
     assert parameters(phi).total == 3_836_021_760
+
+
+def test_mimos_predictor_is_told_beside_its_parameters() -> None:
+    mimo = built(
+        "mimo",
+        hidden_size=4096,
+        num_hidden_layers=36,
+        num_attention_heads=32,
+        num_key_value_heads=8,
+        intermediate_size=11008,
+        vocab_size=151680,
+        num_nextn_predict_layers=1,
+    )
+    # the hub's count for XiaomiMiMo/MiMo-7B-Base, the layer that predicts further tokens with it
+    assert "210,790,400 parameters" in mimo.note
+    assert parameters(mimo).total + 210_790_400 == 7_833_409_536

@@ -16,6 +16,7 @@ STORED: dict[str, Tables] = {  # where the form is known: with an embedding and 
     "glm4_moe": "own tables",
     "glm4_moe_lite": "own tables",
     "glm_moe_dsa": "shared tables",
+    "mimo": "shared tables",
 }
 
 

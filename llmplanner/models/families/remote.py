@@ -11,7 +11,8 @@ from llmplanner.models.entries import Entries
 from llmplanner.models.families.defaults import class_defaults, decoder
 from llmplanner.models.families.dialect import Dialect, Part
 from llmplanner.models.families.layer_norm import STABLELM
-from llmplanner.models.families.llama import LLAMA
+from llmplanner.models.families.llama import LLAMA, QWEN2
+from llmplanner.models.families.predictors import with_predictors
 
 PLAIN = replace(LLAMA, input_bias=False, output_bias=False, feed_forward_bias=False)
 
@@ -172,6 +173,9 @@ DIALECTS = (
     decoder("xverse", "Xverse", PLAIN, class_defaults((*_SEVEN, 100278), None, 8192)),
     decoder("orion", "Orion", ORION, class_defaults((40, 5120, 40, 15360, 84608), 40, 4096)),
     decoder("Yi", "Yi", YI, class_defaults((*_SEVEN, 64000), 4, 4096)),
+    *with_predictors(
+        (decoder("mimo", "MiMo", QWEN2, class_defaults((32, 4096, 32, 22016, 151936), 32, 32768)),)
+    ),
     decoder("solar", "Solar", LLAMA, class_defaults((*_SEVEN, 32000), None, 2048)),
     decoder(
         "minicpm",
