@@ -130,3 +130,8 @@ def test_a_token_passes_every_matrix_once(model_type: str) -> None:
     )
     head = model.vocab_size * model.hidden_size
     assert sequence_flops(model, 1).linear == 2 * (matrices + head)
+
+
+def test_layers_that_predict_further_tokens_are_named() -> None:
+    model = from_config({"model_type": "nemotron_h", "num_nextn_predict_layers": 1}, "a", "a.json")
+    assert "1 layer that predicts further tokens" in model.note

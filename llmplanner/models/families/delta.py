@@ -31,6 +31,7 @@ from llmplanner.models.families.mixers import (
     listed,
     mixed,
 )
+from llmplanner.models.families.predictors import with_predictors
 
 
 def _sizes(entries: Entries) -> DeltaSizes:
@@ -378,84 +379,86 @@ SPARSE_SIZES = (
     "vocab_size",
 )
 
-DIALECTS = (
-    decoder(
-        "qwen3_next",
-        ("Qwen3NextForCausalLM", "Qwen3NextModel"),
-        QWEN3_NEXT,
-        class_defaults(
-            (48, 2048, 16, 5632, 151936),
-            2,
-            32768,
-            **QWEN_SIZES,
-            decoder_sparse_step=1,
-            num_experts=512,
-            num_experts_per_tok=10,
-        ),
-    ),
-    decoder(
-        "qwen3_5_text",
-        ("Qwen3_5ForCausalLM", "Qwen3_5TextModel"),
-        QWEN3_5,
-        class_defaults((32, 4096, 16, 12288, 248320), 4, 32768, **QWEN_SIZES),
-    ),
-    replace(
+DIALECTS = with_predictors(
+    (
         decoder(
-            "qwen3_5_moe_text",
-            ("Qwen3_5MoeForCausalLM", "Qwen3_5MoeTextModel"),
-            QWEN3_5_MOE,
+            "qwen3_next",
+            ("Qwen3NextForCausalLM", "Qwen3NextModel"),
+            QWEN3_NEXT,
             class_defaults(
-                (40, 2048, 16, None, 248320),
+                (48, 2048, 16, 5632, 151936),
                 2,
                 32768,
                 **QWEN_SIZES,
-                num_experts=256,
-                num_experts_per_tok=8,
+                decoder_sparse_step=1,
+                num_experts=512,
+                num_experts_per_tok=10,
             ),
         ),
-        sizes=SPARSE_SIZES,
-    ),
-    decoder(
-        "olmo_hybrid",
-        ("OlmoHybridForCausalLM", "OlmoHybridModel"),
-        OLMO_HYBRID,
-        class_defaults((32, 3840, 30, 11008, 100352), None, 65536, linear_conv_kernel_dim=4),
-    ),
-    decoder(
-        "kimi_linear",
-        ("KimiLinearForCausalLM", "KimiLinearModel"),
-        KIMI_LINEAR,
-        class_defaults(
-            (27, 2304, 32, 9216, 163840),
-            32,
-            1048576,
-            **_LATENT_SIZES,
-            moe_intermediate_size=1024,
-            num_experts=256,
-            q_lora_rank=None,
-            first_k_dense_replace=1,
-            linear_head_dim=128,
-            linear_num_heads=32,
-            linear_conv_kernel_dim=4,
+        decoder(
+            "qwen3_5_text",
+            ("Qwen3_5ForCausalLM", "Qwen3_5TextModel"),
+            QWEN3_5,
+            class_defaults((32, 4096, 16, 12288, 248320), 4, 32768, **QWEN_SIZES),
         ),
-        **_LATENT_NAMES,
-    ),
-    decoder(
-        "bailing_hybrid",
-        ("BailingHybridForCausalLM", "BailingHybridModel"),
-        BAILING_HYBRID,
-        class_defaults(
-            (42, 2560, 32, 6144, 157184),
-            32,
-            262144,
-            **_LATENT_SIZES,
-            moe_intermediate_size=768,
-            num_experts=512,
-            first_k_dense_replace=2,
-            head_dim=128,
-            short_conv_kernel_size=4,
-            layer_group_size=6,
+        replace(
+            decoder(
+                "qwen3_5_moe_text",
+                ("Qwen3_5MoeForCausalLM", "Qwen3_5MoeTextModel"),
+                QWEN3_5_MOE,
+                class_defaults(
+                    (40, 2048, 16, None, 248320),
+                    2,
+                    32768,
+                    **QWEN_SIZES,
+                    num_experts=256,
+                    num_experts_per_tok=8,
+                ),
+            ),
+            sizes=SPARSE_SIZES,
         ),
-        **_LATENT_NAMES,
-    ),
+        decoder(
+            "olmo_hybrid",
+            ("OlmoHybridForCausalLM", "OlmoHybridModel"),
+            OLMO_HYBRID,
+            class_defaults((32, 3840, 30, 11008, 100352), None, 65536, linear_conv_kernel_dim=4),
+        ),
+        decoder(
+            "kimi_linear",
+            ("KimiLinearForCausalLM", "KimiLinearModel"),
+            KIMI_LINEAR,
+            class_defaults(
+                (27, 2304, 32, 9216, 163840),
+                32,
+                1048576,
+                **_LATENT_SIZES,
+                moe_intermediate_size=1024,
+                num_experts=256,
+                q_lora_rank=None,
+                first_k_dense_replace=1,
+                linear_head_dim=128,
+                linear_num_heads=32,
+                linear_conv_kernel_dim=4,
+            ),
+            **_LATENT_NAMES,
+        ),
+        decoder(
+            "bailing_hybrid",
+            ("BailingHybridForCausalLM", "BailingHybridModel"),
+            BAILING_HYBRID,
+            class_defaults(
+                (42, 2560, 32, 6144, 157184),
+                32,
+                262144,
+                **_LATENT_SIZES,
+                moe_intermediate_size=768,
+                num_experts=512,
+                first_k_dense_replace=2,
+                head_dim=128,
+                short_conv_kernel_size=4,
+                layer_group_size=6,
+            ),
+            **_LATENT_NAMES,
+        ),
+    )
 )
