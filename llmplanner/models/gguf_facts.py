@@ -8,6 +8,9 @@ from llmplanner.core.checkpoint import StoredTensor
 from llmplanner.models.entries import MOST_LAYERS
 from llmplanner.models.gguf import Array, Header, Value
 
+SENSES = ("v.", "mm.", "a.", "resampler.")  # how the names of parts for images and sound begin
+_DIGITS = 5  # of a layer's number
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -61,6 +64,21 @@ class Facts:
         """Whether some layer has one of these tensors."""
         return not self.parts.isdisjoint(parts)
 
+    def inside(self, name: str) -> int | None:
+        """The layer of a tensor; None for one outside, or in a layer that predicts further tokens."""
+        index, layers = layer_of(name), self.layers
+        further = isinstance(layers, int) and index is not None and index >= layers
+        return None if further and self.size("nextn_predict_layers") else index
+
+    @cached_property
+    def elements(self) -> int:
+        """Parameters of the language model proper, without parts for images and sound."""
+        return sum(
+            tensor.elements
+            for name, tensor in self.tensors.items()
+            if not name.startswith(SENSES) and (layer_of(name) is None or self.inside(name) is not None)
+        )
+
     @property
     def layers(self) -> object:
         """Layers of the model proper; those that predict further tokens stand behind it."""
@@ -91,6 +109,14 @@ class Facts:
         """The share of each head that is rotated; None where all of it is."""
         rotated, whole = self.size("rope.dimension_count"), self.head_dim
         return rotated / whole if isinstance(whole, int) and 0 < rotated < whole else None
+
+
+def layer_of(name: str) -> int | None:
+    """The layer of a tensor, by its name: blk.7.attn_q.weight. None for what is outside the layers."""
+    prefix, _, rest = name.partition(".")
+    number, dot, _ = rest.partition(".")
+    whole = prefix == "blk" and dot and number.isascii() and number.isdigit() and len(number) <= _DIGITS
+    return int(number) if whole else None
 
 
 def facts(header: Header, architecture: str) -> Facts:

@@ -34,7 +34,7 @@ _LONGEST_NAME = 80
 _SHARE = 0.9  # of the weights, that the formats named in a label have together
 _NAMED_FORMATS = 3
 _LITTLE = 1e-4
-_ALIKE = 0.03  # what a file may hold beside its architecture: layers that predict further tokens
+_ALIKE = 0.03  # as little as a class and its file differ by: biases of routers, a pooler
 
 
 def load(path: Path) -> tuple[Model, dict[str, object], tuple[StoredTensor, ...]]:
@@ -110,7 +110,7 @@ def _facts(header: Header, where: str) -> Facts:
 def _architecture(stated: Facts, name: str, where: str) -> Built:
     """The model by its family; by its tensors where no family takes what the file says. Raises BadInput."""
     family = _by_family(stated, name, where)
-    if family is not None and abs(parameters(family[0]).total / _elements(stated) - 1) < _ALIKE:
+    if family is not None and abs(parameters(family[0]).total / max(stated.elements, 1) - 1) < _ALIKE:
         return family
     try:
         config = table_of_tensors(stated, where)
@@ -131,11 +131,6 @@ def _by_family(stated: Facts, name: str, where: str) -> Built | None:
         return from_config(config, name, where), config
     except BadInput:
         return None
-
-
-def _elements(stated: Facts) -> int:
-    """Parameters that the tensors hold."""
-    return sum(tensor.elements for tensor in stated.tensors.values()) or 1
 
 
 def config_table(stated: Facts, translation: Translation) -> dict[str, object]:

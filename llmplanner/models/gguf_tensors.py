@@ -53,7 +53,7 @@ def table_of_tensors(facts: Facts, where: str) -> dict[str, object]:
         "tensors": {
             name: list(tensor.shape)
             for name, tensor in facts.tensors.items()
-            if _layer(name) is None and tensor.elements
+            if facts.inside(name) is None and tensor.elements
         },
         "layers": [
             {
@@ -69,19 +69,11 @@ def table_of_tensors(facts: Facts, where: str) -> dict[str, object]:
     }
 
 
-def _layer(name: str) -> int | None:
-    """The layer of a tensor, by its name: blk.7.attn_q.weight."""
-    prefix, _, rest = name.partition(".")
-    number, dot, _ = rest.partition(".")
-    whole = prefix == "blk" and dot and number.isascii() and number.isdigit() and len(number) <= 5  # noqa: PLR2004
-    return int(number) if whole else None
-
-
 def _kinds(facts: Facts, where: str) -> dict[Kind, list[int]]:
     """The layers by what they are made of."""
     layers: dict[int, list[tuple[str, tuple[int, ...]]]] = {}
     for name, tensor in facts.tensors.items():
-        index = _layer(name)
+        index = facts.inside(name)
         if index is not None and tensor.elements:
             layers.setdefault(index, []).append((name.split(".", 2)[2], tensor.shape))
     if not layers or len(layers) > MOST_LAYERS or max(layers) != len(layers) - 1:

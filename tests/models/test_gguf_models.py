@@ -226,6 +226,22 @@ def test_what_an_architecture_does_not_have_is_noted(tmp_path: Path) -> None:
     assert "hold 8 weights more than the architecture that its keys state" in model.note
 
 
+def test_layers_that_predict_further_tokens_and_parts_for_images_stand_outside(tmp_path: Path) -> None:
+    own = [*OUTSIDE, *layer(0, 64, 8, 4, 128), *layer(1, 64, 8, 4, 128)]
+    beside = [*layer(2, 64, 8, 4, 128), tensor("v.blk.0.attn_q.weight", 64, 64)]
+    for name in ("llama", "tomorrow"):
+        keys = table(name, block_count=3, nextn_predict_layers=1)
+        model = load(tmp_path, keys, [*own, *beside])
+        assert model.layers == 2
+        assert model.checkpoint is not None
+        assert model.checkpoint.elements == sum(
+            size // (4 if kind == 0 else 2) for *_, kind, size in own + beside
+        )
+        assert cached(model) == [(None, 64), (None, 64)]
+    alone = load(tmp_path, table("llama"), own)
+    assert parameters(alone).total == parameters(load(tmp_path, table("llama"), [*own, beside[-1]])).total
+
+
 def test_an_interrupted_download_is_noted(tmp_path: Path) -> None:
     path = write(
         tmp_path / "a.gguf", table("llama"), [*OUTSIDE, *layer(0, 64, 8, 4, 128), *layer(1, 64, 8, 4, 128)]
