@@ -118,6 +118,8 @@ def test_experts_without_weights_count_in_the_router_alone() -> None:
         ({"model_type": "dbrx", "ffn_config": [1]}, "ffn_config"),
         ({"model_type": "dbrx", "ffn_config": {"moe_num_experts": "many"}}, "ffn_config.moe_num_experts"),
         ({"model_type": "laguna", "num_attention_heads_per_layer": [8]}, "num_attention_heads_per_layer"),
+        ({"model_type": "laguna", "gating": []}, "gating"),
+        ({"model_type": "ernie4_5_vl_moe_text", "moe_intermediate_size": [8]}, "moe_intermediate_size"),
         ({"model_type": "minimax_m3_vl_text", "moe_layer_freq": [1]}, "moe_layer_freq"),
         ({"model_type": "hunyuan_v1_moe", "moe_topk": [1]}, "moe_topk"),
         ({"model_type": "axk1", "q_lora_rank": None}, "q_lora_rank"),
@@ -129,6 +131,12 @@ def test_what_does_not_go_together_is_refused(config: dict[str, object], field: 
         read(config)
     assert refused.value.field == field
     assert str(refused.value).startswith(f"a.json: {field} ")
+
+
+def test_a_number_of_no_layer_is_passed_over() -> None:
+    dense = read({"model_type": "step3p5", "moe_layers_enum": f"1,{'9' * 5000}", "num_hidden_layers": 4})
+    mixtures = [group for group in dense.stacks[0].groups if isinstance(group.layer.feed_forward, Experts)]
+    assert [group.indices for group in mixtures] == [(1,)]
 
 
 @pytest.mark.parametrize("kind", ["gpt_oss", "step3p5", "glm_moe_dsa", "deepseek_v4", "minimax_m3_vl_text"])

@@ -97,7 +97,10 @@ def _gated(entries: Entries, layer: Layer) -> Layer:
     attention = layer.attention
     if not isinstance(attention, Attention):
         return layer
-    by_head = entries.raw("gating") in {True, "per-head"}
+    stated = entries.raw("gating")
+    if not isinstance(stated, bool | str):
+        raise entries.refuse("gating", 'must be true, false, "per-head" or "per-element"')
+    by_head = stated is True or stated == "per-head"
     width = attention.heads if by_head else attention.output.inputs
     gate = Linear("self_attn.g_proj", entries.size("hidden_size"), width)
     return replace(layer, attention=replace(attention, extras=(*attention.extras, gate)))
@@ -214,7 +217,8 @@ def _step_layers(entries: Entries) -> Mapping[str, object]:
     types, kinds = entries.texts("layer_types")[:count], entries.texts("mlp_layer_types")[:count]
     listed = entries.raw("moe_layers_enum")
     if isinstance(listed, str):
-        numbers = {int(item) for item in listed.split(",") if item.strip().isdecimal()}
+        items = (item.strip() for item in listed.split(","))
+        numbers = {int(item) for item in items if item.isdecimal() and len(item) <= len(str(MOST_LAYERS))}
     else:
         numbers = set(entries.indices("moe_layers_enum")) if listed is not None else set(range(3, count))
     kinds = kinds or tuple("sparse" if index in numbers else "dense" for index in range(count))
