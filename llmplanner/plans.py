@@ -179,6 +179,16 @@ def changed(draft: Draft, name: str, text: str) -> Draft:
     return checked(replace(draft, **entry))
 
 
+def resized(draft: Draft, name: str, text: str) -> Draft:
+    """The draft with one size of its model changed to what was typed: a what-if. Raises BadInput."""
+    field = _resizable(name)
+    try:
+        size = parse_count(text, low=int(field.low), high=int(field.high))
+    except BadInput as error:
+        raise BadInput(f"{field.label}: {error}", f"changes.{name}") from error
+    return checked(replace(draft, changes={**(draft.changes or {}), name: size}))
+
+
 def _parsed(name: str, field: Field, text: str) -> str | int | float:
     """What was typed, as the field's type."""
     if field.kind in {"text", "choice"}:
@@ -217,10 +227,14 @@ def _check_checkpoint(held: Checkpoint) -> None:
             raise BadInput("The plan's checkpoint states sizes that no file has; take it out.", "checkpoint")
 
 
+def _resizable(name: str) -> Field:
+    if name in CHANGES:
+        return CHANGES[name]
+    raise BadInput(f"A what-if cannot change {name!r}; it changes {', '.join(CHANGES)}.", "changes")
+
+
 def _check_change(name: str, size: int) -> None:
-    field = CHANGES.get(name)
-    if field is None:
-        raise BadInput(f"A what-if cannot change {name!r}; it changes {', '.join(CHANGES)}.", "changes")
+    field = _resizable(name)
     if not field.low <= size <= field.high:
         raise BadInput(
             f"{field.label} cannot be {size:,}; it takes {range_text(field.low, field.high)}.",

@@ -66,6 +66,14 @@ def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
         dest="assignments",
         help=f"change one field of the plan; may be given often. Fields: {', '.join(FIELDS)}",
     )
+    group.add_argument(
+        "--change",
+        action="append",
+        default=[],
+        metavar="SIZE=N",
+        dest="sizes",
+        help=f"a what-if: another size of the model; may be given often: {', '.join(plans.CHANGES)}",
+    )
     for option, field, text in OPTIONS:
         group.add_argument(option, dest=f"plan_{field}", metavar=_metavar(field), help=text)
     for field in LATER:
@@ -120,6 +128,8 @@ def stated(arguments: argparse.Namespace, otherwise: Draft | None = None) -> Sta
         typed.add(field)
         if field == "model":
             draft = replace(draft, config=None, checkpoint=None)
+    for assignment in arguments.sizes:
+        draft = plans.resized(draft, *_pair(assignment, "--change", "layers=40"))
     fields = frozenset(typed if arguments.plan is None else FIELDS)
     return Stated(draft, fields, frozenset(typed), access(arguments))
 
@@ -138,7 +148,14 @@ def _pairs(arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:
         if text is not None:
             yield field, text
     for assignment in arguments.assignments:
-        name, equals, text = assignment.partition("=")
-        if not equals:
-            raise BadInput(f"--set takes FIELD=VALUE, as in --set batch=4; {assignment!r} has no =.", "set")
-        yield name.strip().replace("-", "_"), text
+        yield _pair(assignment, "--set", "batch=4")
+
+
+def _pair(assignment: str, option: str, example: str) -> tuple[str, str]:
+    """The two sides of NAME=VALUE. Raises BadInput."""
+    name, equals, text = assignment.partition("=")
+    if not equals:
+        raise BadInput(
+            f"{option} takes NAME=VALUE, as in {option} {example}; {assignment!r} has no =.", option[2:]
+        )
+    return name.strip().replace("-", "_"), text

@@ -109,7 +109,7 @@ def test_memory_for_people(run: Run) -> None:
         (("--gpu", "H100"), "gpu", "h100-sxm"),
         (("--gpu", "Voodoo 2"), "gpu", ""),
         (("--set", "colour=blue"), "colour", "no field"),
-        (("--set", "context"), "set", "FIELD=VALUE"),
+        (("--set", "context"), "set", "NAME=VALUE"),
         (("--plan", "/no/such/plan"), "plan", "is not there"),
         (("--context",), "context", "expected one argument"),
     ],
@@ -130,3 +130,15 @@ def test_a_model_is_needed(run: Run) -> None:
     answer = run("memory", "--json")
     assert answer.code == 2
     assert answer.error["field"] == "model"
+
+
+def test_a_what_if_changes_the_model(run: Run) -> None:
+    options = ("--context", "1k", "--gpu", "rtx-4090", "--json")
+    whole = run("memory", "llama-3.1-8b", *options).json["model"]
+    half = run("memory", "llama-3.1-8b", *options, "--change", "layers=16").json["model"]
+    assert half["layers"] == 16
+    assert whole["parameters"] - half["parameters"] == 16 * 218_112_000
+    for wrong in ("layers", "layers=0", "depth=3", "heads=7", "experts=4"):
+        answer = run("memory", "llama-3.1-8b", *options[:-1], "--change", wrong)
+        assert answer.code == 2
+        assert answer.err.count("\n") == 1
