@@ -112,6 +112,7 @@ TRANSLATIONS: Mapping[str, Translation] = {
             "sliding_window_pattern": None,
         },
     ),
+    "qwen": Translation("qwen", UNSLID),
     "qwen2": Translation("qwen2"),
     "qwen2vl": Translation("qwen2"),
     "qwen2moe": Translation("qwen2_moe", {"qkv_bias": lambda facts: facts.has("attn_q.bias")}),
