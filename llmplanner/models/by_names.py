@@ -6,6 +6,7 @@ from llmplanner.core.checkpoint import StoredTensor
 
 ASSUMED_HEAD = 128  # elements of a head, where no tensor tells
 SMALL_HEAD = 64  # of a small model
+TINY_HEADS = (32, 16, 8)  # where neither divides
 SMALL = 2048  # the hidden size at which a model is small no more
 LAYERS = "model.layers."
 
@@ -51,9 +52,8 @@ def head_size(shapes: Mapping[str, tuple[int, ...]], query: int, key: int, hidde
     """Elements of one head: those of its norm, where it has one, else the usual. None where none divides."""
     norm = shapes.get(f"{LAYERS}0.self_attn.q_norm.weight", ())
     usual = (ASSUMED_HEAD, SMALL_HEAD) if hidden >= SMALL else (SMALL_HEAD, ASSUMED_HEAD)
-    if len(norm) == 1:
-        usual = (norm[0], norm[0])
-    return next((size for size in usual if size and query % size == 0 and key % size == 0 and key), None)
+    sizes = norm if len(norm) == 1 else (*usual, *TINY_HEADS)
+    return next((size for size in sizes if size and key and query % size == 0 and key % size == 0), None)
 
 
 def _family(shapes: Mapping[str, tuple[int, ...]]) -> str:

@@ -184,41 +184,50 @@ def _joined(path: Path, files: tuple[Path, ...], where: dict[str, str]) -> Opene
 
 def packed_bits(config: Config | None) -> int | None:
     """Bits of a packed weight, where the config says how its checkpoint is quantized."""
-    if config is None:
-        return None
-    table = quantization.table_in(config) or config.get("quantization")  # the latter is MLX's
-    return quantization.bits_of(table) if isinstance(table, Mapping) else None
+    with suppress(BadInput):  # the reading of the config will say so
+        return None if config is None else quantization.bits_of(quantization.table_in(config))
+    return None
 
 
 def opened(header: Header, config: Config | None, name: str, where: str) -> Opened:
     """The model of a header and of the config.json beside it. Raises BadInput.
 
     What the header knows better is taken from it: whether the head is tied, the weights' type, the bytes.
+    Where no config can be used, names and shapes tell the architecture, if they are those of Llama's form.
     """
-    assumed = ""
-    if config is None:
-        config = by_names.config_of(header.tensors)
-        assumed = (
-            "No config.json lies beside the file: the architecture follows from the names and shapes of its "
-            "tensors, with heads of a usual size, on which the key/value cache does not depend."
-        )
     held = checkpoint(_label(header, config), header.tensors, f"header of {where}")
-    if config is None:
-        raise _undescribed(header, held, where)
+    why = "No config.json lies beside the file"
+    refusal: BadInput = _undescribed(header, held, where)
+    if config is not None:
+        try:
+            return _noted(header, held, _corrected(config, header, name, where), name, where)[0]
+        except BadInput as error:
+            why = "The config.json beside the file cannot be used"
+            there = f"The files hold {held.elements:,} parameters in {gib_text(held.bytes)}."
+            refusal = UndescribedError(f"{error} {there}", held, header.tensors)
+            refusal.__cause__ = error
+    derived = by_names.config_of(header.tensors)
+    if derived is None:
+        raise refusal
     try:
-        config = _corrected(config, header, name, where)
-        model = configs.from_config(config, name, where)
+        found, outside = _noted(header, held, _corrected(derived, header, name, where), name, where)
     except BadInput as error:
-        if assumed:
-            raise _undescribed(header, held, where) from error
-        told = f"The files hold {held.elements:,} parameters in {gib_text(held.bytes)}."
-        raise UndescribedError(f"{error} {told}", held, header.tensors) from error
+        raise refusal from error
+    if outside:
+        raise refusal
+    assumed = (
+        f"{why}: the architecture follows from the names and shapes of its tensors, with heads of a usual "
+        "size, on which the key/value cache does not depend."
+    )
+    return replace(found, model=replace(found.model, note=f"{assumed} {found.model.note}".strip()))
+
+
+def _noted(header: Header, held: Checkpoint, config: Config, name: str, where: str) -> tuple[Opened, str]:
+    """The config's model with the files' bytes and what there is to say of them; what is outside of it."""
+    model = configs.from_config(config, name, where)
     outside = told_outside(model, header.tensors, held.elements)
-    if assumed and outside:
-        raise _undescribed(header, held, where)
-    notes = (assumed, _told_absent(header), outside, model.note)
-    noted = replace(model, checkpoint=held, note=" ".join(filter(None, notes)))
-    return Opened(noted, config, header.tensors)
+    note = " ".join(filter(None, (_told_absent(header), outside, model.note)))
+    return Opened(replace(model, checkpoint=held, note=note), config, header.tensors), outside
 
 
 def _undescribed(header: Header, held: Checkpoint, where: str) -> UndescribedError:
@@ -232,10 +241,11 @@ def _undescribed(header: Header, held: Checkpoint, where: str) -> UndescribedErr
 
 def _label(header: Header, config: Config | None) -> str:
     """What the weights are stored as, in a few words."""
-    table = None if config is None else quantization.table_in(config)
-    named = None if table is None else quantization.label_of(table)
-    if named is not None:
-        return named
+    with suppress(BadInput):  # the reading of the config will say so
+        table = None if config is None else quantization.table_in(config)
+        named = None if table is None else quantization.label_of(table)
+        if named is not None:
+            return named
     sums: dict[str, int] = {}
     for tensor in header.tensors:
         sums[tensor.format] = sums.get(tensor.format, 0) + tensor.bytes

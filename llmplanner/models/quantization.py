@@ -11,6 +11,7 @@ from llmplanner.models.entries import shown
 from llmplanner.models.scheme import FIELD, Scheme, Setting
 from llmplanner.models.schemes import scheme_of
 
+PACKED_BITS = frozenset({2, 3, 4, 5, 6, 8})
 DTYPES = {"fp32": "F32", "fp16": "F16", "bf16": "BF16"}
 
 
@@ -32,8 +33,15 @@ def table_in(config: Mapping[str, object]) -> Mapping[str, object] | None:
 
 def bits_of(table: Mapping[str, object] | None) -> int | None:
     """Bits of packed weights, where a quantization_config states one number for all."""
-    stated = None if table is None else table.get("bits")
-    return stated if isinstance(stated, int) and stated in {2, 3, 4, 8} else None
+    if table is None:
+        return None
+    groups = table.get("config_groups")
+    stated = [table.get("bits")]
+    if isinstance(groups, Mapping):
+        weights = [group.get("weights") for group in groups.values() if isinstance(group, Mapping)]
+        stated = [each.get("num_bits") for each in weights if isinstance(each, Mapping)]
+    first = stated[0] if stated and all(bits == stated[0] for bits in stated) else None
+    return first if isinstance(first, int) and first in PACKED_BITS else None
 
 
 def method_of(table: Mapping[str, object]) -> str:

@@ -413,8 +413,18 @@ def test_a_plan_outlives_the_file(tmp_path: Path) -> None:
     assert files.name_of(tmp_path / "config.json") == again.model.name
 
 
-def test_a_config_that_cannot_be_used_leaves_what_the_file_holds(tmp_path: Path) -> None:
+def test_a_config_that_cannot_be_used_is_passed_over_for_names_that_tell(tmp_path: Path) -> None:
     made.write(tmp_path / "model.safetensors", SMALL_TENSORS)
+    config(tmp_path, {"model_type": "of tomorrow"})
+    found = open_path(tmp_path)
+    assert parameters(found.model).total == parameters(SMALL_MODEL).total
+    assert "cannot be used" in found.model.note
+
+
+def test_a_config_that_cannot_be_used_leaves_what_the_file_holds(tmp_path: Path) -> None:
+    made.write(
+        tmp_path / "model.safetensors", {f"t.{name}": tensor for name, tensor in SMALL_TENSORS.items()}
+    )
     config(tmp_path, {"model_type": "of tomorrow"})
     with pytest.raises(UndescribedError, match="of tomorrow") as caught:
         open_path(tmp_path)
@@ -433,3 +443,11 @@ def test_a_plan_cannot_claim_any_size(tmp_path: Path, amount: int) -> None:
     path.write_text(json.dumps(table), encoding="utf-8")
     with pytest.raises(BadInput, match="checkpoint"):
         read(path)
+
+
+def test_a_quantization_that_cannot_be_leaves_the_header_alone(tmp_path: Path) -> None:
+    made.write(tmp_path / "model.safetensors", SMALL_TENSORS)
+    config(tmp_path, {**SMALL, "quantization_config": {"quant_method": "gptq", "bits": 7}})
+    assert "bits" not in open_path(tmp_path).model.note
+    config(tmp_path, {**SMALL, "quantization_config": "gptq"})
+    assert open_path(tmp_path).model.checkpoint is not None

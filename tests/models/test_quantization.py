@@ -67,6 +67,8 @@ TABLES: dict[str, dict[str, object]] = {
     "modelopt nvfp4": {"quant_method": "modelopt", "quant_algo": "NVFP4", "ignore": ["lm_head"]},
     "modelopt fp8": {"quant_method": "modelopt", "quant_algo": "FP8", "exclude_modules": ["lm_head"]},
     "packed": compressed("pack-quantized", num_bits=4, type="int", strategy="group", group_size=128),
+    "packed, 8 bits": compressed("pack-quantized", num_bits=8, type="int", strategy="channel"),
+    "packed, 2 bits": compressed("pack-quantized", num_bits=2, type="int", strategy="group", group_size=32),
     "int8": compressed("int-quantized", num_bits=8, type="int", strategy="channel", symmetric=False),
     "float8": compressed("float-quantized", num_bits=8, type="float", strategy="tensor"),
     "float8 blocks": compressed(
