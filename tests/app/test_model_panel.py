@@ -26,6 +26,7 @@ from llmplanner.app.window import Window
 from llmplanner.core.tensors import parameters
 from llmplanner.models.hub.access import Access
 from llmplanner.plans import EXAMPLE, Draft, read, write
+from tests.models.hub_server import Hub, serving
 
 GPT2 = {
     "model_type": "gpt2",
@@ -133,6 +134,43 @@ def test_a_newer_choice_cancels_an_older_one(window: Window, qtbot: QtBot, confi
         slow.set()
     assert window.session.state.draft.model == str(other)
     assert window.session.steps.count() == 1
+
+
+@pytest.mark.qt_log_ignore("This plugin does not support", extend=True)
+def test_an_id_is_asked_for_at_the_hub_and_no_other_host_gets_the_token(
+    window: Window, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    hub = Hub(files={"someone/tiny": {"config.json": json.dumps(GPT2).encode()}})
+    hub.files["someone/other"] = hub.files["someone/tiny"]
+    with serving(hub):
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        titles: list[str] = []
+        window.session.reads.connect(lambda job: titles.append(job.title) if job else None)
+        with qtbot.waitSignal(window.session.changed):
+            type_model(window, "someone/tiny")
+        assert titles == ["Asking huggingface.co for someone/tiny"]
+        assert parameters(window.session.state.plan.model).total == GPT2_PARAMETERS
+        assert hub.asked
+        assert not any("Authorization" in headers for _, headers in hub.asked)
+        before = len(hub.asked)
+        window.session.edit(batch=2)
+        window.session.undo()
+        assert len(hub.asked) == before
+        window.token.setChecked(True)
+        with qtbot.waitSignal(window.session.changed):
+            type_model(window, "someone/other")
+        assert len(hub.asked) > before
+        assert not any("Authorization" in headers for _, headers in hub.asked)  # it is not huggingface.co
+
+
+def test_a_plan_that_names_an_id_asks_nobody(window: Window, qtbot: QtBot, tmp_path: Path) -> None:
+    path = tmp_path / "plan.llmplan.json"
+    write(path, Draft(model="someone/unread", gpu="rtx-4090"))
+    with qtbot.waitSignal(window.session.refused) as heard:
+        window.dropped.emit(str(path))
+    assert heard.args == ["model", name(window).problem.text()]
+    assert "someone/unread" in name(window).problem.text()
 
 
 def test_a_name_of_the_catalogue_is_taken_at_once_and_cancels_what_is_read(

@@ -44,6 +44,7 @@ def scrolling(window: Window, place: int) -> list[str]:
 def test_a_page_fits_the_first_size(qtbot: QtBot, place: int) -> None:
     window = open_at(qtbot, 1280, 800)
     window.tabs.setCurrentIndex(place)
+    qtbot.waitUntil(lambda: scrolling(window, place) == [])
     qtbot.wait(100)
     assert scrolling(window, place) == []
 
