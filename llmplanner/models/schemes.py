@@ -15,10 +15,11 @@ from llmplanner.core.recipes.linear import Part, Parts
 from llmplanner.core.tensors import Role
 from llmplanner.models import compressed_tensors
 from llmplanner.models.entries import shown
-from llmplanner.models.module_names import names_of
+from llmplanner.models.module_names import exact_names, exactly, names_of
 from llmplanner.models.scheme import FIELD, Scheme, Setting, Store, flat, number, pair
 
 # What is left as it was stands under one of these
+GPTQ_BITS = (2, 3, 4, 8)
 MLX_BITS = (2, 3, 4, 5, 6, 8)
 LISTS = ("modules_to_not_convert", "ignored_layers", "exclude_modules", "ignore")  # of what stays as it was
 
@@ -65,20 +66,40 @@ def _groups(group: int) -> str:
 
 
 def _gptq(setting: Setting) -> Scheme:
-    bits = setting.number("bits", 4, (2, 3, 4, 8))
+    bits = setting.number("bits", 4, GPTQ_BITS)
     group = setting.number("group_size", 128)
     store: Store = partial(layouts.gptq, bits=bits, group=group)
     own = setting.table.get("modules_in_block_to_quantize")
     inside = names_of(flat(own, "modules_in_block_to_quantize"), setting.modules) if own else None
     skipped = setting.listed("modules_to_not_convert") or ()
     left = _in_layers(setting, store, f"GPTQ {bits}-bit, {_groups(group)}", skipped)
+    single = _gptq_single(setting)
 
     def choose(name: str, role: Role) -> Store | None:
-        if role == "head":
-            return store if setting.table.get("lm_head") is True else None
-        return left.store(name, role) if inside is None or inside.mean(name) else None
+        usual = left.store(name, role)
+        if role == "head" and setting.table.get("lm_head") is True:
+            usual = store
+        if usual is None or (inside is not None and role != "head" and not inside.mean(name)):
+            return None
+        return next((its for globs, its in single if exactly(globs, name)), usual)
 
-    return Scheme(left.label, choose, skipped)
+    lists = (*skipped, *(glob for globs, _ in single for glob in globs))
+    return Scheme(left.label, choose, lists)
+
+
+def _gptq_single(setting: Setting) -> tuple[tuple[tuple[str, ...], Store | None], ...]:
+    """GPTQModel's `dynamic`: modules left as they are ("-:name"), or with bits or groups of their own."""
+    table = setting.table.get("dynamic")
+    found: list[tuple[tuple[str, ...], Store | None]] = []
+    for pattern, entry in table.items() if isinstance(table, Mapping) else ():
+        globs = exact_names([f"re:{str(pattern).removeprefix('+:').removeprefix('-:')}"])
+        if str(pattern).startswith("-:"):
+            found.append((globs, None))
+        elif isinstance(entry, Mapping):
+            its = {**setting.table, **entry}
+            bits, group = number(its, "bits", 4, GPTQ_BITS), number(its, "group_size", 128)
+            found.append((globs, partial(layouts.gptq, bits=bits, group=group)))
+    return tuple(found)
 
 
 def _auto_round(setting: Setting) -> Scheme:

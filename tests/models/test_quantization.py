@@ -211,6 +211,18 @@ def test_the_lists_of_names_decide() -> None:
     assert {a.format: a.elements for a in stored(attention).amounts}["I32"] == 32 * 2 * 4096 * 4096
 
 
+def test_gptqs_single_modules_have_their_own() -> None:
+    down = 32 * 4096 * 14336
+    table = {**GPTQ, "dynamic": {r"-:.*\.down_proj": {}, r"+:.*\.o_proj": {"bits": 8}}}
+    found = {amount.format: amount for amount in stored(table).amounts}
+    assert found["I32"].elements == LAYERS - down
+    eight = stored({**GPTQ, "bits": 8, "modules_in_block_to_quantize": [["self_attn.o_proj"]]})
+    four = stored({**GPTQ, "modules_in_block_to_quantize": [["self_attn.o_proj"]]})
+    plain = stored({**GPTQ, "dynamic": {r"-:.*\.down_proj": {}}})
+    more = bytes_by_format(eight)["I32"] - bytes_by_format(four)["I32"]
+    assert found["I32"].bytes - bytes_by_format(plain)["I32"] == more
+
+
 def test_experts_can_be_told_apart() -> None:
     mixtral = catalogue.model("mixtral-8x7b")
     table = compressed("float-quantized", ("re:.*experts.[0-9]+.w2$",), num_bits=8, type="float")
