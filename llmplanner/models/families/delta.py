@@ -223,7 +223,7 @@ def _kda_sizes(entries: Entries) -> DeltaSizes:
     return DeltaSizes(entries.size("hidden_size"), heads, dim, heads, dim, kernel)
 
 
-def _kda(entries: Entries) -> Recurrent:
+def kimi_delta(entries: Entries) -> Recurrent:
     """Kimi delta attention: each channel decays at its own rate (arXiv:2510.26692)."""
     sizes = _kda_sizes(entries)
     wide, dim, name = sizes.values, sizes.value_dim, "self_attn."
@@ -246,7 +246,7 @@ def _kda(entries: Entries) -> Recurrent:
 _UNTIED: Mapping[str, object] = {"tie_word_embeddings": False}  # whatever the file says
 
 
-def _kimi_derived(entries: Entries) -> Mapping[str, object]:
+def kimi_nested(entries: Entries) -> Mapping[str, object]:
     """The entries that the file nests in linear_attn_config."""
     nested = entries.values.get("linear_attn_config")
     if not isinstance(nested, dict):
@@ -290,29 +290,30 @@ def _latent_mixture(block: str, expert: tuple[str, str, str]) -> MixtureKeys:
 
 LATENT = replace(LLAMA, feed_forward_bias=False, attention=latent_attention)
 KIMI_LINEAR = mixed(
-    replace(LATENT, mixture=_latent_mixture("block_sparse_moe", ("w1", "w3", "w2")), derived=_kimi_derived),
+    replace(LATENT, mixture=_latent_mixture("block_sparse_moe", ("w1", "w3", "w2")), derived=kimi_nested),
     listed("layer_types", _kimi_kind),
-    {RECURRENT: _kda},
+    {RECURRENT: kimi_delta},
 )
 
 
 def _bailing_latent(entries: Entries) -> LatentAttention:
     """Latent attention with a gate for each head."""
     hidden, heads = entries.size("hidden_size"), entries.size("num_attention_heads")
-    attention = latent_attention(entries)
-    return replace(attention, extras=(Linear("self_attn.g_proj", hidden, heads),))
+    attention = latent_attention(entries, "attention")
+    output = replace(attention.output, name="attention.dense")
+    return replace(attention, output=output, extras=(Linear("attention.g_proj", hidden, heads),))
 
 
 def _bailing_kda(entries: Entries) -> Recurrent:
     """Kimi delta attention with whole matrices in place of low-rank ones."""
     sizes = _kda_sizes(entries)
-    wide, name = sizes.values, "self_attn."
+    wide, name = sizes.values, "attention."
     widths = {"q": wide, "k": wide, "v": wide}
     inputs = {**widths, "f": wide, "b": sizes.value_heads, "g": wide}
     return delta_net(
         sizes,
         tuple((f"{name}{each}_proj", width) for each, width in inputs.items()),
-        f"{name}o_proj",
+        f"{name}dense",
         (
             Parameter(f"{name}A_log", (sizes.value_heads,)),
             Parameter(f"{name}dt_bias", (wide,)),

@@ -35,7 +35,7 @@ SLIDING, SPARSE, HEAVY = "sliding_attention", "compressed_sparse_attention", "he
 RATES = {SPARSE: 4, HEAVY: 128}
 
 
-def _connections(entries: Entries, mixing: int, scales: int) -> tuple[Parameter, ...]:
+def connections(entries: Entries, mixing: int, scales: int) -> tuple[Parameter, ...]:
     """What mixes the streams before and after a branch. `mixing`: rows for each stream."""
     streams, hidden = entries.size("hc_mult"), entries.size("hidden_size")
     rows = mixing * streams
@@ -117,7 +117,7 @@ def _deepseek(entries: Entries, layer: Layer) -> Layer:
         compressed=compressed,
         extras=extras,
     )
-    return replace(layer, attention=attention, extras=_connections(entries, 2 + entries.size("hc_mult"), 3))
+    return replace(layer, attention=attention, extras=connections(entries, 2 + entries.size("hc_mult"), 3))
 
 
 def _compressor(entries: Entries, kind: str) -> tuple[tuple[Module, ...], Compressed]:
@@ -158,7 +158,7 @@ def _hunyuan(entries: Entries, layer: Layer) -> Layer:
     gate = Linear("self_attn.gate_proj", entries.size("hidden_size"), attention.output.inputs)
     sinks = Parameter("self_attn.sinks", (attention.heads,))
     layer = replace(layer, attention=replace(attention, extras=(gate, sinks)))
-    return replace(with_indexer(entries, layer), extras=_connections(entries, 2, 2))
+    return replace(with_indexer(entries, layer), extras=connections(entries, 2, 2))
 
 
 DEEPSEEK_V4 = replace(
