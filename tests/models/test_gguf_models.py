@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from llmplanner.core.checkpoint import StoredTensor
 from llmplanner.core.errors import BadInput
@@ -213,6 +215,32 @@ def test_an_architecture_of_tomorrow_is_taken_by_its_tensors(tmp_path: Path) -> 
     assert parameters(model).total == model.checkpoint.elements
     assert cached(model) == [(512, 64), (None, 64)]
     assert model.context_length == 4096
+
+
+PARTS = (
+    *("attn_norm", "attn_q", "attn_k", "attn_v", "attn_qkv", "attn_output", "attn_q_norm", "attn_sinks"),
+    *("attn_norm_2", "post_attention_norm", "ffn_norm", "ffn_gate", "ffn_up", "ffn_down", "ffn_gate_inp"),
+    *("ffn_gate_exps", "ffn_up_exps", "ffn_down_exps", "ffn_gate_up_exps", "ffn_up_shexp", "ffn_down_shexp"),
+    *("ssm_in", "ssm_out", "ssm_conv1d", "ssm_dt", "shortconv.out_proj", "time_mix_key", "exp_probs_b"),
+)
+SHAPES_OF_PARTS = st.lists(st.sampled_from([8, 16, 64]), min_size=1, max_size=3).map(tuple)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(PARTS), SHAPES_OF_PARTS, min_size=1),
+    st.sets(st.sampled_from(PARTS)),
+    st.sampled_from([0, 1, 2, 8]),
+)
+def test_every_tensor_of_an_unknown_architecture_counts_once(
+    tmp_path: Path, parts: dict[str, tuple[int, ...]], biases: set[str], heads: int
+) -> None:
+    tensors = [tensor(f"blk.0.{part}.weight", *shape) for part, shape in parts.items()]
+    tensors += [tensor(f"blk.0.{part}.bias", 64) for part in biases]
+    keys = table("tomorrow", attention__head_count=heads, attention__head_count_kv=max(heads // 2, 1))
+    model = load(tmp_path, keys, [*OUTSIDE, *tensors, tensor("token_embd.bias", 100)])
+    assert model.checkpoint is not None
+    assert parameters(model).total == model.checkpoint.elements
 
 
 def test_what_an_architecture_does_not_have_is_noted(tmp_path: Path) -> None:

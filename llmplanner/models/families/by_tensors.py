@@ -62,6 +62,10 @@ class _Left:
         """Of a weight that is still there; none where it is not."""
         return self._tensors.get(f"{name}.weight", ())
 
+    def has_matrices(self, *names: str) -> bool:
+        """Whether all of these are there, as matrices."""
+        return all(len(self.shape(name)) == MATRIX for name in names)
+
     def linear(self, name: str) -> Linear | None:
         """A matrix with its bias."""
         if len(self.shape(name)) != MATRIX:
@@ -111,7 +115,7 @@ def build(entries: Entries, part: Part) -> Model:
     embedding = outside.shape("token_embd")
     if len(embedding) != MATRIX or embedding[0] != vocabulary:
         raise entries.refuse("tensors", "holds no token embedding of vocab_size rows; open the file again")
-    outside.linear("token_embd")
+    outside.rest("token_embd.weight")  # it has its own place
     causal = entries.flag("causal")
     role = Kind.DECODER if causal else Kind.ENCODER
     groups = tuple(LayerGroup(_layer(entries, kind), tuple(kind.at)) for kind in kinds)
@@ -152,7 +156,10 @@ def _tables(entries: Entries) -> tuple[Mapping[str, list[int]], tuple[_Kind, ...
                     "tensors", f"has a size that cannot be in {name[:40]!r}; open the file again"
                 )
     for kind in kinds:
-        if not (0 <= kind.kv_heads <= kind.heads <= MOST_WIDTH and (kind.window is None or kind.window > 0)):
+        if not (
+            (kind.heads == 0 or 1 <= kind.kv_heads <= kind.heads <= MOST_WIDTH)
+            and (kind.window is None or kind.window > 0)
+        ):
             raise entries.refuse("layers", "has heads or a window that cannot be; open the file again")
     return tensors, tuple(kinds)
 
@@ -207,15 +214,16 @@ def _attention(entries: Entries, kind: _Kind, left: _Left) -> Attention | None:
 def _latent(entries: Entries, kind: _Kind, left: _Left) -> LatentAttention | None:
     """DeepSeek's attention. Its second matrix is stored whole, or as one for keys and one for values."""
     output, rank = left.shape("attn_output"), entries.optional_size("kv_lora_rank") or 0
-    down, norm = left.linear("attn_kv_a_mqa"), left.norm("attn_kv_a_norm")
-    if down is None or norm is None or not kind.heads or not rank or len(output) != MATRIX:
+    matrices = left.has_matrices("attn_output", "attn_kv_a_mqa")
+    if not (matrices and kind.heads and rank and len(left.shape("attn_kv_a_norm")) == 1):
         return None
+    down, norm = left.linear("attn_kv_a_mqa"), left.norm("attn_kv_a_norm")
     query = left.linears("attn_q_a", "attn_q_b") or left.linears("attn_q")
     written = left.linear("attn_output")
-    rope = down.outputs - rank
+    rope = down.outputs - rank if down is not None else 0
     value = output[1] // kind.heads
     nope = query[-1].outputs // kind.heads - rope if query else 0
-    if written is None or min(rope, value, nope) < 1:
+    if down is None or norm is None or written is None or min(rope, value, nope) < 1:
         raise entries.refuse("layers", "has an attention whose sizes do not fit; open the file again")
     up = left.linear("attn_kv_b") or Linear("attn_kv_b", rank, kind.heads * (nope + value))
     left.rest("attn_k_b.", "attn_v_b.")  # the same matrix, cut in two
@@ -237,8 +245,9 @@ def _latent(entries: Entries, kind: _Kind, left: _Left) -> LatentAttention | Non
 
 def _recurrent(entries: Entries, left: _Left) -> Recurrent | None:
     """A mixer known by its output matrix. What reads the layer's input is wide as the hidden state."""
-    written = left.linears(*RECURRENT_OUTPUTS)
-    if not written:
+    written = next((name for name in RECURRENT_OUTPUTS if left.has_matrices(name)), "")
+    output = left.linear(written)
+    if output is None:
         return None
     hidden = entries.size("hidden_size")
     candidates: tuple[str, ...] = ("ssm_in", "shortconv.in_proj", "attn_qkv", "attn_gate", "ssm_ba")
@@ -249,7 +258,7 @@ def _recurrent(entries: Entries, left: _Left) -> Recurrent | None:
         kind="recurrence",
         inputs=inputs,
         inner=inner,
-        output=written[0],
+        output=output,
         parameters=left.rest(*RECURRENT),
         conv_state=entries.size("conv_state", MOST_ROWS, least=0),
         state=entries.size("state", MOST_ROWS, least=0),
@@ -269,14 +278,20 @@ def _feed_forward(left: _Left, gate: str, up: str, down: str) -> FeedForward | N
 
 def _experts(entries: Entries, left: _Left) -> Experts | None:
     count = left.shape("ffn_down_exps")[:1]
-    inputs = left.experts("ffn_gate_up_exps") or left.experts("ffn_gate_exps", "ffn_up_exps")
-    output, router = left.experts("ffn_down_exps"), left.linear("ffn_gate_inp")
-    if not count or not inputs or not output or router is None:
+    up = "ffn_gate_up_exps" if left.shape("ffn_gate_up_exps") else "ffn_up_exps"
+    names = ("ffn_gate_exps", up, "ffn_down_exps") if left.shape("ffn_gate_exps") else (up, "ffn_down_exps")
+    shapes = [left.shape(name) for name in names]
+    alike = all(len(shape) == STACK_OF_MATRICES and shape[:1] == count for shape in shapes)
+    if not alike or not left.has_matrices("ffn_gate_inp"):
         return None
-    width = output[0].inputs
+    *inputs, output = left.experts(*names)
+    router = left.linear("ffn_gate_inp")
+    if router is None:
+        return None
+    width = output.inputs
     top_k = min(entries.optional_size("num_experts_per_tok") or 1, count[0])
     expert = FeedForward(
-        inputs, output[0], width, Activation.SILU, gated=len(inputs) > 1 or inputs[0].outputs > width
+        tuple(inputs), output, width, Activation.SILU, gated=len(inputs) > 1 or inputs[0].outputs > width
     )
     return Experts(
         router=router,
