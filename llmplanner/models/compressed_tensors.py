@@ -11,7 +11,7 @@ from llmplanner.core.model import Linear
 from llmplanner.core.recipes import linear as layouts
 from llmplanner.core.recipes.linear import Part, Parts
 from llmplanner.core.tensors import Role
-from llmplanner.models.module_names import exact_names, exactly
+from llmplanner.models.module_names import Names, exact_names
 from llmplanner.models.scheme import Scheme, Setting, Store, Table, flat, number, pair
 
 
@@ -20,7 +20,7 @@ def scheme(setting: Setting) -> Scheme | None:
     groups = setting.table.get("config_groups")
     if not isinstance(groups, Mapping) or not groups:
         return None
-    named: list[tuple[tuple[str, ...], Store]] = []
+    named: list[tuple[Names, Store]] = []
     others: Store | None = None
     label = ""
     for group in groups.values():
@@ -36,12 +36,11 @@ def scheme(setting: Setting) -> Scheme | None:
     ignore = exact_names(ignored)
 
     def choose(name: str, role: Role) -> Store | None:
-        if role in {"embedding", "router"} or exactly(ignore, name):
+        if role in {"embedding", "router"} or ignore.mean(name):
             return None
-        return next((store for names, store in named if exactly(names, name)), others)
+        return next((store for names, store in named if names.mean(name)), others)
 
-    lists = (*ignored, *(name for names, _ in named for name in names))
-    return Scheme(f"compressed-tensors {label}", choose, lists)
+    return Scheme(f"compressed-tensors {label}", choose, (ignore, *(names for names, _ in named)))
 
 
 def _group(setting: Setting, group: Table) -> tuple[Store, str] | None:

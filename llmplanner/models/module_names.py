@@ -7,59 +7,72 @@ practice (`re:`, `.*`, `*`, `^`, `$`, `\.`) is read as a glob.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from llmplanner.core.errors import BadInput
+
 REGULAR = {"\\.": ".", ".*": "*", ".+": "*", "\\d+": "*", "[0-9]+": "*", "\\w+": "*"}
 UNKNOWN = frozenset("\\[](){}|+?^$")  # in a glob that was translated from more than REGULAR
 MOST_ALTERNATIVES = 100
+MOST_PATTERNS = 2000
+FEW_PATTERNS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """A list of names, ready to be asked. `parts`: pieces of names, where no whole module has that name."""
+    """A list of names, ready to be asked.
 
-    runs: frozenset[str]
-    globs: tuple[str, ...]
+    `whole` are names of modules, `runs` of what may hold them, `parts` pieces of names, where no module has
+    that name.
+    """
+
+    whole: frozenset[str] = frozenset()
+    runs: frozenset[str] = frozenset()
+    globs: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
 
-    def mean(self, name: str) -> bool:
-        """Whether a module is on the list: by its own name, by that of what holds it, or by a pattern."""
-        if any(run in self.runs for run in _runs(name)):
-            return True
-        return any(part in name for part in self.parts) or any(
-            glob_matches(glob, name) for glob in self.globs
+    def __post_init__(self) -> None:
+        if len(self.globs) + len(self.parts) > MOST_PATTERNS:
+            raise BadInput(
+                "quantization_config lists more patterns of names than any model needs; correct it.",
+                "quantization_config",
+            )
+
+    @property
+    def tell_experts(self) -> bool:
+        """Whether single experts may be meant; of very many patterns it is taken that none does."""
+        few = len(self.globs) + len(self.parts) <= FEW_PATTERNS
+        return few and any(
+            "experts." in name for names in (self.whole, self.runs, self.globs) for name in names
         )
+
+    def mean(self, name: str) -> bool:
+        """Whether a module is on the list."""
+        if name in self.whole or (self.runs and any(run in self.runs for run in _runs(name))):
+            return True
+        by_part = any(part in name for part in self.parts)
+        return by_part or any(glob_matches(glob, name) for glob in self.globs)
 
 
 def names_of(patterns: Iterable[str], modules: Iterable[str]) -> Names:
-    """A list such as modules_to_not_convert, for a model with these modules.
+    """A list such as modules_to_not_convert, for a model of these modules: a name means what it holds too.
 
     "mlp.gate" means the router and not "mlp.gate_proj"; "vision" means "vision_tower" where nothing is named
     so alone. Transformers 5.23 (should_convert_module) agrees on the first, huggingface.js on the second.
+    Raises BadInput.
     """
-    patterns = tuple(patterns)
+    patterns = tuple(filter(None, patterns))
     runs = frozenset(pattern.removesuffix(".weight") for pattern in patterns if not _is_pattern(pattern))
     met = {run for module in modules for run in _runs(module)} if runs else set()
-    globs = tuple(
-        whole
-        for pattern in patterns
-        if _is_pattern(pattern)
-        for glob in _globs(pattern)
-        for whole in (glob, f"{glob}.*")
-    )
-    return Names(runs, globs, tuple(sorted(runs - met)))
+    globs = tuple(glob for pattern in patterns if _is_pattern(pattern) for glob in _globs(pattern))
+    held = tuple(f"{glob}.*" for glob in globs)
+    return Names(runs=runs, globs=globs + held, parts=tuple(sorted(runs - met)))
 
 
-def exact_names(patterns: Iterable[str]) -> tuple[str, ...]:
-    """The lists of compressed-tensors as globs: whole names as they stand, and `re:` patterns."""
-    return tuple(
-        glob
-        for pattern in patterns
-        for glob in (_globs(pattern) if pattern.startswith("re:") else (pattern,))
-    )
-
-
-def exactly(globs: Iterable[str], name: str) -> bool:
-    """Whether such a list holds the module."""
-    return any(glob_matches(glob, name) for glob in globs)
+def exact_names(patterns: Iterable[str]) -> Names:
+    """A list of compressed-tensors: whole names as they stand, and `re:` patterns. Raises BadInput."""
+    patterns = tuple(patterns)
+    whole = frozenset(pattern for pattern in patterns if not pattern.startswith("re:"))
+    globs = tuple(glob for pattern in patterns if pattern.startswith("re:") for glob in _globs(pattern))
+    return Names(whole=whole, globs=globs)
 
 
 def _is_pattern(text: str) -> bool:

@@ -65,7 +65,7 @@ def checkpoint_of(model: Model, table: Mapping[str, object]) -> Checkpoint | Non
         return None
     sums = _Sums()
     for _, parts, times in _stored(
-        model, scheme, dtype, apart=any("experts." in name for name in scheme.lists)
+        model, scheme, dtype, apart=any(names.tell_experts for names in scheme.lists)
     ):
         sums.add(parts, times)
     for module, times in _others(model):

@@ -8,6 +8,7 @@ from llmplanner.core.model import Linear
 from llmplanner.core.recipes.linear import Parts
 from llmplanner.core.tensors import Role
 from llmplanner.models.entries import shown
+from llmplanner.models.module_names import Names
 
 FIELD = "quantization_config"
 MOST_GROUP = 10_000_000  # inputs that share a scale
@@ -21,7 +22,7 @@ class Scheme:
 
     label: str
     store: Callable[[str, Role], Store | None]
-    lists: tuple[str, ...] = ()  # the names that the config states, as they stand there
+    lists: tuple[Names, ...] = ()  # those that the config states
     exact: bool = True
 
 

@@ -15,7 +15,7 @@ from llmplanner.core.recipes.linear import Part, Parts
 from llmplanner.core.tensors import Role
 from llmplanner.models import compressed_tensors
 from llmplanner.models.entries import shown
-from llmplanner.models.module_names import exact_names, exactly, names_of
+from llmplanner.models.module_names import Names, exact_names, names_of
 from llmplanner.models.scheme import FIELD, Scheme, Setting, Store, flat, number, pair
 
 # What is left as it was stands under one of these
@@ -44,7 +44,7 @@ def _skipping(
             return None
         return store
 
-    return Scheme(label, choose, names or (), exact)
+    return Scheme(label, choose, (skipped,), exact)
 
 
 def _in_layers(setting: Setting, store: Store, label: str, skip: tuple[str, ...] = ()) -> Scheme:
@@ -55,7 +55,7 @@ def _in_layers(setting: Setting, store: Store, label: str, skip: tuple[str, ...]
         outside = role in {"router", "head", "pooler", "projection", "embedding"}
         return None if outside or skipped.mean(name) else store
 
-    return Scheme(label, choose, skip)
+    return Scheme(label, choose, (skipped,))
 
 
 def _groups(group: int) -> str:
@@ -81,24 +81,23 @@ def _gptq(setting: Setting) -> Scheme:
             usual = store
         if usual is None or (inside is not None and role != "head" and not inside.mean(name)):
             return None
-        return next((its for globs, its in single if exactly(globs, name)), usual)
+        return next((its for names, its in single if names.mean(name)), usual)
 
-    lists = (*skipped, *(glob for globs, _ in single for glob in globs))
-    return Scheme(left.label, choose, lists)
+    return Scheme(left.label, choose, (*left.lists, *(names for names, _ in single)))
 
 
-def _gptq_single(setting: Setting) -> tuple[tuple[tuple[str, ...], Store | None], ...]:
+def _gptq_single(setting: Setting) -> tuple[tuple[Names, Store | None], ...]:
     """GPTQModel's `dynamic`: modules left as they are ("-:name"), or with bits or groups of their own."""
     table = setting.table.get("dynamic")
-    found: list[tuple[tuple[str, ...], Store | None]] = []
+    found: list[tuple[Names, Store | None]] = []
     for pattern, entry in table.items() if isinstance(table, Mapping) else ():
-        globs = exact_names([f"re:{str(pattern).removeprefix('+:').removeprefix('-:')}"])
+        names = exact_names([f"re:{str(pattern).removeprefix('+:').removeprefix('-:')}"])
         if str(pattern).startswith("-:"):
-            found.append((globs, None))
+            found.append((names, None))
         elif isinstance(entry, Mapping):
             its = {**setting.table, **entry}
             bits, group = number(its, "bits", 4, GPTQ_BITS), number(its, "group_size", 128)
-            found.append((globs, partial(layouts.gptq, bits=bits, group=group)))
+            found.append((names, partial(layouts.gptq, bits=bits, group=group)))
     return tuple(found)
 
 
@@ -227,7 +226,7 @@ def _mxfp4(setting: Setting) -> Scheme:
     def choose(name: str, role: Role) -> Store | None:
         return layouts.mxfp4 if role == "expert" and not skipped.mean(name) else None
 
-    return Scheme("MXFP4 experts", choose, setting.listed("modules_to_not_convert") or ())
+    return Scheme("MXFP4 experts", choose, (skipped,))
 
 
 def _modelopt(setting: Setting) -> Scheme | None:

@@ -1,6 +1,7 @@
 """Quantized checkpoints from their config alone, against what published files hold."""
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from llmplanner.core.model import Model
 from llmplanner.core.tensors import parameters
 from llmplanner.models import catalogue, safetensors
 from llmplanner.models.config import from_config
-from llmplanner.models.module_names import exact_names, exactly, glob_matches, names_of
+from llmplanner.models.module_names import exact_names, glob_matches, names_of
 from llmplanner.models.quantization import bits_of, checkpoint_of, stored_tensors
 from tests.models.safetensors_files import header, write_raw
 from tests.reference import REFERENCE, needs_reference, rows
@@ -257,7 +258,18 @@ def test_a_name_means_a_module_and_not_its_beginning() -> None:
     ],
 )
 def test_patterns_are_globs_and_never_run(pattern: str, name: str, meant: bool) -> None:
-    assert exactly(exact_names([pattern]), name) is meant
+    assert exact_names([pattern]).mean(name) is meant
+
+
+def test_very_many_patterns_are_refused_and_many_take_little_time() -> None:
+    mixture = catalogue.model("deepseek-v3")
+    many = [f"re:.*{number}a.*b.*experts.c" for number in range(1900)]
+    began = time.process_time()
+    stored(compressed("float-quantized", tuple(many), num_bits=8, type="float"), mixture)
+    stored({**FP8, "modules_to_not_convert": ["", *(f"visual.{number}" for number in range(1900))]}, mixture)
+    assert time.process_time() - began < 3
+    with pytest.raises(BadInput, match="more patterns"):
+        checkpoint_of(LLAMA, {**FP8, "modules_to_not_convert": [f"*{number}" for number in range(3000)]})
 
 
 def test_a_glob_ends_where_the_name_does() -> None:
