@@ -30,13 +30,14 @@ from llmplanner.core.tensors import inventory, parameters
 from llmplanner.gpus import catalogue as gpu_catalogue
 from llmplanner.models import catalogue as model_catalogue
 from llmplanner.models import config as model_config
-from llmplanner.models import files, quantization, whatif
+from llmplanner.models import quantization, whatif
 from llmplanner.models.hub.access import ANYBODY, Access, asked
 from llmplanner.plans import CHANGES, FIELDS, Draft, checked, is_uuid
 from llmplanner.resources import is_there, user_folder
 
 if TYPE_CHECKING:
     from llmplanner.core.budget import Budget
+    from llmplanner.models.files import Opened
 
 TOKENS_PER_PARAMETER = (
     20  # Hoffmann et al. 2022 (arXiv:2203.15556), a reading of Table 3, not a law of the paper
@@ -81,6 +82,10 @@ def model_named(
     may be gone by now. The hub is asked, as `access` says, only for an id that the catalogue does not know.
     """
     path = _path(text)
+    if config is None and in_catalogue(text) and not is_there(path):
+        return Chosen(model_catalogue.model(text, user_folder() / "models"))
+    from llmplanner.models import files  # noqa: PLC0415 - all readers of files; a start needs none of them
+
     if config is not None:
         model = model_config.from_config(config, files.name_of(path), text)
         return Chosen(model if held is None else replace(model, checkpoint=held), config, held)
@@ -95,7 +100,7 @@ def model_named(
     return _chosen(opening.opened(wanted, access))
 
 
-def _chosen(opened: files.Opened) -> Chosen:
+def _chosen(opened: "Opened") -> Chosen:
     return Chosen(opened.model, opened.config, opened.model.checkpoint, opened.tensors)
 
 
