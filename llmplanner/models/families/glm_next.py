@@ -11,9 +11,9 @@ from llmplanner.core.model import LatentAttention, Layer, Parameter, Recurrent
 from llmplanner.models.entries import Entries
 from llmplanner.models.families.deepseek import DEEPSEEK, glm_indexers, indexer_of_layer, with_indexer
 from llmplanner.models.families.defaults import class_defaults, decoder
-from llmplanner.models.families.delta import kimi_delta, kimi_nested
 from llmplanner.models.families.experts import after, typed
 from llmplanner.models.families.hyper import connections
+from llmplanner.models.families.kimi import kimi_delta, kimi_nested
 from llmplanner.models.families.mixers import ATTENTION, RECURRENT, listed, mixed
 from llmplanner.models.families.mixtures import SIGMOID
 
