@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from llmplanner.core.checkpoint import StoredTensor
 from llmplanner.core.errors import BadInput
+from llmplanner.models.entries import shown
 from llmplanner.models.gguf_cursor import Cursor
 from llmplanner.models.gguf_types import REMOVED, TYPES
 from llmplanner.models.signatures import ENOUGH, mistaken_for
@@ -40,6 +41,7 @@ TABLES = frozenset(
 )  # no parameters
 SCALES = frozenset({"scale", "input_scale"})  # of another tensor's weights, as NVFP4 has them
 _SPLIT_NAME = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf", re.IGNORECASE)
+_LONGEST_SHOWN = 60  # bytes of a name
 _NAMED_MISSING = 3  # of a set's missing files
 
 _STRING, _ARRAY, _BOOL = 8, 9, 7
@@ -97,14 +99,17 @@ def read(path: Path) -> Header:
 
 def read_from(file: BinaryIO, size: int, where: str) -> Header:
     """The header that starts an open file of `size` bytes, of one file alone. Raises BadInput."""
-    start = file.read(ENOUGH)
-    file.seek(0)
-    if not start.startswith(b"GGUF"):
-        problem = mistaken_for(start)
-        clause = problem or "is not a GGUF file: it does not start as one; give the path of a .gguf file"
-        raise BadInput(f"{where} {clause}.", "model")
     try:
+        start = file.read(ENOUGH)
+        file.seek(0)
+        if not start.startswith(b"GGUF"):
+            problem = mistaken_for(start)
+            raise ValueError(
+                problem or "is not a GGUF file: it does not start as one; give the path of a .gguf file"
+            )
         return _header(Cursor(file, size))
+    except BadInput:  # of a file that is read over the network
+        raise
     except ValueError as error:
         raise BadInput(f"{where} {error}.", "model") from error
     except OSError as error:
@@ -297,9 +302,8 @@ def _text(content: bytes) -> str:
 
 
 def _plain(content: bytes) -> str:
-    """A name as a sentence shows it: cut short, without what would not print."""
-    text = "".join(one if one.isprintable() else "\ufffd" for one in _text(content[:60]))
-    return f'"{text}"'
+    """A name as a sentence shows it."""
+    return shown(_text(content[:_LONGEST_SHOWN]))
 
 
 # A split set
