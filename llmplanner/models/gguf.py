@@ -100,13 +100,8 @@ def read(path: Path) -> Header:
 def read_from(file: BinaryIO, size: int, where: str) -> Header:
     """The header that starts an open file of `size` bytes, of one file alone. Raises BadInput."""
     try:
-        start = file.read(ENOUGH)
+        _check_start(file.read(ENOUGH))
         file.seek(0)
-        if not start.startswith(b"GGUF"):
-            problem = mistaken_for(start)
-            raise ValueError(
-                problem or "is not a GGUF file: it does not start as one; give the path of a .gguf file"
-            )
         return _header(Cursor(file, size))
     except BadInput:  # of a file that is read over the network
         raise
@@ -138,6 +133,12 @@ def _header(cursor: Cursor) -> Header:
         raise _cut()
     size = max(start + data, cursor.size)
     return Header(version, metadata, infos, size, size - cursor.size)
+
+
+def _check_start(start: bytes) -> None:
+    if not start.startswith(b"GGUF"):
+        unknown = "is not a GGUF file: it does not start as one; give the path of a .gguf file"
+        raise ValueError(mistaken_for(start) or unknown)
 
 
 def _check_version(version: int) -> None:
