@@ -76,4 +76,5 @@ def test_so_do_the_tensors_alone_where_they_are_a_decoders(tmp_path: Path, one: 
     assert config["model_type"] == "gguf"
     assert parameters(model).total == sum(tensor.elements for tensor in tensors)
     direct = from_config(one["config"], "config", "config")
+    assert parameters(model).embedding == parameters(direct).embedding
     assert [sizes[1:] for sizes in kept(model)] == [sizes[1:] for sizes in kept(direct)]

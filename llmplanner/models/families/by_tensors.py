@@ -62,6 +62,14 @@ class _Left:
         """Of a weight that is still there; none where it is not."""
         return self._tensors.get(f"{name}.weight", ())
 
+    def embedding(self, name: str) -> Embedding | None:
+        """A table of rows."""
+        shape = self.shape(name)
+        if len(shape) != MATRIX:
+            return None
+        del self._tensors[f"{name}.weight"]
+        return Embedding(name, *shape)
+
     def has_matrices(self, *names: str) -> bool:
         """Whether all of these are there, as matrices."""
         return all(len(self.shape(name)) == MATRIX for name in names)
@@ -112,24 +120,25 @@ def build(entries: Entries, part: Part) -> Model:
     hidden, vocabulary = entries.size("hidden_size"), entries.size("vocab_size", MOST_ROWS)
     tensors, kinds = _tables(entries)
     outside = _Left(tensors)
-    embedding = outside.shape("token_embd")
-    if len(embedding) != MATRIX or embedding[0] != vocabulary:
+    embedding = outside.embedding("token_embd")
+    if embedding is None or embedding.rows != vocabulary:
         raise entries.refuse("tensors", "holds no token embedding of vocab_size rows; open the file again")
-    outside.rest("token_embd.weight")  # it has its own place
+    tables = (outside.embedding("position_embd"), outside.embedding("token_types"))
     causal = entries.flag("causal")
     role = Kind.DECODER if causal else Kind.ENCODER
     groups = tuple(LayerGroup(_layer(entries, kind), tuple(kind.at)) for kind in kinds)
     final_norm = outside.norm("output_norm")
     output = outside.linear("output")
-    head = output or (Linear("output", embedding[1], vocabulary) if causal else None)
+    head = output or (Linear("output", embedding.width, vocabulary) if causal else None)
     return Model(
         kind=role,
         hidden_size=hidden,
         vocab_size=vocabulary,
         context_length=entries.optional_size("max_position_embeddings", MOST_ROWS),
         dtype=dtype(entries),
-        token_embedding=Embedding("token_embd", *embedding),
-        embeddings=(),
+        token_embedding=embedding,
+        embeddings=tuple(table for table in tables if table is not None),
+        embedding_norm=outside.norm("token_embd_norm"),
         stacks=(Stack(role, "blk.{layer}.", groups, final_norm),),
         head=Head(head, tied=output is None and causal),
         extras=outside.rest(),
