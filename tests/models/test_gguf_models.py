@@ -360,3 +360,24 @@ def test_what_is_no_language_model_gets_one_sentence(tmp_path: Path, case: str) 
     with pytest.raises(BadInput, match=reason) as caught:
         load(tmp_path, keys, tensors)
     assert str(caught.value).endswith(".")
+
+
+MEASURED = [
+    row
+    for row in rows("llamacpp_memory_cpu.csv")
+    if row["kv_type"] == "f16" and row["n_parallel"] == "1" and row["context_MiB"]
+]
+
+
+@needs_reference
+@pytest.mark.parametrize("row", MEASURED, ids=lambda row: "-".join(list(row.values())[:7]))
+def test_layers_and_windows_give_the_cache_that_llama_cpp_allocates(row: dict[str, str]) -> None:
+    """It keeps the window and one micro-batch of a sliding layer, rounded up to 256 tokens."""
+    model = gguf_models.load(SHAPES / f"{row['model']}.gguf")[0]
+    context, batch = int(row["n_ctx"]), int(row["n_ubatch"])
+    total = 0
+    for window, size in cached(model):
+        slides = window is not None and row["swa_full"] == "0"
+        tokens = min(context, -(-((window or 0) + batch) // 256) * 256) if slides else context
+        total += tokens * (sum(size) if isinstance(size, tuple) else int(str(size))) * 2
+    assert total / 2**20 == pytest.approx(float(row["context_MiB"]), abs=0.6)  # printed in whole MiB
