@@ -9,7 +9,6 @@ from llmplanner.core.recipes.linear import Part, Parts, plain
 from llmplanner.core.tensors import Piece, Role, distinct, inventory, layer_pieces, outer_pieces, tensor_sizes
 from llmplanner.models.entries import shown
 from llmplanner.models.scheme import FIELD, Scheme, Setting
-from llmplanner.models.schemes import scheme_of
 
 PACKED_BITS = frozenset({2, 3, 4, 5, 6, 8})
 DTYPES = {"fp32": "F32", "fp16": "F16", "bf16": "BF16"}
@@ -51,7 +50,7 @@ def method_of(table: Mapping[str, object]) -> str:
 
 def label_of(table: Mapping[str, object]) -> str | None:
     """What the method is called, for people; None for one that is not known. Raises BadInput."""
-    scheme = scheme_of(Setting(table, "BF16", ()))
+    scheme = _scheme_of(Setting(table, "BF16", ()))
     return None if scheme is None else scheme.label
 
 
@@ -100,7 +99,14 @@ def _read(model: Model, table: Mapping[str, object]) -> tuple[Scheme | None, str
     """The scheme, and the type of what it leaves as it was."""
     dtype = DTYPES.get(model.dtype, "BF16")
     modules = tuple(name for name, _, _, _ in _linears(model, apart=False))
-    return scheme_of(Setting(table, dtype, modules)), dtype
+    return _scheme_of(Setting(table, dtype, modules)), dtype
+
+
+def _scheme_of(setting: Setting) -> Scheme | None:
+    # Most configs are not quantized, and every start would wait for it.
+    from llmplanner.models.schemes import scheme_of  # noqa: PLC0415
+
+    return scheme_of(setting)
 
 
 def _stored(model: Model, scheme: Scheme, dtype: str, *, apart: bool) -> Iterator[tuple[str, Parts, int]]:
