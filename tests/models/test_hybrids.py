@@ -16,8 +16,9 @@ from llmplanner.core.terms.recurrent_state import recurrent_state, states
 from llmplanner.models.config import from_config, load
 
 TOKENS = 9  # of the one sequence whose cache was counted
-FILE = Path(__file__).parent.parent / "data" / "counted" / "hybrids.json"
-COUNTED = json.loads(FILE.read_text("utf-8"))["configs"]
+DATA = Path(__file__).parent.parent / "data"
+COUNTED = json.loads((DATA / "counted" / "hybrids.json").read_text("utf-8"))["configs"]
+NAMES = json.loads((DATA / "names_hybrids.json").read_text("utf-8"))["models"]
 
 
 @pytest.mark.parametrize("row", [row for row in COUNTED if "cache" in row], ids=lambda row: row["name"])
@@ -39,6 +40,13 @@ def test_every_tensor_has_a_name_of_its_own(row: dict[str, object]) -> None:
     tensors = inventory(model)
     assert len({tensor.name for tensor in tensors}) == len(tensors)
     assert sum(tensor.elements for tensor in tensors) == parameters(model).total
+
+
+@pytest.mark.parametrize("row", NAMES, ids=lambda row: row["config"]["model_type"])
+def test_tensors_are_called_and_shaped_as_in_transformers(row: dict[str, dict[str, object]]) -> None:
+    tensors = inventory(from_config(row["config"], "a", "a.json"))
+    ours = {tensor.name: list(tensor.shape) for tensor in tensors if ".experts." not in tensor.name}
+    assert ours == row["tensors"]
 
 
 def test_layers_that_share_a_block_count_once() -> None:
