@@ -59,7 +59,18 @@ def opened(header: Header, name: str, where: str) -> Built:
     stated = _facts(header, where)
     model, config = _architecture(stated, name, where)
     stored = checkpoint(label(header), header.tensors, f"header of {where}")
-    return replace(model, checkpoint=stored, note=_note(model, header, stored)), config
+    return replace(model, checkpoint=stored, note=_note(model, header, stored)), config | _stated(header)
+
+
+def _stated(header: Header) -> dict[str, object]:
+    """What the file says of itself in words, under the names that a config.json or a model card gives it."""
+    names = {
+        "license": "general.license",
+        "license_link": "general.license.link",
+        "_name_or_path": "general.name",
+    }
+    words = {entry: header.metadata.get(key) for entry, key in names.items()}
+    return {entry: text for entry, text in words.items() if isinstance(text, str) and text}
 
 
 def label(header: Header) -> str:

@@ -43,6 +43,7 @@ class WhatIf(QWidget):
             _beside(field)
             field.entered.connect(partial(self._change, name))
             rows.addWidget(field)
+        rows.addSpacing(6)
         rows.addWidget(self.restore)
         self.restore.clicked.connect(session.restore)
 

@@ -67,7 +67,9 @@ def opened_from(wanted: Asked, repositories: Repositories) -> Opened:
         )
     found = _opened(wanted, snapshot, config, repositories, where)
     note = " ".join(filter(None, (found.model.note, *repositories.notes)))
-    return replace(found, model=replace(found.model, name=wanted.name.rpartition("/")[2], note=note))
+    model = replace(found.model, name=wanted.name.rpartition("/")[2], note=note)
+    licence = {} if snapshot.licence is None else {"license": snapshot.licence}
+    return replace(found, model=model, config={**found.config, **licence})
 
 
 def _opened(
