@@ -40,7 +40,7 @@ def table_of_tensors(facts: Facts, where: str) -> dict[str, object]:
     return {
         "model_type": "gguf",
         "architecture": facts.architecture,
-        "hidden_size": facts.size("embedding_length") or embedding.shape[1],
+        "hidden_size": embedding.shape[1],
         "vocab_size": embedding.shape[0],
         "max_position_embeddings": facts.size("context_length") or None,
         "head_dim": facts.size("attention.key_length") or None,

@@ -243,6 +243,14 @@ def test_every_tensor_of_an_unknown_architecture_counts_once(
     assert parameters(model).total == model.checkpoint.elements
 
 
+def test_a_model_of_tensors_alone_has_no_sizes_to_change(tmp_path: Path) -> None:
+    tensors = [*OUTSIDE, *layer(0, 64, 8, 4, 128), *layer(1, 64, 8, 4, 128)]
+    _, config, _ = gguf_models.load(write(tmp_path / "model.gguf", table("tomorrow"), tensors))
+    for name, value in {"hidden_size": 128, "vocab_size": 50}.items():
+        with pytest.raises(BadInput, match="holds no token embedding of these sizes"):
+            from_config({**config, name: value}, "changed", "plan")
+
+
 def test_what_an_architecture_does_not_have_is_noted(tmp_path: Path) -> None:
     tensors = [
         *OUTSIDE,

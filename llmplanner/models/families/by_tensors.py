@@ -121,8 +121,8 @@ def build(entries: Entries, part: Part) -> Model:
     tensors, kinds = _tables(entries)
     outside = _Left(tensors)
     embedding = outside.embedding("token_embd")
-    if embedding is None or embedding.rows != vocabulary:
-        raise entries.refuse("tensors", "holds no token embedding of vocab_size rows; open the file again")
+    if embedding is None or (embedding.rows, embedding.width) != (vocabulary, hidden):
+        raise entries.refuse("tensors", "holds no token embedding of these sizes; open the file again")
     tables = (outside.embedding("position_embd"), outside.embedding("token_types"))
     causal = entries.flag("causal")
     role = Kind.DECODER if causal else Kind.ENCODER
