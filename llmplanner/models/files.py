@@ -23,7 +23,7 @@ from llmplanner.models import (
     config as configs,
 )
 from llmplanner.models.entries import shown
-from llmplanner.models.outside import told_outside
+from llmplanner.models.outside import told_outside, without_guesses
 from llmplanner.models.safetensors import Header
 from llmplanner.resources import is_there, open_file
 
@@ -226,7 +226,7 @@ def _noted(header: Header, held: Checkpoint, config: Config, name: str, where: s
     """The config's model with the files' bytes and what there is to say of them; what is outside of it."""
     model = configs.from_config(config, name, where)
     outside = told_outside(model, header.tensors, held.elements)
-    note = " ".join(filter(None, (_told_absent(header), outside, model.note)))
+    note = " ".join(filter(None, (_told_absent(header), outside, without_guesses(model.note))))
     return Opened(replace(model, checkpoint=held, note=note), config, header.tensors), outside
 
 

@@ -1,5 +1,6 @@
 """What a file holds beside the model of its config.json: vision, audio, prediction of further tokens."""
 
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -22,7 +23,15 @@ PARTS = {
     "prediction of further tokens": ("mtp", "nextn", "eh_proj", "enorm", "hnorm"),
     "masks and positions": ("masked_bias", "rotary_emb", "position_ids", "inv_freq"),
 }
+GUESSES = ("open the weights to count all.", "not counted here.")  # ends of sentences of families/
+SENTENCE = re.compile(r"(?<=\.) (?=[A-Z])")
 MASKS = (".attn.bias", ".attention.bias")  # GPT-2's and GPT-NeoX's triangles of ones, which old files keep
+
+
+def without_guesses(note: str) -> str:
+    """What a config's note says, but for what a checkpoint might hold besides: the file itself tells it."""
+    sentences = SENTENCE.split(note)
+    return " ".join(one for one in sentences if not one.endswith(GUESSES))
 
 
 def told_outside(model: Model, tensors: Iterable[StoredTensor], elements: int) -> str:

@@ -173,6 +173,21 @@ def test_a_header_that_agrees_with_its_config_adds_nothing(tmp_path: Path, name:
     assert (found.model.note, found.model.dtype) == (model.note, model.dtype)
 
 
+def test_what_a_config_can_but_guess_the_file_tells(tmp_path: Path) -> None:
+    table: dict[str, object] = {
+        "model_type": "llava",
+        "text_config": {**SMALL, "model_type": "llama"},
+        "vision_config": {},
+    }
+    assert "open the weights" in from_config(table, "a", "").note
+    config(tmp_path, table)
+    tensors = {f"language_model.{name}": tensor for name, tensor in SMALL_TENSORS.items()}
+    made.write(tmp_path / "model.safetensors", {**tensors, "vision_tower.fc.weight": ("F16", (10, 10))})
+    note = open_path(tmp_path).model.note
+    assert "100 more" in note
+    assert "open the weights" not in note
+
+
 def test_an_interrupted_download_is_opened_with_a_note(tmp_path: Path) -> None:
     config(tmp_path, SMALL)
     file = made.write(tmp_path / "model.safetensors", SMALL_TENSORS)
