@@ -138,6 +138,7 @@ QLineEdit[wrong="true"], QComboBox[wrong="true"] {{ border: 1px solid {theme.bad
 QLineEdit:disabled, QComboBox:disabled, QSpinBox:disabled {{ color: {theme.mute}; }}
 QComboBox QLineEdit, QSpinBox QLineEdit {{ background: transparent; border: 0; padding: 0; }}
 QSpinBox::up-button, QSpinBox::down-button {{ width: 1px; border: 0; }}
+QComboBox {{ combobox-popup: 0; }}
 QComboBox::drop-down {{ border: 0; width: 24px; subcontrol-origin: padding;
     subcontrol-position: center right; }}
 QComboBox::down-arrow {{ image: url("{chevron}"); width: 12px; height: 12px; }}
