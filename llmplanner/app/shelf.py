@@ -10,7 +10,8 @@ from llmplanner.core.machine import Machine
 from llmplanner.core.quantities import count_text, gib_text
 from llmplanner.core.tensors import Parameters, parameters
 from llmplanner.core.verdict import Judgement
-from llmplanner.models.catalogue import Entry, entries, objectives
+from llmplanner.models.card import search_words
+from llmplanner.models.catalogue import Entry, entries
 from llmplanner.models.facts import facts, plain
 from llmplanner.models.stores import look, stores
 from llmplanner.models.stores.found import Found
@@ -60,18 +61,15 @@ def shelf() -> Shelf:
 
 def _of_entry(entry: Entry, where: str) -> Item:
     model = entry.model
-    count, kind = parameters(model), objectives()[entry.objective].kind
-    words = (
-        f"{entry.title} {entry.name} {entry.hub_id} {entry.maker} {kind} {entry.objective} {entry.best_use}"
-    )
+    count = parameters(model)
     return Item(
         key=entry.name,
         title=entry.title,
         size=count_text(count.total),
         bytes=2 * count.total,
-        kind=kind,
+        kind=model.kind.value,
         where=where,
-        words=f"{words} {where}".casefold(),
+        words=f"{search_words(entry, model)} {where.casefold()}",
         entry=entry,
         count=count,
     )

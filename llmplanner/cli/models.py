@@ -13,6 +13,7 @@ from llmplanner.core.errors import BadInput
 from llmplanner.core.quantities import count_text, gib_text
 from llmplanner.core.tensors import parameters
 from llmplanner.models import catalogue, config, stores
+from llmplanner.models.card import search_words
 from llmplanner.models.catalogue import Entry
 from llmplanner.models.entries import plain
 from llmplanner.models.stores.found import Found
@@ -36,7 +37,10 @@ class Row:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The search."""
     parser.add_argument(
-        "query", nargs="*", metavar="QUERY", help="words of the name, maker, kind, objective, format or place"
+        "query",
+        nargs="*",
+        metavar="QUERY",
+        help="words of the name, maker, kind, objective, use, licence, format or place",
     )
     parser.add_argument(
         "--folder",
@@ -96,16 +100,15 @@ def _json(row: Row) -> dict[str, object]:
 
 def _entry_row(entry: Entry) -> Row:
     own = models_folder() / f"{entry.name}.toml"
-    kind = str(entry.model.kind)
-    words = f"{entry.name} {entry.title} {entry.maker} {entry.hub_id} {entry.objective} {kind}"
+    model = entry.model
     return Row(
         entry.name,
-        kind,
-        parameters(entry.model).total,
+        str(model.kind),
+        parameters(model).total,
         "user" if own.exists() else "catalogue",
         own if own.exists() else None,
         f"{entry.maker}, {entry.released}",
-        words.lower(),
+        search_words(entry, model),
     )
 
 

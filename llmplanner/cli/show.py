@@ -20,8 +20,11 @@ from llmplanner.core.model import (
 from llmplanner.core.quantities import exact_text, gib_text
 from llmplanner.core.tensors import parameters
 from llmplanner.models import catalogue
+from llmplanner.models.card import card, estimated_compute
 from llmplanner.models.catalogue import Entry
 from llmplanner.models.files import UndescribedError
+
+ABOVE = {"Size", "Note"}  # rows of the card that the architecture above it has
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,12 +43,12 @@ def run(arguments: argparse.Namespace) -> int:
         _print_held(error, as_json=arguments.json)
         return 0
     model = chosen.model
-    card = catalogue.entry(arguments.model, models_folder()) if chosen.config is None else None
+    entry = catalogue.entry(arguments.model, models_folder()) if chosen.config is None else None
     if arguments.json:
         answer = {"model": model_json(model), "checkpoint": held_json(model.checkpoint), "note": model.note}
-        print_json({**answer, "card": _card_json(card)})
+        print_json({**answer, "card": _card_json(entry, model)})
     else:
-        print_lines(*_architecture(model), *(_card(card) if card is not None else ()))
+        print_lines(*_architecture(model), *(_card(entry, model) if entry is not None else ()))
     return 0
 
 
@@ -114,32 +117,36 @@ def _feed_forward(block: FeedForward | Experts | None) -> str:
     return f"feed-forward {block.width:,}"
 
 
-def _card(card: Entry) -> list[str]:
-    told = (
-        ("Best use", card.best_use),
-        ("Trained", card.trained),
-        ("Limits", card.limits),
-        ("Licence", card.licence),
-        ("Link", card.link),
-        ("Source", card.source.card),
-    )
-    return ["", *(line for label, text in told for line in paragraph(f"{label}: {text}"))]
+def _card(entry: Entry, model: Model) -> list[str]:
+    rows = card(entry, model, parameters(model))
+    told = [*rows, ("Link", entry.link)]
+    shown = [(head, text) for head, text in told if head not in ABOVE]
+    return ["", *(line for head, text in shown for line in paragraph(f"{head}: {text}"))]
 
 
-def _card_json(card: Entry | None) -> dict[str, object] | None:
-    if card is None:
+def _card_json(entry: Entry | None, model: Model) -> dict[str, object] | None:
+    if entry is None:
         return None
+    objective = catalogue.objectives()[entry.objective]
     return {
-        "name": card.name,
-        "maker": card.maker,
-        "released": card.released,
-        "objective": card.objective,
-        "best_use": card.best_use,
-        "trained": card.trained,
-        "limits": card.limits,
-        "licence": card.licence,
-        "hub_id": card.hub_id,
-        "link": card.link,
-        "tokens": card.tokens,
-        "source": card.source.card,
+        "name": entry.name,
+        "title": entry.title,
+        "maker": entry.maker,
+        "released": entry.released,
+        "kind": str(model.kind),
+        "objective": entry.objective,
+        "objective_how": objective.how,
+        "good_for": objective.good_for,
+        "best_use": entry.best_use,
+        "trained": entry.trained,
+        "limits": entry.limits,
+        "licence": entry.licence,
+        "hub_id": entry.hub_id,
+        "link": entry.link,
+        "tokens": entry.tokens,
+        "compute": entry.compute,
+        "compute_estimate": estimated_compute(entry, model, parameters(model)),
+        "compute_source": entry.source.compute or None,
+        "context_length": model.context_length,
+        "source": entry.source.card,
     }

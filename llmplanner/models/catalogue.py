@@ -10,21 +10,33 @@ from msgspec import Struct
 
 from llmplanner import resources
 from llmplanner.core.errors import BadInput
-from llmplanner.core.model import Model
+from llmplanner.core.model import Kind, Model
 from llmplanner.models.config import from_config
 
-ObjectiveName = Literal["causal", "masked", "span corruption", "denoising"]
+ObjectiveName = Literal[
+    "causal",
+    "masked",
+    "replaced-token detection",
+    "permutation",
+    "contrastive",
+    "span corruption",
+    "denoising",
+]
 
 
 class Source(Struct, frozen=True):
-    """Where an entry's facts come from."""
+    """Where an entry's facts come from. `compute` is said where `compute` of the entry is."""
 
     config: str
     card: str
+    compute: str = ""
 
 
 class Entry(Struct, frozen=True):
-    """A released model: its card, and its config.json as published. `tokens` is left out where it is not."""
+    """A released model: its card, and its config.json as published.
+
+    `tokens`, trained on, and `compute`, the operations that it took, are left out where they are not.
+    """
 
     name: str
     title: str
@@ -40,6 +52,7 @@ class Entry(Struct, frozen=True):
     source: Source
     config: dict[str, object]
     tokens: int | None = None
+    compute: float | None = None
 
     @property
     def model(self) -> Model:
@@ -52,7 +65,7 @@ class Objective(Struct, frozen=True):
 
     name: ObjectiveName
     title: str
-    kind: str
+    kinds: tuple[Kind, ...]  # of the models that are trained so
     how: str
     good_for: str
     source: str

@@ -4,13 +4,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from llmplanner.app.cards import Card
-from llmplanner.core.flops import training_flops
-from llmplanner.core.model import Kind
-from llmplanner.core.quantities import count_text, flops_text
 from llmplanner.core.tensors import Parameters
-from llmplanner.models.catalogue import Entry, objectives
-
-Rows = tuple[tuple[str, str], ...]
+from llmplanner.models.card import Rows, card
+from llmplanner.models.catalogue import Entry
 
 
 class ModelCard(Card):
@@ -29,7 +25,7 @@ class ModelCard(Card):
 
     def show_entry(self, entry: Entry, count: Parameters) -> None:
         """Shows the card of a released model."""
-        self._show(entry.title, _entry_rows(entry, count), link=entry.link)
+        self._show(entry.title, card(entry, entry.model, count), link=entry.link)
 
     def show_facts(self, title: str, rows: Rows) -> None:
         """Shows what a file says. Its words stand as they are there, never as markup."""
@@ -76,36 +72,3 @@ def _link(address: str) -> QLabel:
     label.setToolTip("Opens this page in your browser.")
     label.setAccessibleName(address)
     return label
-
-
-def _entry_rows(entry: Entry, count: Parameters) -> Rows:
-    objective = objectives()[entry.objective]
-    size = f"{count.total:,} parameters"
-    if count.active != count.total:
-        size += f", {count.active:,} of them active for a token"
-    return (
-        ("Size", size),
-        ("Kind", f"{objective.kind.capitalize()}, {objective.title.lower()}. {objective.how}"),
-        ("Such models are good for", objective.good_for),
-        ("Best use", entry.best_use),
-        ("How it was trained", entry.trained),
-        *_training(entry, count, Kind(objective.kind)),
-        ("Limits", entry.limits),
-        ("Licence", entry.licence),
-        ("Released", f"{entry.released} by {entry.maker}"),
-        ("Source", entry.source.card),
-    )
-
-
-def _training(entry: Entry, count: Parameters, kind: Kind) -> Rows:
-    """Tokens and compute, where the maker has told the tokens."""
-    if entry.tokens is None:
-        return ()
-    flops = float(training_flops(count.active, entry.tokens, kind))
-    times = 3 if kind is Kind.ENCODER_DECODER else 6
-    return (
-        (
-            "Training tokens and compute",
-            f"{count_text(entry.tokens)} tokens; about {flops_text(flops)} ({times} × parameters × tokens)",
-        ),
-    )
