@@ -121,13 +121,13 @@ def stated(arguments: argparse.Namespace, otherwise: Draft | None = None) -> Sta
     if arguments.plan is not None:
         draft = _read(Path(arguments.plan))
     if arguments.model is not None:
-        draft = replace(draft, model=arguments.model, config=None, checkpoint=None)
+        draft = replace(draft, model=arguments.model, config=None, checkpoint=None, changes=None)
     typed = set()
     for field, text in _pairs(arguments):
         draft = plans.changed(draft, field, text)
         typed.add(field)
         if field == "model":
-            draft = replace(draft, config=None, checkpoint=None)
+            draft = replace(draft, config=None, checkpoint=None, changes=None)
     for assignment in arguments.sizes:
         draft = plans.resized(draft, *_pair(assignment, "--change", "layers=40"))
     fields = frozenset(typed if arguments.plan is None else FIELDS)
