@@ -12,7 +12,8 @@ from pathlib import Path
 
 from benchmarks.fuzz_headers import tried
 from llmplanner.core.errors import BadInput
-from llmplanner.models import gguf, gguf_models
+from llmplanner.models.gguf import opening as gguf_models
+from llmplanner.models.gguf import reader as gguf
 
 NUMBERS = (
     0,

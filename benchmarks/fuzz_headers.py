@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from llmplanner.core.errors import BadInput
-from llmplanner.models import safetensors
+from llmplanner.models.checkpoints import safetensors
 from llmplanner.models.files import open_path
 
 SECONDS = 1.0

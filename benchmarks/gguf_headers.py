@@ -16,7 +16,8 @@ from math import prod
 from pathlib import Path
 
 from benchmarks.measure import Row, in_turn
-from llmplanner.models import gguf, gguf_models
+from llmplanner.models.gguf import opening as gguf_models
+from llmplanner.models.gguf import reader as gguf
 
 LAYERS, HIDDEN, FEED_FORWARD, HEADS, KV_HEADS = 80, 8192, 28672, 64, 8  # 70 billion weights in Q4_K
 TOKENS, MERGES = 262_144, 514_906

@@ -12,7 +12,7 @@ from math import prod
 from pathlib import Path
 
 from benchmarks.measure import Row, in_turn
-from llmplanner.models import safetensors
+from llmplanner.models.checkpoints import safetensors
 
 SHARDS = 9
 LAYERS, HIDDEN, FEED_FORWARD, KV, VOCABULARY = 48, 6656, 17920, 1664, 32000  # 40 GB in BF16

@@ -30,8 +30,9 @@ from llmplanner.core.tensors import inventory, parameters
 from llmplanner.gpus import catalogue as gpu_catalogue
 from llmplanner.models import catalogue as model_catalogue
 from llmplanner.models import config as model_config
-from llmplanner.models import quantization, whatif
+from llmplanner.models import whatif
 from llmplanner.models.hub.access import ANYBODY, Access, asked
+from llmplanner.models.quantized import quantization
 from llmplanner.plans import CHANGES, FIELDS, Draft, checked, is_uuid
 from llmplanner.resources import is_there, user_folder
 

@@ -6,6 +6,7 @@ import pytest
 
 from llmplanner.compose import machine_named, model_named, plan_of, split_of
 from llmplanner.core.errors import BadInput
+from llmplanner.core.formats import Format
 from llmplanner.core.machine import Device, Machine
 from llmplanner.core.plan import Pretrain, Serve, Split
 from llmplanner.plans import Draft
@@ -76,6 +77,7 @@ def test_a_plan_takes_its_formats_from_the_model() -> None:
     plan = plan_of(draft, model_named("llama-3.1-8b").model, machine_named(draft, None))
     assert isinstance(plan.workload, Serve)
     assert (plan.workload.context, plan.workload.batch) == (1000, 3)
+    assert isinstance(plan.weights, Format)
     assert plan.weights.key == "bf16"
     assert plan.workload.kv_format is not None
     assert plan.workload.kv_format.key == "bf16"

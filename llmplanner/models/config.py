@@ -12,13 +12,13 @@ from llmplanner.core.checkpoint import Checkpoint
 from llmplanner.core.errors import BadInput
 from llmplanner.core.model import Model
 from llmplanner.core.tensors import parameters
-from llmplanner.models import quantization
 from llmplanner.models.entries import Entries, plain, shown
 from llmplanner.models.families import DIALECTS
 from llmplanner.models.families.dialect import DEFAULTS_SOURCE, Dialect, Part
 from llmplanner.models.families.eager import EAGER, ROTARY_FP32, SCORES_FP32
 from llmplanner.models.families.nested import text_part
 from llmplanner.models.families.unknown import recognised
+from llmplanner.models.quantized import quantization
 from llmplanner.resources import read_file
 
 MOST_BYTES = 10_000_000

@@ -11,20 +11,13 @@ from llmplanner.core.formats import format_named
 from llmplanner.core.model import Model
 from llmplanner.core.quantities import gib_text
 from llmplanner.core.tensors import parameters
-from llmplanner.models import (
-    by_names,
-    gguf_models,
-    pytorch,
-    quantization,
-    safetensors,
-    shards,
-)
-from llmplanner.models import (
-    config as configs,
-)
+from llmplanner.models import config as configs
+from llmplanner.models.checkpoints import by_names, pytorch, safetensors, shards
+from llmplanner.models.checkpoints.outside import told_outside, without_guesses
+from llmplanner.models.checkpoints.safetensors import Header
 from llmplanner.models.entries import shown
-from llmplanner.models.outside import told_outside, without_guesses
-from llmplanner.models.safetensors import Header
+from llmplanner.models.gguf import opening as gguf_models
+from llmplanner.models.quantized import quantization
 from llmplanner.resources import is_there, open_file
 
 CONFIG = "config.json"

@@ -39,7 +39,10 @@ def gguf(tmp_path: Path) -> Path:
         "llama.attention.head_count_kv": 2,
         "llama.vocab_size": WORDS,
     }
-    tensors = [("token_embd.weight", (WORDS, HIDDEN)), ("output.weight", (WORDS, HIDDEN))]
+    tensors: list[tuple[str, tuple[int, ...]]] = [
+        ("token_embd.weight", (WORDS, HIDDEN)),
+        ("output.weight", (WORDS, HIDDEN)),
+    ]
     tensors.append(("output_norm.weight", (HIDDEN,)))
     for layer in range(LAYERS):
         prefix = f"blk.{layer}."

@@ -11,8 +11,8 @@ from llmplanner.core.model import Model
 from llmplanner.core.recipes import LLAMA_CPP, RECIPES, WITH_MATRIX, stored_as
 from llmplanner.core.tensors import parameters
 from llmplanner.models.config import from_config, model_types
-from llmplanner.models.gguf_models import load
-from llmplanner.models.quantization import checkpoint_of
+from llmplanner.models.gguf.opening import load
+from llmplanner.models.quantized.quantization import checkpoint_of
 from tests.core.test_recipes_llamacpp import SHAPES
 from tests.reference import REFERENCE, needs_reference, rows
 

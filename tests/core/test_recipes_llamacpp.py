@@ -9,7 +9,7 @@ from llmplanner.core.checkpoint import StoredTensor
 from llmplanner.core.errors import BadInput
 from llmplanner.core.recipes.file_types import FILE_TYPES
 from llmplanner.core.recipes.llamacpp import Architecture, quantized
-from llmplanner.models import gguf
+from llmplanner.models.gguf import reader as gguf
 from tests.reference import REFERENCE, needs_reference, rows
 
 SHAPES = REFERENCE / "corpus" / "gguf_shapes"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from llmplanner.core.model import Model
 from llmplanner.core.tensors import inventory
-from llmplanner.models.safetensors import BITS
+from llmplanner.models.checkpoints.safetensors import BITS
 
 Tensors = Mapping[str, tuple[str, Sequence[int]]]  # name -> type, shape
 
@@ -46,7 +46,7 @@ def tensors_of(model: Model, kind: str = "BF16") -> dict[str, tuple[str, Sequenc
 def write_sharded(folder: Path, tensors: Tensors, shards: int) -> Path:
     """A set of shards and its index, whose path is returned."""
     names = list(tensors)
-    where = {}
+    where: dict[str, str] = {}
     for number in range(shards):
         file = f"model-{number + 1:05}-of-{shards:05}.safetensors"
         own = names[number::shards]

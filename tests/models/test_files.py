@@ -14,7 +14,7 @@ from llmplanner.core.tensors import parameters
 from llmplanner.models import catalogue, files
 from llmplanner.models.config import from_config
 from llmplanner.models.files import UndescribedError, open_path
-from llmplanner.models.quantization import stored_tensors, table_in
+from llmplanner.models.quantized.quantization import stored_tensors, table_in
 from llmplanner.plans import Draft, read, write
 from tests.models import safetensors_files as made
 from tests.reference import REFERENCE, needs_reference

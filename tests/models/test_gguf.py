@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmplanner.core.errors import BadInput
-from llmplanner.models import gguf
-from llmplanner.models.gguf_strings import passed
-from llmplanner.models.gguf_types import REMOVED, TYPES
+from llmplanner.models.gguf import reader as gguf
+from llmplanner.models.gguf.strings import passed
+from llmplanner.models.gguf.types import REMOVED, TYPES
 from tests.models.gguf_writer import STRING, U32, array, assemble, infos, key, write
 from tests.reference import REFERENCE, needs_reference, rows
 

@@ -12,9 +12,9 @@ import pytest
 
 from llmplanner.core.model import Attention, Model
 from llmplanner.core.tensors import parameters
-from llmplanner.models import gguf_models
 from llmplanner.models.config import from_config
-from llmplanner.models.gguf_types import NAMED
+from llmplanner.models.gguf import opening as gguf_models
+from llmplanner.models.gguf.types import NAMED
 from tests.models.gguf_writer import write
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "gguf_converted.json"

@@ -13,12 +13,13 @@ from llmplanner.core.checkpoint import StoredTensor
 from llmplanner.core.errors import BadInput
 from llmplanner.core.model import Attention, Model
 from llmplanner.core.tensors import parameters
-from llmplanner.models import gguf, gguf_models
 from llmplanner.models.config import from_config
-from llmplanner.models.gguf_architectures import TRANSLATIONS
-from llmplanner.models.gguf_facts import Facts
-from llmplanner.models.gguf_tensors import table_of_tensors
-from llmplanner.models.gguf_types import FILE_TYPES, NAMED
+from llmplanner.models.gguf import opening as gguf_models
+from llmplanner.models.gguf import reader as gguf
+from llmplanner.models.gguf.architectures import TRANSLATIONS
+from llmplanner.models.gguf.facts import Facts
+from llmplanner.models.gguf.tensors import table_of_tensors
+from llmplanner.models.gguf.types import FILE_TYPES, NAMED
 from tests.models.gguf_writer import write
 from tests.reference import REFERENCE, needs_reference, rows
 

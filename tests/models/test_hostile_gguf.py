@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llmplanner.core.errors import BadInput
-from llmplanner.models import gguf
+from llmplanner.models.gguf import reader as gguf
 from tests.models.gguf_writer import (
     ARRAY,
     BOOL,

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmplanner.core.errors import BadInput
-from llmplanner.models import safetensors
+from llmplanner.models.checkpoints import safetensors
 from tests.models.safetensors_files import header, write_raw
 
 HOSTILE = Path(__file__).resolve().parent.parent / "hostile" / "safetensors"

@@ -11,10 +11,11 @@ from llmplanner.core.checkpoint import Checkpoint, checkpoint
 from llmplanner.core.errors import BadInput
 from llmplanner.core.model import Model
 from llmplanner.core.tensors import parameters
-from llmplanner.models import catalogue, safetensors
+from llmplanner.models import catalogue
+from llmplanner.models.checkpoints import safetensors
 from llmplanner.models.config import from_config
-from llmplanner.models.module_names import exact_names, glob_matches, names_of
-from llmplanner.models.quantization import bits_of, checkpoint_of, stored_tensors
+from llmplanner.models.quantized.module_names import exact_names, glob_matches, names_of
+from llmplanner.models.quantized.quantization import bits_of, checkpoint_of, stored_tensors
 from tests.models.safetensors_files import header, write_raw
 from tests.reference import REFERENCE, needs_reference, rows
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmplanner.models import catalogue, safetensors
-from llmplanner.models.safetensors import BITS
+from llmplanner.models import catalogue
+from llmplanner.models.checkpoints import safetensors
+from llmplanner.models.checkpoints.safetensors import BITS
 from tests.models.safetensors_files import header, tensors_of, write, write_raw
 from tests.reference import needs_reference, rows
 

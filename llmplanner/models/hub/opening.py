@@ -15,8 +15,11 @@ from llmplanner.core.checkpoint import Amount, Checkpoint
 from llmplanner.core.errors import BadInput
 from llmplanner.core.tensors import parameters
 from llmplanner.models import config as configs
-from llmplanner.models import files, gguf, gguf_models, safetensors
+from llmplanner.models import files
+from llmplanner.models.checkpoints import safetensors
 from llmplanner.models.files import Config, Opened
+from llmplanner.models.gguf import opening as gguf_models
+from llmplanner.models.gguf import reader as gguf
 from llmplanner.models.hub.access import ANYBODY, Access, Asked
 from llmplanner.models.hub.cache import Cache, Snapshot
 from llmplanner.models.hub.client import HUGGING_FACE, Client

@@ -8,7 +8,7 @@ from llmplanner.core.model import Linear
 from llmplanner.core.recipes.linear import Parts
 from llmplanner.core.tensors import Role
 from llmplanner.models.entries import shown
-from llmplanner.models.module_names import Names
+from llmplanner.models.quantized.module_names import Names
 
 FIELD = "quantization_config"
 MOST_GROUP = 10_000_000  # inputs that share a scale

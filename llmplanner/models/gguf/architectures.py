@@ -7,7 +7,7 @@ llama.cpp sets by architecture, in src/models/*.cpp (ggml-org/llama.cpp, 0.5.0-d
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from llmplanner.models.gguf_entries import (
+from llmplanner.models.gguf.entries import (
     DELTA,
     EXPERT_WIDTH,
     GEMMA_3N,
@@ -26,7 +26,7 @@ from llmplanner.models.gguf_entries import (
     mixtures,
     period,
 )
-from llmplanner.models.gguf_facts import Facts, Source
+from llmplanner.models.gguf.facts import Facts, Source
 
 
 def _layer_types(facts: Facts) -> object:

@@ -8,7 +8,7 @@ from llmplanner.core.model import Embedding, Linear, Model, Module
 from llmplanner.core.recipes.linear import Part, Parts, plain
 from llmplanner.core.tensors import Piece, Role, distinct, inventory, layer_pieces, outer_pieces, tensor_sizes
 from llmplanner.models.entries import shown
-from llmplanner.models.scheme import FIELD, Scheme, Setting
+from llmplanner.models.quantized.scheme import FIELD, Scheme, Setting
 
 PACKED_BITS = frozenset({2, 3, 4, 5, 6, 8})
 DTYPES = {"fp32": "F32", "fp16": "F16", "bf16": "BF16"}
@@ -104,7 +104,7 @@ def _read(model: Model, table: Mapping[str, object]) -> tuple[Scheme | None, str
 
 def _scheme_of(setting: Setting) -> Scheme | None:
     # Most configs are not quantized, and every start would wait for it.
-    from llmplanner.models.schemes import scheme_of  # noqa: PLC0415
+    from llmplanner.models.quantized.schemes import scheme_of  # noqa: PLC0415
 
     return scheme_of(setting)
 

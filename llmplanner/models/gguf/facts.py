@@ -6,7 +6,7 @@ from functools import cached_property
 
 from llmplanner.core.checkpoint import StoredTensor
 from llmplanner.models.entries import MOST_LAYERS
-from llmplanner.models.gguf import Array, Header, Value
+from llmplanner.models.gguf.reader import Array, Header, Value
 
 SENSES = ("v.", "mm.", "a.", "resampler.")  # how the names of parts for images and sound begin
 _DIGITS = 5  # of a layer's number

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from llmplanner.core.errors import BadInput
 from llmplanner.core.quantities import gib_text
-from llmplanner.models.signatures import ENOUGH, mistaken_for
+from llmplanner.models.checkpoints.signatures import ENOUGH, mistaken_for
 from llmplanner.resources import open_file
 
 END = b"PK\x05\x06"  # of the record that closes a zip archive

@@ -16,9 +16,9 @@ import msgspec
 
 from llmplanner.core.checkpoint import StoredTensor
 from llmplanner.core.errors import BadInput
+from llmplanner.models.checkpoints.packed import Layout, stored
+from llmplanner.models.checkpoints.signatures import ENOUGH, mistaken_for
 from llmplanner.models.entries import shown
-from llmplanner.models.packed import Layout, stored
-from llmplanner.models.signatures import ENOUGH, mistaken_for
 from llmplanner.resources import open_file
 
 MOST_HEADER = 100_000_000  # bytes, as the library

@@ -11,8 +11,8 @@ from llmplanner.core.model import Linear
 from llmplanner.core.recipes import linear as layouts
 from llmplanner.core.recipes.linear import Part, Parts
 from llmplanner.core.tensors import Role
-from llmplanner.models.module_names import Names, exact_names
-from llmplanner.models.scheme import Scheme, Setting, Store, Table, flat, number, pair
+from llmplanner.models.quantized.module_names import Names, exact_names
+from llmplanner.models.quantized.scheme import Scheme, Setting, Store, Table, flat, number, pair
 
 
 def scheme(setting: Setting) -> Scheme | None:

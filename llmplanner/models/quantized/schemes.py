@@ -13,10 +13,10 @@ from llmplanner.core.model import Linear
 from llmplanner.core.recipes import linear as layouts
 from llmplanner.core.recipes.linear import Part, Parts
 from llmplanner.core.tensors import Role
-from llmplanner.models import compressed_tensors
 from llmplanner.models.entries import shown
-from llmplanner.models.module_names import Names, exact_names, names_of
-from llmplanner.models.scheme import FIELD, Scheme, Setting, Store, flat, number, pair
+from llmplanner.models.quantized import compressed_tensors
+from llmplanner.models.quantized.module_names import Names, exact_names, names_of
+from llmplanner.models.quantized.scheme import FIELD, Scheme, Setting, Store, flat, number, pair
 
 # What is left as it was stands under one of these
 GPTQ_BITS = (2, 3, 4, 8)

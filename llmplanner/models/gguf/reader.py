@@ -16,10 +16,10 @@ from typing import BinaryIO
 
 from llmplanner.core.checkpoint import StoredTensor
 from llmplanner.core.errors import BadInput
+from llmplanner.models.checkpoints.signatures import ENOUGH, mistaken_for
 from llmplanner.models.entries import shown
-from llmplanner.models.gguf_cursor import Cursor
-from llmplanner.models.gguf_types import REMOVED, TYPES
-from llmplanner.models.signatures import ENOUGH, mistaken_for
+from llmplanner.models.gguf.cursor import Cursor
+from llmplanner.models.gguf.types import REMOVED, TYPES
 from llmplanner.resources import is_there, open_file
 
 VERSIONS = (2, 3)

@@ -6,7 +6,7 @@ Sources: what each class of convert_hf_to_gguf.py writes (ggml-org/llama.cpp, 0.
 from collections.abc import Callable
 
 from llmplanner.models.entries import MOST_LAYERS
-from llmplanner.models.gguf_facts import Facts, Source
+from llmplanner.models.gguf.facts import Facts, Source
 
 Entries = dict[str, Source | None]
 

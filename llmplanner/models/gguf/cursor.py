@@ -2,7 +2,7 @@
 
 from typing import BinaryIO
 
-from llmplanner.models.gguf_strings import passed
+from llmplanner.models.gguf.strings import passed
 
 MOST_HEADER = 256 * 2**20  # bytes
 MOST_STRING = 64 * 2**20

@@ -16,11 +16,11 @@ from llmplanner.core.model import Model
 from llmplanner.core.tensors import parameters
 from llmplanner.models.config import from_config, model_types
 from llmplanner.models.families import DIALECTS
-from llmplanner.models.gguf import Header, read
-from llmplanner.models.gguf_architectures import COMMON, TRANSLATIONS, Translation
-from llmplanner.models.gguf_facts import Facts, Source, facts
-from llmplanner.models.gguf_tensors import table_of_tensors
-from llmplanner.models.gguf_types import FILE_TYPES
+from llmplanner.models.gguf.architectures import COMMON, TRANSLATIONS, Translation
+from llmplanner.models.gguf.facts import Facts, Source, facts
+from llmplanner.models.gguf.reader import Header, read
+from llmplanner.models.gguf.tensors import table_of_tensors
+from llmplanner.models.gguf.types import FILE_TYPES
 
 FLOATS = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 OTHER_KINDS = {

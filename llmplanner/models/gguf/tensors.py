@@ -6,7 +6,7 @@ them: heads, windows, and what recurrent layers keep, as llama.cpp counts it.
 
 from llmplanner.core.errors import BadInput
 from llmplanner.models.entries import MOST_LAYERS
-from llmplanner.models.gguf_facts import Facts
+from llmplanner.models.gguf.facts import Facts
 
 # Every n-th layer sees everything and the others a window, where the file does not say so itself. Source:
 # ggml-org/llama.cpp, src/models/*.cpp, calls of set_swa_pattern. True: the first of the n is the whole one.
