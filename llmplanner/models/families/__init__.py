@@ -62,11 +62,16 @@ FILES: Mapping[str, str] = {  # the types that each file describes
     "zaya": "zaya",
     "gemma_n": "gemma3n_text gemma4_text gemma4_unified_text",
     "bert": (
-        "bert ernie roberta xlm-roberta camembert data2vec-text roberta-prelayernorm xlm-roberta- "
-        "xl electra albert distilbert megatron-bert mpnet"
+        "bert ernie roberta xlm-roberta camembert data2vec-text roberta-prelayernorm xlm-roberta-xl "
+        "electra albert distilbert megatron-bert mpnet"
     ),
-    "t5": "t5",
-    "bart": "bart",
+    "modernbert": "modernbert eurobert",
+    "t5": "t5 mt5 umt5 longt5 switch_transformers",
+    "bart": (
+        "bart mbart plbart mvp pegasus pegasus_x bigbird_pegasus blenderbot blenderbot-small marian led "
+        "m2m_100 nllb-moe"
+    ),
+    "whisper": "whisper",
     "by_tensors": "gguf",
 }
 
