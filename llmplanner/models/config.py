@@ -13,7 +13,7 @@ from llmplanner.core.errors import BadInput
 from llmplanner.core.model import Model
 from llmplanner.core.tensors import parameters
 from llmplanner.models.entries import Entries, plain, shown
-from llmplanner.models.families import DIALECTS
+from llmplanner.models.families import DIALECTS, heads
 from llmplanner.models.families.dialect import DEFAULTS_SOURCE, Dialect, Part
 from llmplanner.models.families.eager import EAGER, ROTARY_FP32, SCORES_FP32
 from llmplanner.models.families.nested import text_part
@@ -25,7 +25,14 @@ MOST_BYTES = 10_000_000
 MOST_DEPTH = 64
 MOST_DIGITS = 1000  # of a whole number, and quick to turn into one
 MOST_PARAMETERS = 10**16  # a thousand times the largest that anyone trained
-WITH_HEAD = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")  # ends of the names of classes
+WITH_HEAD = (  # ends of the names of classes
+    "ForCausalLM",
+    "ForMaskedLM",
+    "ForPreTraining",
+    "LMHeadModel",
+    "ForConditionalGeneration",
+)
+WITHOUT_HEAD = ("Model", "Encoder")
 REMEDY = "download it again from the model's page"
 
 
@@ -112,7 +119,9 @@ def from_config(config: Mapping[str, object], name: str, source: str) -> Model:
     if not told.guessed:
         _refuse_damaged(dialect, entries)
     part, remark = _part(dialect, told.config, where)
-    model = dialect.build(entries, part)
+    model = (
+        heads.build(dialect, entries, part) if isinstance(part, heads.Task) else dialect.build(entries, part)
+    )
     if parameters(model).total > MOST_PARAMETERS:
         raise BadInput(
             f"{where}: its sizes come to more than 10^16 parameters; check them.", field=dialect.sizes[0]
@@ -198,7 +207,7 @@ def _unknown(model_type: str | None) -> str:
     )
 
 
-def _part(dialect: Dialect, config: Mapping[str, object], where: str) -> tuple[Part, str]:
+def _part(dialect: Dialect, config: Mapping[str, object], where: str) -> tuple[Part | heads.Task, str]:
     """What the class that the file names builds, and a remark; the language model where it names none."""
     usual = next(iter(dialect.classes.values()))
     names = config.get("architectures")
@@ -211,8 +220,16 @@ def _part(dialect: Dialect, config: Mapping[str, object], where: str) -> tuple[P
         raise BadInput(message, field="architectures")
     if names[0] in dialect.classes:
         return dialect.classes[names[0]], ""
+    task = heads.task_of(dialect.model_type, names[0])
+    if task is not None:
+        return task, ""
     if names[0].endswith(WITH_HEAD):
         return usual, f"Its class {shown(names[0])} is not known: the language model of its type counts."
+    if names[0].endswith(WITHOUT_HEAD):
+        return (
+            Part.BODY,
+            f"Its class {shown(names[0])} is not known: its type counts, without an output head.",
+        )
     known = ", ".join(dialect.classes)
     message = (
         f"{where}: architectures names {shown(names[0])}, which is not supported yet; known are {known}. "

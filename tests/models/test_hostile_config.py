@@ -79,7 +79,7 @@ def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
         ({"model_type": "warp_drive", "hidden_size": None}, "model_type"),
         ({"model_type": None, "hidden_size": None}, "model_type"),
         ({"model_type": 7}, "model_type"),
-        ({"architectures": ["LlamaForTokenClassification"]}, "architectures"),
+        ({"architectures": ["LlamaForImageClassification"]}, "architectures"),
         ({"architectures": "LlamaForCausalLM"}, "architectures"),
         ({"num_key_value_heads": 5}, "num_key_value_heads"),
         ({"num_attention_heads": 7, "num_key_value_heads": 7}, "hidden_size"),
