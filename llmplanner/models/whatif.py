@@ -25,7 +25,7 @@ KEYS: Mapping[str, tuple[tuple[str, ...], ...]] = {
             "decoder_layers",
         ),
     ),
-    "hidden_size": (("hidden_size", "d_model", "n_embd", "dim", "model_dim"),),
+    "hidden_size": (("hidden_size", "d_model", "n_embd", "n_embed", "dim", "model_dim"),),
     "heads": (
         (
             "num_attention_heads",
@@ -41,10 +41,11 @@ KEYS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "feed_forward": (
         ("intermediate_size", "d_ff", "n_inner", "ffn_dim", "encoder_ffn_dim", "decoder_ffn_dim"),
         ("moe_intermediate_size", "expert_ffn_hidden_size"),
-        ("ffn_hidden_size",),
+        ("ffn_hidden_size", "d_inner", "dff", "dim_ff"),
+        ("intermediate_size_mlp", "dense_intermediate_size"),
         ("hidden_dim",),
     ),
-    "vocab_size": (("vocab_size",),),
+    "vocab_size": (("vocab_size", "padded_vocab_size"),),
     "experts": (("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"),),
     "experts_per_token": (("num_experts_per_tok", "moe_topk", "moe_k", "top_k_experts"),),
 }
@@ -171,8 +172,11 @@ def _candidates(config: Mapping[str, object], name: str) -> Iterator[Place]:
             stated = tuple(key for key in group if table.get(key) is not None)
             if stated:
                 yield Place(path, stated)
+        towers = tuple(key for key in group if key.startswith(("encoder_", "decoder_")))
         for path, _ in tables:
             yield from (Place(path, (key,)) for key in group)
+            if towers:
+                yield Place(path, towers)
 
 
 def _tables(

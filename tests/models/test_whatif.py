@@ -1,6 +1,9 @@
 """Sizes changed by hand: a model made into its larger sister has the sister's parameters."""
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,6 +15,7 @@ from llmplanner.models import catalogue
 from llmplanner.models.config import from_config
 from llmplanner.models.whatif import changed, offered, sizes
 
+DATA = Path(__file__).parents[1] / "data" / "counted"
 NAMES = sorted(catalogue.names())
 SISTERS = (
     ("llama-3.1-8b", "llama-3.1-70b"),
@@ -40,6 +44,18 @@ def test_every_model_lets_its_main_sizes_be_changed(name: str) -> None:
     there = offered(entry.config)
     assert {"hidden_size", "heads", "vocab_size"} <= set(there)
     assert there == {size: value for size, value in sizes(entry.model).items() if size in there}
+
+
+WRAPPED = json.loads((DATA / "wrapped.json").read_text())["configs"]
+
+
+@pytest.mark.parametrize("row", WRAPPED, ids=lambda row: row["name"])
+def test_the_language_model_inside_a_config_is_the_one_that_changes(row: dict[str, Any]) -> None:
+    there = offered(row["config"])
+    longer = changed(row["config"], {"vocab_size": there["vocab_size"] + 64})
+    before, after = (parameters(from_config(each, "", "")) for each in (row["config"], longer))
+    assert after.embedding > before.embedding
+    assert set(longer) == set(row["config"])
 
 
 @given(
