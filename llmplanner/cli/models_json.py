@@ -2,9 +2,10 @@
 
 from typing import TypedDict
 
+from llmplanner.core.checkpoint import Checkpoint
 from llmplanner.core.formats import format_named
 from llmplanner.core.model import Model
-from llmplanner.core.tensors import parameters
+from llmplanner.core.tensors import Parameters, parameters
 
 
 class ModelAnswer(TypedDict):
@@ -29,7 +30,7 @@ def model_json(model: Model) -> ModelAnswer:
         "kind": str(model.kind),
         "layers": model.layers,
         "parameters": files.elements if files is not None else counts.total,
-        "active_parameters": counts.active,
+        "active_parameters": _active(counts, files),
         "embedding_parameters": counts.embedding,
         "weight_bytes": files.bytes
         if files is not None
@@ -37,3 +38,9 @@ def model_json(model: Model) -> ModelAnswer:
         "context_length": model.context_length,
         "source": model.source,
     }
+
+
+def _active(counts: Parameters, files: Checkpoint | None) -> int:
+    """Parameters that a token uses. Without experts those are all that the files hold."""
+    dense = counts.active == counts.total
+    return files.elements if dense and files is not None else counts.active

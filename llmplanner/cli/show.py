@@ -74,7 +74,7 @@ def _architecture(model: Model) -> list[str]:
         ("Vocabulary", exact_text(model.vocab_size)),
         ("Context", "no fixed limit" if model.context_length is None else f"{model.context_length:,} tokens"),
         ("Parameters", exact_text(facts["parameters"])),
-        ("  active per token", exact_text(counts.active)),
+        ("  active per token", exact_text(facts["active_parameters"])),
         ("  embedding", exact_text(counts.embedding)),
         ("  output head", exact_text(counts.head) if counts.head else "tied to the embedding, or none"),
         ("Weights", f"{gib_text(float(facts['weight_bytes']))} as {stored}"),

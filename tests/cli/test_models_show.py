@@ -154,3 +154,14 @@ def test_folders_of_the_user_s_own_are_looked_into(run: Run, tmp_path: Path) -> 
         assert run("models").code == 2
     finally:
         file.unlink()
+
+
+def test_a_dense_models_parameters_are_all_active_those_beside_its_config_too(
+    run: Run, tmp_path: Path
+) -> None:
+    config = {**catalogue.entry("smollm2-135m").config}
+    tensors = made.tensors_of(catalogue.entry("smollm2-135m").model)
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    made.write(tmp_path / "model.safetensors", {**tensors, "visual.proj.weight": ("BF16", (10, 10))})
+    model = run("show", tmp_path, "--json").json["model"]
+    assert model["parameters"] == model["active_parameters"] == 134_515_008 + 100

@@ -152,6 +152,22 @@ def test_what_the_config_does_not_describe_is_told(tmp_path: Path) -> None:
     assert "further tokens" in note
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "final_logits_bias",
+        "model.layers.1.mlp.gate.e_score_correction_bias",
+        "model.layers.0.self_attn.slope_rate",
+    ],
+)
+def test_a_table_that_is_no_parameter_of_its_class_is_named(tmp_path: Path, name: str) -> None:
+    config(tmp_path, SMALL)
+    made.write(tmp_path / "model.safetensors", {**SMALL_TENSORS, name: ("F16", (1, 128))})
+    note = open_path(tmp_path).model.note
+    assert "128 more" in note
+    assert "fixed tables: 128" in note
+
+
 @pytest.mark.parametrize("name", catalogue.names())
 def test_a_header_that_agrees_with_its_config_adds_nothing(tmp_path: Path, name: str) -> None:
     entry = catalogue.entry(name)

@@ -22,6 +22,14 @@ PARTS = {
     "audio": ("audio", "speech"),
     "prediction of further tokens": ("mtp", "nextn", "eh_proj", "enorm", "hnorm"),
     "masks and positions": ("masked_bias", "rotary_emb", "position_ids", "inv_freq"),
+    "fixed tables": (  # of experts' choice, of logits, of Lightning attention's decay
+        "e_score_correction_bias",
+        "final_logits_bias",
+        "slope_rate",
+        "query_decay",
+        "key_decay",
+        "diagonal_decay",
+    ),
 }
 GUESSES = ("open the weights to count all.", "not counted here.")  # ends of sentences of families/
 SENTENCE = re.compile(r"(?<=\.) (?=[A-Z])")

@@ -21,16 +21,19 @@ def layer_types(entries: Entries, count: int) -> tuple[str, ...]:
     return types
 
 
+def _width(entries: Entries, name: str = "sliding_window") -> int | None:
+    """Tokens of the window. Null is none, and so is 0, which Qwen2 MoE writes where its window is off."""
+    return entries.optional_size(name, MOST_ROWS, least=0) or None
+
+
 def uniform_window(entries: Entries, count: int) -> tuple[int | None, ...]:
     """Every layer slides where the file states a window (Mistral)."""
-    return (entries.optional_size("sliding_window", MOST_ROWS),) * count
+    return (_width(entries),) * count
 
 
 def switched_window(entries: Entries, count: int) -> tuple[int | None, ...]:
     """A window that is stated counts only where use_sliding_window says so (Qwen2, Qwen3)."""
-    window = (
-        entries.optional_size("sliding_window", MOST_ROWS) if entries.flag("use_sliding_window") else None
-    )
+    window = _width(entries) if entries.flag("use_sliding_window") else None
     if window is None:
         return (None,) * count
     first = entries.size("max_window_layers", MOST_LAYERS, least=0)
@@ -52,7 +55,7 @@ def leading_window(entries: Entries, count: int) -> tuple[int | None, ...]:
 
 def _typed_window(entries: Entries, count: int, full: Callable[[int, int], bool]) -> tuple[int | None, ...]:
     """The layers that layer_types calls sliding; where the file has none, those that are not `full`."""
-    window = entries.optional_size("sliding_window", MOST_ROWS)
+    window = _width(entries)
     if window is None:
         return (None,) * count
     types = layer_types(entries, count)
@@ -69,14 +72,14 @@ def gated_window(entries: Entries, count: int) -> tuple[int | None, ...]:
 
 def typed_window(entries: Entries, count: int) -> tuple[int | None, ...]:
     """A window on every layer but those that layer_types calls full (Ministral)."""
-    window = entries.optional_size("sliding_window", MOST_ROWS)
+    window = _width(entries)
     types = layer_types(entries, count) or ("sliding_attention",) * count
     return tuple(window if kind == "sliding_attention" else None for kind in types)
 
 
 def nope_window(entries: Entries, count: int) -> tuple[int | None, ...]:
     """The layers that layer_types calls sliding or, by use_sliding_window, those not rotated (SmolLM3)."""
-    window = entries.optional_size("sliding_window", MOST_ROWS)
+    window = _width(entries)
     types = layer_types(entries, count)
     if types:
         return tuple(window if kind == "sliding_attention" else None for kind in types)
@@ -97,7 +100,7 @@ def ruled_window(
     """The layers that layer_types names so slide; where the file has no list, those that are not `full`."""
 
     def windows(entries: Entries, count: int) -> tuple[int | None, ...]:
-        window = entries.optional_size(width, MOST_ROWS)
+        window = _width(entries, width)
         types = stated_kinds(entries, "layer_types", count, ("full_attention", sliding))
         return tuple(
             window if (types[index] == sliding if types else not full(entries, index)) else None

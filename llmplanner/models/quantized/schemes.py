@@ -1,8 +1,7 @@
 """What a quantization_config says: how each kind of linear is stored, library by library.
 
-Sources: the libraries that core/recipes/linear.py names; Transformers 5.23 quantizers/ and
-integrations/; AutoAWQ
-awq/modules/linear/gemv.py and gemv_fast.py.
+Sources: the libraries that core/recipes/linear.py names; Transformers 5.23 quantizers/ and integrations/;
+AutoAWQ awq/modules/linear/gemv.py and gemv_fast.py.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +17,6 @@ from llmplanner.models.quantized import compressed_tensors
 from llmplanner.models.quantized.module_names import Names, exact_names, names_of
 from llmplanner.models.quantized.scheme import FIELD, Scheme, Setting, Store, flat, number, pair
 
-# What is left as it was stands under one of these
 GPTQ_BITS = (2, 3, 4, 8)
 MLX_BITS = (2, 3, 4, 5, 6, 8)
 LISTS = ("modules_to_not_convert", "ignored_layers", "exclude_modules", "ignore")  # of what stays as it was
