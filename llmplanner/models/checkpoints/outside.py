@@ -48,9 +48,11 @@ def told_outside(model: Model, tensors: Iterable[StoredTensor], elements: int) -
     if elements == expected:
         return ""
     found: dict[str, int] = {}
+    parts_of: dict[str, str | None] = {}  # pieces of names, of which a file with many experts has few
+    depth = model.layers
     for tensor in tensors:
-        part = _part(tensor.name, model.layers)
-        if part is not None and tensor.elements:
+        part = _part(tensor.name, depth, parts_of) if tensor.elements else None
+        if part is not None:
             found[part] = found.get(part, 0) + tensor.elements
     parts = ", ".join(f"{part}: {count_text(count)}" for part, count in found.items())
     more = "more" if elements > expected else "fewer"
@@ -61,13 +63,16 @@ def told_outside(model: Model, tensors: Iterable[StoredTensor], elements: int) -
     )
 
 
-def _part(name: str, layers: int) -> str | None:
+def _part(name: str, layers: int, parts_of: dict[str, str | None]) -> str | None:
+    """What a tensor belongs to by its name; None for the model itself. `parts_of` keeps what pieces mean."""
     if name.endswith(MASKS):
         return "masks and positions"
     pieces = name.split(".")
-    for part, words in PARTS.items():
-        if any(piece.startswith(words) for piece in pieces):
-            return part
+    for piece in pieces:
+        if piece not in parts_of:
+            parts_of[piece] = next((part for part, words in PARTS.items() if piece.startswith(words)), None)
+        if parts_of[piece] is not None:
+            return parts_of[piece]
     with suppress(ValueError, IndexError):
         place = pieces.index("layers")
         if int(pieces[place + 1]) >= layers:
