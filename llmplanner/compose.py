@@ -31,7 +31,7 @@ from llmplanner.gpus import catalogue as gpu_catalogue
 from llmplanner.models import catalogue as model_catalogue
 from llmplanner.models import config as model_config
 from llmplanner.models import whatif
-from llmplanner.models.hub.access import ANYBODY, Access, asked
+from llmplanner.models.hub.access import ANYBODY, Access, Asked, asked
 from llmplanner.models.quantized import quantization
 from llmplanner.plans import CHANGES, FIELDS, Draft, checked, is_uuid
 from llmplanner.resources import is_there, user_folder
@@ -39,6 +39,7 @@ from llmplanner.resources import is_there, user_folder
 if TYPE_CHECKING:
     from llmplanner.core.budget import Budget
     from llmplanner.models.files import Opened
+    from llmplanner.models.stores.found import Found
 
 TOKENS_PER_PARAMETER = (
     20  # Hoffmann et al. 2022 (arXiv:2203.15556), a reading of Table 3, not a law of the paper
@@ -77,10 +78,10 @@ def model_named(
     held: Checkpoint | None = None,
     access: Access = ANYBODY,
 ) -> Chosen:
-    """The model of a catalogue name, of a path to a file or folder, or of an id of the hub. Raises BadInput.
+    """The model of a catalogue name, a path, a name in a store of this computer, or an id. Raises BadInput.
 
     `config` and `held` are what a plan file kept of such a path or id: they are used as they are, the file
-    may be gone by now. The hub is asked, as `access` says, only for an id that the catalogue does not know.
+    may be gone by now. The hub is asked, as `access` says, only for an id of which nothing here knows.
     """
     path = _path(text)
     if config is None and in_catalogue(text) and not is_there(path):
@@ -93,12 +94,26 @@ def model_named(
     if path.suffix.lower() in files.SUFFIXES or is_there(path):
         return _chosen(files.open_path(path))
     own = user_folder() / "models"
-    wanted = asked(text)
-    if wanted is None or model_catalogue.knows(text, own):
+    if model_catalogue.knows(text, own):
         return Chosen(model_catalogue.model(text, own))
+    wanted, found = asked(text), _stored(text)
+    if found is not None and not (wanted and found.note):  # what is not whole here, the hub has
+        return _chosen(files.open_path(found.path))
+    return _asked(wanted, access) if wanted else Chosen(model_catalogue.model(text, own))
+
+
+def _asked(wanted: Asked, access: Access) -> Chosen:
+    """A model of the hub. Raises BadInput."""
     from llmplanner.models.hub import opening  # noqa: PLC0415 - the HTTP library, which most plans do not need
 
     return _chosen(opening.opened(wanted, access))
+
+
+def _stored(text: str) -> "Found | None":
+    """The model that `models` lists under this name among those on this computer. Raises BadInput."""
+    from llmplanner.models import stores  # noqa: PLC0415 - most plans do not look into them
+
+    return stores.named(text, stores.stores(stores.own_folders(user_folder() / stores.FOLDERS)))
 
 
 def _chosen(opened: "Opened") -> Chosen:

@@ -18,8 +18,6 @@ from llmplanner.models.catalogue import Entry
 from llmplanner.models.entries import plain
 from llmplanner.models.stores.found import Found
 
-FOLDERS = "model_folders.toml"  # in the user's folder
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -47,14 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PATH",
-        help=f"look for models in this folder too; the file {FOLDERS} of your settings names lasting ones",
+        help=f"look for models in this folder too; {stores.FOLDERS} in your settings names lasting ones",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the models whose row holds every word; that there is none is an answer too. Raises BadInput."""
     words = [word.lower() for text in arguments.query for word in text.split()]
-    own = (*map(Path, arguments.folder), *stores.own_folders(models_folder().parent / FOLDERS))
+    own = (*map(Path, arguments.folder), *stores.own_folders(models_folder().parent / stores.FOLDERS))
     listing = stores.look(stores.stores(own))
     rows = [*map(_entry_row, catalogue.entries(models_folder())), *map(_found_row, listing.models)]
     found = [row for row in rows if all(word in row.words for word in words)]

@@ -165,3 +165,20 @@ def test_a_dense_models_parameters_are_all_active_those_beside_its_config_too(
     made.write(tmp_path / "model.safetensors", {**tensors, "visual.proj.weight": ("BF16", (10, 10))})
     model = run("show", tmp_path, "--json").json["model"]
     assert model["parameters"] == model["active_parameters"] == 134_515_008 + 100
+
+
+def test_a_model_opens_by_the_name_that_models_lists(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    snapshot = tmp_path / "models--someone--theirs" / "snapshots" / ("a" * 40)
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_text(json.dumps(catalogue.entry("smollm2-135m").config), "utf-8")
+    made.write(snapshot / "model.safetensors", made.tensors_of(catalogue.model("smollm2-135m")))
+    (row,) = run("models", "someone", "--json").json["models"]
+    assert row["name"] == "someone/theirs"
+    assert run("show", row["name"], "--json").json["model"]["parameters"] == 134_515_008
+    (snapshot / "model.safetensors").unlink()
+    assert (
+        "someone/theirs" in run("show", row["name"], "--offline").err
+    )  # the hub's, of which nothing is kept

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from llmplanner.models.stores import Store, folders, hugging_face, look, ollama, stores
+from llmplanner.models.stores import Store, folders, hugging_face, look, named, ollama, stores
 
 COMMIT, OTHER = "a" * 40, "b" * 40
 DIGEST = "c" * 64
@@ -194,3 +194,23 @@ def test_the_user_s_own_folder_comes_first(tmp_path: Path) -> None:
     (tmp_path / "a.gguf").write_bytes(b"x")
     (model,) = look(stores((tmp_path,), {}, tmp_path / "home")).models
     assert (model.where, model.path) == ("folder", tmp_path / "a.gguf")
+
+
+def test_a_file_that_lies_in_the_store_itself_is_called_by_its_own_name(tmp_path: Path) -> None:
+    cache = tmp_path / "llama.cpp"
+    cache.mkdir()
+    (cache / "ggml-org_gemma-3-1b-it-GGUF_gemma-3-1b-it-Q4_K_M.gguf").write_bytes(b"x")
+    (found,) = look((Store("llama.cpp cache", cache, folders.tree("llama.cpp cache")),)).models
+    assert found.name == "ggml-org_gemma-3-1b-it-GGUF_gemma-3-1b-it-Q4_K_M"
+
+
+def test_a_model_is_found_by_the_name_that_is_listed(tmp_path: Path) -> None:
+    manifest(tmp_path, "registry.ollama.ai/library/llama3.1/8b", [layer("model", "8" * 64)])
+    manifest(tmp_path, "registry.ollama.ai/library/lost/latest", [layer("model", "e" * 64)])
+    blob(tmp_path, "8" * 64, 10)
+    store = (Store("Ollama", tmp_path, ollama.find),)
+    for text, found in (("llama3.1:8b", True), (" Lost ", True), ("llama3.1:70b", False), ("", False)):
+        assert (named(text, store) is not None) == found
+    lost = named("lost", store)
+    assert lost is not None
+    assert lost.note

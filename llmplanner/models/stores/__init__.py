@@ -16,6 +16,8 @@ from llmplanner.models.stores.found import Found, Listing
 from llmplanner.resources import is_there, read_toml
 
 LINUX_SERVICE = Path("/usr/share/ollama/.ollama/models")  # of Ollama's own installer
+FOLDERS = "model_folders.toml"  # in the user's folder
+LATEST = ":latest"  # the tag that Ollama takes where none is given
 Finder = Callable[[Path], Iterator["Found | str"]]
 
 
@@ -52,6 +54,13 @@ def look(stores: tuple[Store, ...], stopped: Callable[[], bool] = lambda: False)
                 "give your user the right to read it, or open the file itself."
             )
     return Listing(tuple(sorted(models.values(), key=lambda one: one.name.casefold())), tuple(problems))
+
+
+def named(text: str, places: tuple[Store, ...]) -> Found | None:
+    """The model that is listed under this name; one without faults before others."""
+    wanted = text.strip().casefold()
+    found = [one for one in look(places).models if one.name.casefold() in {wanted, wanted + LATEST}]
+    return min(found, key=lambda one: bool(one.note), default=None)
 
 
 def stores(

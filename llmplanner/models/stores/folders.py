@@ -29,7 +29,7 @@ def tree(where: str) -> Callable[[Path], Iterator[Found | str]]:
                 yield f"{where}: {inner} cannot be read ({error.strerror}); it is left out."
                 continue
             name = inner.relative_to(folder).as_posix() if inner != folder else ""
-            yield from models_of(files, inner, name or folder.name, where)
+            yield from models_of(files, inner, name, where)
             if depth:
                 left.extend((one, depth - 1) for one in files.folders if not one.name.startswith("models--"))
 

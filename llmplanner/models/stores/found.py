@@ -89,12 +89,15 @@ def _within(path: str, root: str) -> bool:
 
 
 def models_of(files: Files, folder: Path, name: str, where: str) -> Iterator[Found]:
-    """The models that a folder's files make up: each GGUF or set of shards, and the checkpoint beside."""
+    """The models that a folder's files make up: each GGUF or set of shards, and the checkpoint beside.
+
+    `name` is the folder's within its store, empty for the store's own: there a GGUF is called by its file.
+    """
     note = f"{len(files.lost)} of its files are missing: {files.lost[0]}" if files.lost else ""
     checkpoint = _checkpoint(files)
     if checkpoint is not None:
         kind, size = checkpoint
-        yield Found(name, where, folder, kind, size, files.config, note)
+        yield Found(name or folder.name, where, folder, kind, size, files.config, note)
     yield from _ggufs(files.gguf, name, where)
 
 
