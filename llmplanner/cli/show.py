@@ -69,7 +69,7 @@ def _architecture(model: Model) -> list[str]:
     rows = [
         ("Kind", str(model.kind)),
         ("Architecture", model.model_type),
-        *((f"Layers, {stack.role}", _layers(stack)) for stack in model.stacks),
+        *(row for stack in model.stacks for row in _layers(stack)),
         ("Hidden size", exact_text(model.hidden_size)),
         ("Vocabulary", exact_text(model.vocab_size)),
         ("Context", "no fixed limit" if model.context_length is None else f"{model.context_length:,} tokens"),
@@ -84,9 +84,16 @@ def _architecture(model: Model) -> list[str]:
     return [model.name, "", *table(rows), *note, "", *paragraph(f"Source: {model.source}")]
 
 
-def _layers(stack: Stack) -> str:
-    groups = "; ".join(f"{len(group.indices)} × {_layer(group)}" for group in stack.groups)
-    return f"{stack.depth}: {groups}"
+def _layers(stack: Stack) -> list[tuple[str, str]]:
+    """A row for the stack, and one for each kind of its layers, by what is told of them."""
+    kinds: dict[str, int] = {}
+    for group in stack.groups:
+        told = _layer(group)
+        kinds[told] = kinds.get(told, 0) + len(group.indices)
+    return [
+        (f"Layers, {stack.role}", exact_text(stack.depth)),
+        *((f"  {count:,} ×", told) for told, count in kinds.items()),
+    ]
 
 
 def _layer(group: LayerGroup) -> str:
@@ -97,7 +104,7 @@ def _layer(group: LayerGroup) -> str:
         _feed_forward(layer.feed_forward),
         "parameters in common" if group.shared else "",
     ]
-    return f"({', '.join(each for each in told if each)})"
+    return ", ".join(each for each in told if each)
 
 
 def _attention(attention: Attention | LatentAttention) -> str:

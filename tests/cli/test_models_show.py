@@ -182,3 +182,10 @@ def test_a_model_opens_by_the_name_that_models_lists(
     assert (
         "someone/theirs" in run("show", row["name"], "--offline").err
     )  # the hub's, of which nothing is kept
+
+
+def test_layers_of_which_the_same_is_told_stand_in_one_row(run: Run) -> None:
+    rows = [line.split() for line in run("show", "t5-small").out.splitlines()]
+    assert rows.count(["6", "×", "8", "heads,", "feed-forward", "2,048"]) == 2  # the encoder's, the decoder's
+    rows = [line.split() for line in run("show", "deepseek-v3").out.splitlines()]
+    assert [row[0] for row in rows if row[1:2] == ["×"]] == ["3", "58"]
