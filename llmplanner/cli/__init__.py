@@ -18,7 +18,7 @@ from llmplanner.cli.program import program
 from llmplanner.core.errors import BadInput
 
 COMMANDS = {
-    "models": "the models of the catalogue, and those that you have added to it",
+    "models": "the models of the catalogue, your own, and those on this computer",
     "show": "a model's architecture, parameters and card",
     "memory": "the memory of a plan, term by term, per device",
     "fit": "whether a plan fits: exit 0 fits or tight, 1 does not fit, 3 cannot tell",

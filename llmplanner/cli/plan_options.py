@@ -54,7 +54,7 @@ def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
         "model",
         nargs="?",
         metavar="MODEL",
-        help="a catalogue name, a model's file or folder, or its id on the hub",
+        help="a name that `models` lists, a model's file or folder, or its id on the hub",
     )
     group = parser.add_argument_group("plan options")
     group.add_argument("--plan", metavar="FILE", help="start from a plan file")

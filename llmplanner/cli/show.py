@@ -30,7 +30,7 @@ ABOVE = {"Size", "Note"}  # rows of the card that the architecture above it has
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The model."""
     parser.add_argument(
-        "model", metavar="MODEL", help="a catalogue name, a file, a folder, or an id of the hub"
+        "model", metavar="MODEL", help="a name that `models` lists, a file, a folder, or an id of the hub"
     )
     add_hub_arguments(parser)
 
