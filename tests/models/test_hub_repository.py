@@ -62,6 +62,7 @@ def test_what_was_read_is_there_without_a_network(hub: Hub, tmp_path: Path) -> N
         offline = Repositories(client, Cache(tmp_path))
         assert offline.content(offline.snapshot("owner/model"), "config.json") == CONFIG
         assert "kept since" in offline.notes[0]
+        assert "not read yet" not in offline.notes[0]
         with pytest.raises(Unreachable):
             offline.head(offline.snapshot("owner/model"), "model.safetensors").read(1)
 

@@ -48,6 +48,9 @@ class Repositories:
     def snapshot(self, name: str) -> Snapshot:
         """The repository as it is now; as last read where the hub is out of reach. Raises BadInput."""
         kept = self._cache.snapshot(name)
+        if kept is not None and self._client is None:
+            self.notes.append(f"Read on {kept.read} and kept since; the hub was not asked.")
+            return kept
         try:
             snapshot = self._described(name)
         except Unreachable as error:
@@ -62,7 +65,7 @@ class Repositories:
 
     def _described(self, name: str) -> Snapshot:
         if self._client is None:
-            raise Unreachable(f"{name} was not read yet, and the hub is not to be asked; allow it.", "model")
+            raise Unreachable(f"{name} was not read yet; let the hub be asked.", "model")
         try:
             body = self._client.get(f"/api/models/{name}/revision/main?blobs=true", MOST_LIST).body
         except Missing as error:
