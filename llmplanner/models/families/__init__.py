@@ -65,6 +65,11 @@ FILES: Mapping[str, str] = {  # the types that each file describes
         "bert ernie roberta xlm-roberta camembert data2vec-text roberta-prelayernorm xlm-roberta-xl "
         "electra albert distilbert megatron-bert mpnet"
     ),
+    "encoder_kin": (
+        "nomic_bert gte jina_embeddings_v3 layoutlm roformer rembert big_bird longformer nystromformer "
+        "mra yoso ibert roc_bert convbert esm"
+    ),
+    "deberta": "deberta-v2 deberta",
     "modernbert": "modernbert eurobert",
     "t5": "t5 mt5 umt5 longt5 switch_transformers",
     "bart": (

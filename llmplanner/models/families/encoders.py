@@ -85,7 +85,7 @@ def build(data: EncoderData, entries: Entries, part: Part) -> Model:
     for name in ("is_decoder", "add_cross_attention"):
         if entries.flag(name):
             raise entries.refuse(name, "is true; this family is supported as an encoder only")
-    if entries.raw("position_embedding_type") not in {None, "absolute"}:
+    if entries.raw("position_embedding_type") not in (None, "absolute"):
         raise entries.refuse("position_embedding_type", 'is not supported; only "absolute" is')
     hidden, vocabulary = entries.size("hidden_size"), entries.size("vocab_size", MOST_ROWS)
     rows = entries.size("max_position_embeddings", MOST_ROWS, least=1 + data.position_offset)
