@@ -56,9 +56,14 @@ def _table(default: Task | None, tasks: Tasks) -> Tasks:
 
 BERT_KIN = (
     "bert ernie megatron-bert roberta xlm-roberta camembert xlm-roberta-xl data2vec-text "
-    "roberta-prelayernorm albert mpnet"
+    "roberta-prelayernorm albert mpnet rembert longformer ibert roc_bert jina_embeddings_v3"
 )
-ROBERTA_KIN = "roberta xlm-roberta camembert xlm-roberta-xl data2vec-text roberta-prelayernorm mpnet electra"
+ROBERTA_KIN = (
+    "roberta xlm-roberta camembert xlm-roberta-xl data2vec-text roberta-prelayernorm mpnet electra "
+    "longformer ibert jina_embeddings_v3 roformer nystromformer mra yoso convbert esm"
+)
+POOLERLESS = "roformer nystromformer mra yoso convbert esm deberta deberta-v2 nomic_bert gte"
+ALWAYS_POOLED = "layoutlm big_bird"
 T5_KIN = "t5 mt5 umt5"
 BART_KIN = "bart mbart plbart mvp bigbird_pegasus led"
 LLAMA_KIN = (  # whose class for questions calls the body "transformer"
@@ -77,7 +82,11 @@ UNPREFIXED = {"gpt2": "transformer.", "bloom": "transformer."}  # their publishe
 SEQUENCE = _table(
     Task((Matrix("score", bias=False),)),
     {
-        "bert ernie albert megatron-bert": replace(CLASSIFIER, pooled=True),
+        "bert ernie albert megatron-bert layoutlm rembert roc_bert": replace(CLASSIFIER, pooled=True),
+        "big_bird": _dense("classifier.dense", "classifier.out_proj", pooled=True),
+        "deberta deberta-v2": _dense("pooler.dense", "classifier"),
+        "nomic_bert": _dense("nomic_bert.pooler.dense", "classifier"),
+        "gte": _dense("gte.pooler.dense", "classifier"),
         ROBERTA_KIN: _dense("classifier.dense", "classifier.out_proj"),
         T5_KIN: _dense("classification_head.dense", "classification_head.out_proj", prefix="transformer."),
         BART_KIN: _dense("classification_head.dense", "classification_head.out_proj"),
@@ -92,8 +101,9 @@ SEQUENCE = _table(
 TOKENS = _table(
     Task((Matrix("score"),)),
     {
-        f"{BERT_KIN} electra distilbert eurobert xlnet falcon mpt biogpt bloom "
+        f"{BERT_KIN} {POOLERLESS} electra distilbert eurobert xlnet falcon mpt biogpt bloom "
         "gpt2 gpt_neox gpt-sw3 gpt_neo gpt_bigcode": CLASSIFIER,
+        ALWAYS_POOLED: replace(CLASSIFIER, pooled=True),
         T5_KIN: replace(CLASSIFIER, prefix="transformer.", part=Part.ENCODER),
         "modernbert": MODERNBERT,
     },
@@ -101,7 +111,9 @@ TOKENS = _table(
 QUESTIONS = _table(
     Task((replace(QUESTION, outputs=2),)),
     {
-        f"{BERT_KIN} electra gptj distilbert": Task((QUESTION,)),
+        f"{BERT_KIN} electra gptj distilbert convbert deberta deberta-v2": Task((QUESTION,)),
+        "layoutlm": Task((QUESTION,), pooled=True),
+        "big_bird": None,  # a feed-forward block of its own
         T5_KIN: Task((QUESTION,), prefix=""),
         LLAMA_KIN: Task((replace(QUESTION, outputs=2),), prefix="transformer."),
         "modernbert": MODERNBERT,
@@ -111,10 +123,13 @@ QUESTIONS = _table(
 CHOICES = _table(
     None,
     {
-        BERT_KIN: Task((Matrix("classifier", 1),), pooled=True),
+        f"{BERT_KIN} big_bird roformer convbert": Task((Matrix("classifier", 1),), pooled=True),
+        "deberta-v2": Task((Matrix("pooler.dense", HIDDEN), Matrix("classifier", 1))),
         "electra": Task((Matrix(SUMMARY, HIDDEN), Matrix("classifier", 1))),
         "xlnet": Task((Matrix(SUMMARY, HIDDEN), Matrix("logits_proj", 1))),
-        "distilbert": Task((Matrix("pre_classifier", HIDDEN), Matrix("classifier", 1))),
+        "distilbert nystromformer mra yoso": Task(
+            (Matrix("pre_classifier", HIDDEN), Matrix("classifier", 1))
+        ),
         "modernbert": replace(MODERNBERT, matrices=(MODERNBERT.matrices[0], Matrix("classifier", 1))),
     },
 )
