@@ -64,7 +64,7 @@ def open_path(path: Path) -> Opened:
     if suffix == ".safetensors":
         return _safetensors(path)
     if suffix in PICKLES:
-        return _pickles(path, (path,))
+        return _pickles(path, shards.numbered(path))
     if suffix == ".gguf" or _begins_as_gguf(path):
         return Opened(*gguf_models.load(path))
     raise BadInput(

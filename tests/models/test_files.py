@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -367,6 +368,11 @@ def test_a_set_of_pytorch_files_adds_up(tmp_path: Path) -> None:
     assert found.model.checkpoint is not None
     assert found.model.checkpoint.bytes == 2 * parameters(SMALL_MODEL).total
     assert found.model.dtype == "bf16"
+    assert open_path(tmp_path / names[1]).model.checkpoint == replace(
+        found.model.checkpoint, source=f"directory of {tmp_path / names[1]}"
+    )
+    (tmp_path / names[0]).unlink()
+    assert names[0] in refused(tmp_path / names[1])
 
 
 @pytest.mark.parametrize("suffix", [".bin", ".pt", ".pth"])
