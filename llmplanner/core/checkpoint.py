@@ -3,6 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from llmplanner.core.errors import BadInput
+
+MOST_HELD = (
+    10**18
+)  # bytes or parameters of a checkpoint: more than any file has, and fewer than 64 bits count
+
 
 @dataclass(frozen=True, slots=True)
 class StoredTensor:
@@ -59,7 +65,7 @@ class Checkpoint:
 
 
 def checkpoint(label: str, tensors: Iterable[StoredTensor], source: str, *, exact: bool = True) -> Checkpoint:
-    """The checkpoint that these tensors make up."""
+    """The checkpoint that these tensors make up. Raises BadInput at sizes that no file has."""
     sums: dict[str, list[int]] = {}
     for tensor in tensors:
         total = sums.setdefault(tensor.format, [0, 0, 0])
@@ -67,4 +73,11 @@ def checkpoint(label: str, tensors: Iterable[StoredTensor], source: str, *, exac
         total[1] += tensor.elements
         total[2] += tensor.bytes
     amounts = (Amount(name, *total) for name, total in sums.items())
-    return Checkpoint(label, tuple(sorted(amounts, key=lambda one: -one.bytes)), source, exact)
+    found = Checkpoint(label, tuple(sorted(amounts, key=lambda one: -one.bytes)), source, exact)
+    if max(found.bytes, found.elements) > MOST_HELD:
+        raise BadInput(
+            f"The {source} states {found.bytes:,} bytes of weights, more than any file has; "
+            "download it again.",
+            "model",
+        )
+    return found

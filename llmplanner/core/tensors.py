@@ -5,10 +5,12 @@ Sums walk each group of equal layers once; `inventory` lists all tensors by name
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from math import prod
 from operator import itemgetter
 from typing import Literal
 
+from llmplanner.core.errors import BadInput
 from llmplanner.core.model import (
     Attention,
     Experts,
@@ -26,6 +28,7 @@ from llmplanner.core.model import (
     Recurrent,
 )
 
+MOST_LISTED = 300_000  # tensors; the largest models have 170,000
 Role = Literal[
     "embedding",  # tokens, positions, token types
     "attention",
@@ -173,13 +176,16 @@ def tensor_sizes(module: Module) -> tuple[int, ...]:
 
 
 def inventory(model: Model) -> tuple[Tensor, ...]:
-    """Every parameter tensor under its name in the published checkpoint."""
+    """Every parameter tensor under its name in the published checkpoint. Raises BadInput at very many."""
     outer = (
         Tensor(name, shape, piece.role)
         for piece in outer_pieces(model)
         for name, shape in _tensors(piece.module)
     )
-    return (*outer, *_layer_tensors(model))
+    found = tuple(islice(chain(outer, _layer_tensors(model)), MOST_LISTED + 1))
+    if len(found) > MOST_LISTED:
+        raise BadInput(f"The model has more than {MOST_LISTED:,} tensors, too many to list.", "model")
+    return found
 
 
 def _layer_tensors(model: Model) -> Iterator[Tensor]:

@@ -50,7 +50,9 @@ KEYS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "experts_per_token": (("num_experts_per_tok", "moe_topk", "moe_k", "top_k_experts"),),
 }
 FOLLOWING = ("word_embed_proj_dim", "embedding_size", "lru_width")  # where they equal the hidden size
+MOST_LISTS = 100  # of one config that go by layer
 DEPTH = 2  # levels of tables in which a language model's entries lie: thinker_config.text_config
+QUANTIZATION = frozenset({"quantization_config", "compression_config", "quantization"})
 INDEX_WORDS = ("layers", "ids", "idxs", "indices")  # ends of the names of lists of layers' numbers
 
 
@@ -125,7 +127,12 @@ def changed(config: Mapping[str, object], changes: Mapping[str, int]) -> Mapping
 
 
 def _built(config: Mapping[str, object]) -> Model:
-    return from_config(config, "", "With these sizes")
+    """The model without its quantization, on which no size depends and which takes much longer."""
+    table = {key: value for key, value in config.items() if key not in QUANTIZATION}
+    for key, inner in table.items():
+        if isinstance(inner, dict):
+            table[key] = {name: value for name, value in inner.items() if name not in QUANTIZATION}
+    return from_config(table, "", "With these sizes")
 
 
 def _checked(table: Mapping[str, object], places: Mapping[str, Place | None]) -> Model:
@@ -218,13 +225,20 @@ def _stretched(table: Mapping[str, object], before: int, after: int) -> dict[str
             found[key] = "".join(value[index % period] for index in range(after))
         elif isinstance(value, list) and key.endswith(INDEX_WORDS) and all(type(i) is int for i in value):
             found[key] = [index for index in value if index < after]
+        if len(found) > MOST_LISTS:
+            raise BadInput(
+                "The config has more lists with an entry for each layer than any model.", "changes"
+            )
     return found
 
 
 def _period(items: list[object] | str) -> int:
     """The shortest pattern that repeats throughout; all of them where none does."""
-    return next(
-        period
-        for period in range(1, len(items) + 1)
-        if all(items[index] == items[index - period] for index in range(period, len(items)))
-    )
+    ends = [0] * len(items)  # how much of the beginning each place repeats: Knuth, Morris and Pratt
+    length = 0
+    for index in range(1, len(items)):
+        while length and items[index] != items[length]:
+            length = ends[length - 1]
+        length += items[index] == items[length]
+        ends[index] = length
+    return len(items) - ends[-1]

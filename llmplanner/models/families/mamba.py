@@ -18,7 +18,7 @@ RANK_SHARE = 16  # of the hidden size, where the rank of the step sizes is "auto
 
 def step_rank(entries: Entries, name: str) -> int:
     """The rank of the step sizes; "auto" is a sixteenth of the hidden size."""
-    if entries.raw(name) in {None, "auto"}:
+    if entries.raw(name) in (None, "auto"):
         return -(-entries.size("hidden_size") // RANK_SHARE)
     return entries.size(name)
 
@@ -31,7 +31,7 @@ def channels(entries: Entries, expand: str) -> int:
 def head_size(entries: Entries, heads: str, head_dim: str, inner: int) -> int:
     """The channels of a head; "auto" divides them all. Raises BadInput where the three do not fit."""
     count = entries.size(heads)
-    auto = entries.raw(head_dim) in {None, "auto"}
+    auto = entries.raw(head_dim) in (None, "auto")
     size = inner // count if auto else entries.size(head_dim)
     if size * count != inner:
         raise entries.refuse(

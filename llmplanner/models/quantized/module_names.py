@@ -6,6 +6,7 @@ practice (`re:`, `.*`, `*`, `^`, `$`, `\.`) is read as a glob.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from llmplanner.core.errors import BadInput
 
@@ -13,6 +14,7 @@ REGULAR = {"\\.": ".", ".*": "*", ".+": "*", "\\d+": "*", "[0-9]+": "*", "\\w+":
 UNKNOWN = frozenset("\\[](){}|+?^$")  # in a glob that was translated from more than REGULAR
 MOST_ALTERNATIVES = 100
 MOST_PATTERNS = 2000
+MOST_PATTERN = 10_000  # letters of one
 FEW_PATTERNS = 100
 
 
@@ -31,10 +33,12 @@ class Names:
 
     def __post_init__(self) -> None:
         if len(self.globs) + len(self.parts) > MOST_PATTERNS:
-            raise BadInput(
-                "quantization_config lists more patterns of names than any model needs; correct it.",
-                "quantization_config",
-            )
+            raise too_many()
+
+    @property
+    def steps(self) -> int:
+        """About how many pieces of text are looked for to ask of one name."""
+        return 1 + len(self.parts) + sum(1 + glob.count("*") for glob in self.globs)
 
     @property
     def tell_experts(self) -> bool:
@@ -62,7 +66,7 @@ def names_of(patterns: Iterable[str], modules: Iterable[str]) -> Names:
     patterns = tuple(filter(None, patterns))
     runs = frozenset(pattern.removesuffix(".weight") for pattern in patterns if not _is_pattern(pattern))
     met = {run for module in modules for run in _runs(module)} if runs else set()
-    globs = tuple(glob for pattern in patterns if _is_pattern(pattern) for glob in _globs(pattern))
+    globs = _all_globs(pattern for pattern in patterns if _is_pattern(pattern))
     held = tuple(f"{glob}.*" for glob in globs)
     return Names(runs=runs, globs=globs + held, parts=tuple(sorted(runs - met)))
 
@@ -71,8 +75,20 @@ def exact_names(patterns: Iterable[str]) -> Names:
     """A list of compressed-tensors: whole names as they stand, and `re:` patterns. Raises BadInput."""
     patterns = tuple(patterns)
     whole = frozenset(pattern for pattern in patterns if not pattern.startswith("re:"))
-    globs = tuple(glob for pattern in patterns if pattern.startswith("re:") for glob in _globs(pattern))
-    return Names(whole=whole, globs=globs)
+    return Names(whole=whole, globs=_all_globs(pattern for pattern in patterns if pattern.startswith("re:")))
+
+
+def too_many() -> BadInput:
+    """The refusal of lists that would take too long to go through."""
+    return BadInput(
+        "quantization_config lists more patterns of names than any model needs; correct it.",
+        "quantization_config",
+    )
+
+
+def _all_globs(patterns: Iterable[str]) -> tuple[str, ...]:
+    """The globs of these patterns, no more than it takes to see that they are too many."""
+    return tuple(islice((glob for pattern in patterns for glob in _globs(pattern)), MOST_PATTERNS + 1))
 
 
 def _is_pattern(text: str) -> bool:
@@ -81,6 +97,8 @@ def _is_pattern(text: str) -> bool:
 
 def _globs(pattern: str) -> tuple[str, ...]:
     """A pattern as globs with `*` alone; one that uses more than is known gives none."""
+    if len(pattern) > MOST_PATTERN:
+        raise too_many()
     text = pattern.removeprefix("re:")
     end = "" if text.endswith("$") or not pattern.startswith("re:") else "*"
     text = text.removeprefix("^").removesuffix("$")
@@ -94,17 +112,19 @@ def _alternatives(text: str) -> tuple[str, ...]:
     found: tuple[str, ...] = (text,)
     while len(found) <= MOST_ALTERNATIVES and "(" in found[0] and ")" in found[0].partition("(")[2]:
         split = [one.partition("(") for one in found]
-        choices, _, _ = split[0][2].partition(")")
+        choices = split[0][2].partition(")")[0].removeprefix("?:").split("|")
+        if len(choices) > MOST_ALTERNATIVES:
+            raise too_many()
         found = tuple(
-            before + choice + after.partition(")")[2]
-            for before, _, after in split
-            for choice in choices.removeprefix("?:").split("|")
+            before + choice + after.partition(")")[2] for before, _, after in split for choice in choices
         )
     return found
 
 
 def glob_matches(glob: str, name: str) -> bool:
     """Whether a name is what the glob says, in time that grows with their lengths alone."""
+    if len(glob) - glob.count("*") > len(name):
+        return False
     first, *others = glob.split("*")
     if not others:
         return name == first

@@ -8,8 +8,12 @@ from llmplanner.core.model import Embedding, Linear, Model, Module
 from llmplanner.core.recipes.linear import Part, Parts, plain
 from llmplanner.core.tensors import Piece, Role, distinct, inventory, layer_pieces, outer_pieces, tensor_sizes
 from llmplanner.models.entries import shown
+from llmplanner.models.quantized.module_names import too_many
 from llmplanner.models.quantized.scheme import FIELD, Scheme, Setting
 
+MOST_APART = 200_000  # matrices, above which experts are not told apart; the largest models have 170,000
+MOST_NAMED = 50_000  # matrices without experts one by one: of fifty times as many layers as any model has
+MOST_STEPS = 8_000_000  # pieces of text looked for in names: about a second
 PACKED_BITS = frozenset({2, 3, 4, 5, 6, 8})
 DTYPES = {"fp32": "F32", "fp16": "F16", "bf16": "BF16"}
 
@@ -63,9 +67,8 @@ def checkpoint_of(model: Model, table: Mapping[str, object]) -> Checkpoint | Non
     if scheme is None:
         return None
     sums = _Sums()
-    for _, parts, times in _stored(
-        model, scheme, dtype, apart=any(names.tell_experts for names in scheme.lists)
-    ):
+    apart = any(names.tell_experts for names in scheme.lists)
+    for _, parts, times in _stored(model, scheme, dtype, apart=apart):
         sums.add(parts, times)
     for module, times in _others(model):
         for size in tensor_sizes(module):
@@ -99,7 +102,16 @@ def _read(model: Model, table: Mapping[str, object]) -> tuple[Scheme | None, str
     """The scheme, and the type of what it leaves as it was."""
     dtype = DTYPES.get(model.dtype, "BF16")
     modules = tuple(name for name, _, _, _ in _linears(model, apart=False))
-    return _scheme_of(Setting(table, dtype, modules)), dtype
+    if len(modules) > MOST_NAMED:
+        raise BadInput(
+            f"{FIELD} goes with a model of {len(modules):,} matrices, more than any has that is quantized; "
+            "correct the number of layers.",
+            FIELD,
+        )
+    scheme = _scheme_of(Setting(table, dtype, modules))
+    if scheme is not None and len(modules) * sum(names.steps for names in scheme.lists) > MOST_STEPS:
+        raise too_many()
+    return scheme, dtype
 
 
 def _scheme_of(setting: Setting) -> Scheme | None:
@@ -111,6 +123,13 @@ def _scheme_of(setting: Setting) -> Scheme | None:
 
 def _stored(model: Model, scheme: Scheme, dtype: str, *, apart: bool) -> Iterator[tuple[str, Parts, int]]:
     """Every matrix product with its bias: its name, the tensors that it is stored as, how many there are."""
+    matrices = sum(times for _, _, _, times in _linears(model, apart=False)) if apart else 0
+    if matrices > MOST_APART:
+        raise BadInput(
+            f"The model has {matrices:,} matrices, too many to tell its experts apart by the names in its "
+            f"{FIELD}; correct the number of experts.",
+            FIELD,
+        )
     known: dict[tuple[Linear, object], Parts] = {}
     for name, role, linear, times in _linears(model, apart=apart):
         store = scheme.store(name, role)

@@ -14,7 +14,7 @@ from llmplanner.core.recipes.linear import Part, Parts
 from llmplanner.core.tensors import Role
 from llmplanner.models.entries import shown
 from llmplanner.models.quantized import compressed_tensors
-from llmplanner.models.quantized.module_names import Names, exact_names, names_of
+from llmplanner.models.quantized.module_names import MOST_PATTERNS, Names, exact_names, names_of, too_many
 from llmplanner.models.quantized.scheme import FIELD, Scheme, Setting, Store, flat, number, pair
 
 GPTQ_BITS = (2, 3, 4, 8)
@@ -87,6 +87,8 @@ def _gptq(setting: Setting) -> Scheme:
 def _gptq_single(setting: Setting) -> tuple[tuple[Names, Store | None], ...]:
     """GPTQModel's `dynamic`: modules left as they are ("-:name"), or with bits or groups of their own."""
     table = setting.table.get("dynamic")
+    if isinstance(table, Mapping) and len(table) > MOST_PATTERNS:
+        raise too_many()
     found: list[tuple[Names, Store | None]] = []
     for pattern, entry in table.items() if isinstance(table, Mapping) else ():
         names = exact_names([f"re:{str(pattern).removeprefix('+:').removeprefix('-:')}"])
@@ -158,7 +160,7 @@ def _bitsandbytes(setting: Setting) -> Scheme:
     if setting.table.get("load_in_4bit") is not True:
         raise BadInput(f"{FIELD}: neither load_in_4bit nor load_in_8bit is true; correct one.", FIELD)
     kind = setting.table.get("bnb_4bit_quant_type") or "fp4"
-    if kind not in {"nf4", "fp4"}:
+    if kind not in ("nf4", "fp4"):
         raise BadInput(f"{FIELD}: bnb_4bit_quant_type is {shown(kind)}; it is nf4 or fp4.", FIELD)
     double = setting.table.get("bnb_4bit_use_double_quant") is True
     dtype = setting.dtype if setting.dtype in layouts.TORCH_NAMES else "BF16"
@@ -310,7 +312,7 @@ def _bitnet_parts(linear: Linear, scale: str) -> Parts:
 
 def _mlx(setting: Setting) -> Scheme | None:
     """Every matrix, tables too, but for what the config says of single modules."""
-    if setting.table.get("mode") not in {None, "affine"}:
+    if setting.table.get("mode") not in (None, "affine"):
         return None
     usual = _mlx_store(setting.table, setting)
     own: dict[str, Store | None] = {}
