@@ -2,6 +2,7 @@
 
 import json
 import os.path
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -255,8 +256,7 @@ def _refuse_damaged(dialect: Dialect, entries: Entries) -> None:
 def _table(pairs: list[tuple[str, object]]) -> dict[str, object]:
     table = dict(pairs)
     if len(table) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
         raise ValueError(f'the entry "{twice[:40]}" stands twice')
     return table
 
