@@ -30,6 +30,8 @@ class Row:
     path: Path | None
     size: str  # of a file: its format and bytes; of an entry: who made it, and when
     words: str  # in which the query is looked for
+    format: str | None = None  # of the files on this computer
+    bytes: int | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -93,6 +95,8 @@ def _json(row: Row) -> dict[str, object]:
         "parameters": row.parameters,
         "where": row.where,
         "path": None if row.path is None else str(row.path),
+        "format": row.format,
+        "bytes": row.bytes,
     }
 
 
@@ -121,4 +125,5 @@ def _found_row(found: Found) -> Row:
             pass
     size = f"{found.format}, {gib_text(found.bytes)}" + (f" ({found.note})" if found.note else "")
     words = f"{found.name} {found.where} {found.format} {kind or ''}"
-    return Row(found.name, kind, count, found.where, found.path, size, words.lower())
+    stored = (found.format, found.bytes)
+    return Row(found.name, kind, count, found.where, found.path, size, words.lower(), *stored)

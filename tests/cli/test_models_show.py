@@ -21,7 +21,7 @@ def test_models_lists_the_catalogue(run: Run) -> None:
     assert len(models) >= 40
     assert {model["kind"] for model in models} == {"decoder", "encoder", "encoder-decoder"}
     for model in models:
-        assert set(model) == {"name", "kind", "parameters", "where", "path"}
+        assert set(model) == {"name", "kind", "parameters", "where", "path", "format", "bytes"}
         assert (model["where"], model["path"]) == ("catalogue", None)
 
 
@@ -139,6 +139,7 @@ def test_models_on_this_computer_stand_beside_the_catalogue(run: Run, tmp_path: 
     (row,) = run("models", "publisher", "--folder", tmp_path / "store", "--json").json["models"]
     assert (row["name"], row["kind"], row["where"]) == ("publisher/tiny", "decoder", "folder")
     assert row["path"] == str(folder)
+    assert (row["format"], row["bytes"]) == ("safetensors", (folder / "model.safetensors").stat().st_size)
     assert row["parameters"] == 8_030_261_248 - 31 * 218_112_000
     assert "safetensors" in run("models", "publisher", "--folder", tmp_path / "store").out
 
