@@ -66,7 +66,7 @@ FILES: Mapping[str, str] = {  # the types that each file describes
         "electra albert distilbert megatron-bert mpnet"
     ),
     "encoder_kin": (
-        "nomic_bert gte jina_embeddings_v3 layoutlm roformer rembert big_bird longformer nystromformer "
+        "nomic_bert gte new jina_embeddings_v3 layoutlm roformer rembert big_bird longformer nystromformer "
         "mra yoso ibert roc_bert convbert esm"
     ),
     "deberta": "deberta-v2 deberta",

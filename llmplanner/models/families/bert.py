@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from llmplanner.core.model import Activation
+from llmplanner.core.model import Activation, Model
+from llmplanner.models.entries import Entries
 from llmplanner.models.families.dialect import Dialect, Part
 from llmplanner.models.families.encoders import EncoderData, build
 
@@ -84,6 +85,24 @@ MPNET = replace(
 )
 
 
+JINA_V2 = replace(  # the same type, with biased scores for positions and a gated block (arXiv:2310.19923)
+    BERT,
+    positions=None,
+    feed_forward=("mlp.gated_layers", "mlp.wo"),
+    feed_forward_bias=(False, True),
+    feed_forward_norm="mlp.layernorm",
+    fused_gate=True,
+    alibi=True,
+)
+
+
+def _build_bert(entries: Entries, part: Part) -> Model:
+    """BERT, or what the files of Jina's second embedding models state under its type. Raises BadInput."""
+    if entries.raw("position_embedding_type") == "alibi" and entries.raw("feed_forward_type") == "geglu":
+        return build(JINA_V2, entries.with_values({"position_embedding_type": None}), part)
+    return build(BERT, entries, part)
+
+
 SIZES = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size")
 
 
@@ -118,7 +137,7 @@ def dialect(
 
 
 DIALECTS = (
-    dialect("bert", "Bert", BERT),
+    replace(dialect("bert", "Bert", BERT), build=_build_bert),
     dialect("ernie", "Ernie", replace(BERT, body="ernie.")),
     dialect("roberta", "Roberta", ROBERTA, (12, 768, 12, 3072, 50265)),
     dialect("xlm-roberta", "XLMRoberta", ROBERTA),

@@ -43,6 +43,37 @@ GTE = replace(
     spare_bias=False,
     feed_forward_bias=(False, True),
 )
+
+
+def _fused(entries: Entries, layer: Layer) -> Layer:
+    """GTE as its own files have it: one matrix makes queries, keys and values."""
+    block, hidden = layer.attention, entries.size("hidden_size")
+    if not isinstance(block, Attention):
+        return layer
+    whole = Linear("attention.qkv_proj", hidden, 3 * hidden, bias=True)
+    return replace(layer, attention=replace(block, inputs=(whole,)))
+
+
+NEW = replace(  # Alibaba-NLP/gte-multilingual-base, gte-base-en-v1.5
+    GTE,
+    body="new.",
+    layer="encoder.layer.{layer}.",
+    attention=("", "", "", "attention.o_proj"),
+    feed_forward=("mlp.up_gate_proj", "mlp.down_proj"),
+    fused_gate=True,
+    attention_norm="attn_ln",
+    feed_forward_norm="mlp_ln",
+    finish=_fused,
+)
+
+
+def _build_new(entries: Entries, part: Part) -> Model:
+    """Positions are rotary. Raises BadInput."""
+    if entries.raw("position_embedding_type") not in (None, "rope"):
+        raise entries.refuse("position_embedding_type", 'is not supported; only "rope" is')
+    return build(NEW, entries.with_values({"position_embedding_type": None}), part)
+
+
 JINA_V3 = replace(
     LATER,
     body="roberta.",
@@ -261,6 +292,12 @@ DIALECTS = (
         build=_build_nomic,
     ),
     dialect("gte", "Gte", GTE, (12, 768, 12, 3072, 250048), max_position_embeddings=8192, type_vocab_size=1),
+    replace(
+        dialect(
+            "new", "New", NEW, (12, 768, 12, 3072, 30528), max_position_embeddings=2048, type_vocab_size=1
+        ),
+        build=_build_new,
+    ),
     dialect(
         "jina_embeddings_v3",
         "JinaEmbeddingsV3",

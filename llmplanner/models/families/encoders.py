@@ -65,7 +65,9 @@ class EncoderData:
     )
     attention_bias: bool | str = True  # or the entry that says so
     rotary: bool = False
+    alibi: bool = False  # scores are biased by distance
     feed_forward: tuple[str, ...] = ("intermediate.dense", "output.dense")
+    fused_gate: bool = False  # the first matrix makes the gate and what it weighs
     feed_forward_bias: tuple[bool, bool] = (True, True)  # of what reads and what writes
     attention_norm: str = "attention.output.LayerNorm"
     feed_forward_norm: str = "output.LayerNorm"
@@ -198,7 +200,7 @@ def _attention(data: EncoderData, entries: Entries, widths: Widths) -> Attention
     bias = data.attention_bias
     own = replace(widths, bias=entries.flag(bias) if isinstance(bias, str) else bias)
     whole = attention(data.attention, own)
-    return replace(whole, rotary_dim=widths.head_dim) if data.rotary else whole
+    return replace(whole, rotary_dim=widths.head_dim if data.rotary else 0, alibi=data.alibi)
 
 
 def _feed_forward(data: EncoderData, entries: Entries, widths: Widths) -> FeedForward:
@@ -207,8 +209,12 @@ def _feed_forward(data: EncoderData, entries: Entries, widths: Widths) -> FeedFo
     block = feed_forward(tuple(inner), outer, widths, activation(entries, "hidden_act"))
     return replace(
         block,
-        inputs=tuple(replace(one, bias=reads) for one in block.inputs),
+        inputs=tuple(
+            replace(one, bias=reads, outputs=one.outputs * (2 if data.fused_gate else 1))
+            for one in block.inputs
+        ),
         output=replace(block.output, bias=writes),
+        gated=block.gated or data.fused_gate,
     )
 
 

@@ -62,7 +62,7 @@ ROBERTA_KIN = (
     "roberta xlm-roberta camembert xlm-roberta-xl data2vec-text roberta-prelayernorm mpnet electra "
     "longformer ibert jina_embeddings_v3 roformer nystromformer mra yoso convbert esm"
 )
-POOLERLESS = "roformer nystromformer mra yoso convbert esm deberta deberta-v2 nomic_bert gte"
+POOLERLESS = "roformer nystromformer mra yoso convbert esm deberta deberta-v2 nomic_bert gte new"
 ALWAYS_POOLED = "layoutlm big_bird"
 T5_KIN = "t5 mt5 umt5"
 BART_KIN = "bart mbart plbart mvp bigbird_pegasus led"
@@ -87,6 +87,7 @@ SEQUENCE = _table(
         "deberta deberta-v2": _dense("pooler.dense", "classifier"),
         "nomic_bert": _dense("nomic_bert.pooler.dense", "classifier"),
         "gte": _dense("gte.pooler.dense", "classifier"),
+        "new": _dense("new.pooler.dense", "classifier"),
         ROBERTA_KIN: _dense("classifier.dense", "classifier.out_proj"),
         T5_KIN: _dense("classification_head.dense", "classification_head.out_proj", prefix="transformer."),
         BART_KIN: _dense("classification_head.dense", "classification_head.out_proj"),
