@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,12 +114,17 @@ def _entry_row(entry: Entry) -> Row:
     )
 
 
+def _sizes(table: Mapping[str, object]) -> dict[str, object]:
+    """A config without how its checkpoint is quantized, on which neither kind nor parameters depend."""
+    return {name: value for name, value in table.items() if not name.startswith("quantization")}
+
+
 def _found_row(found: Found) -> Row:
     """A model on this computer: its kind and parameters where a config.json tells them."""
     kind, count = None, None
     if found.config is not None:
         try:
-            model = config.load(found.config)
+            model = config.from_config(_sizes(config.read(found.config)), found.name, str(found.config))
             kind, count = str(model.kind), parameters(model).total
         except BadInput:  # opening it says why
             pass
