@@ -302,6 +302,12 @@ def _pickles(path: Path, files: tuple[Path, ...]) -> Opened:
         raise UndescribedError(message, held)
     model = configs.from_config(config, name_of(path), str(path))
     elements = parameters(model).total
+    if 8 * total < elements:
+        raise BadInput(
+            f"{path} holds {gib_text(total)} of weights, less than one bit for each of the {elements:,} "
+            "parameters of the config.json beside it; they do not belong together.",
+            "model",
+        )
     per = round(total / elements)
     dtype = {4: "float32", 2: "bfloat16" if model.dtype == "bf16" else "float16"}.get(per)
     if dtype is not None and format_named(dtype).key != model.dtype:

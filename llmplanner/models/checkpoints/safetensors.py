@@ -222,10 +222,11 @@ def _refuse_repeats(content: bytes, tensors: int) -> None:
     """
     hidden = b"\\" in content or content.count(b'"__metadata__"') > 1
     if hidden or any(content.count(key) != tensors for key in KEYS):
-        json.loads(content, object_pairs_hook=_refuse_repeated)
+        json.loads(content, object_pairs_hook=refuse_repeated)
 
 
-def _refuse_repeated(pairs: list[tuple[str, object]]) -> None:
+def refuse_repeated(pairs: list[tuple[str, object]]) -> None:
+    """A hook for json.loads. Raises ValueError where a name stands twice in one table."""
     names = [name for name, _ in pairs]
     if len(set(names)) < len(names):
         seen: set[str] = set()

@@ -1,5 +1,6 @@
 """The index of a checkpoint in several files, and the files that it names: beside it, and nowhere else."""
 
+import json
 import os.path
 import re
 from collections.abc import Mapping
@@ -8,20 +9,25 @@ from pathlib import Path
 import msgspec
 
 from llmplanner.core.errors import BadInput
+from llmplanner.models.checkpoints.safetensors import refuse_repeated
 from llmplanner.models.entries import shown
 from llmplanner.resources import is_there, read_file
 
 MOST_INDEX = 100_000_000  # bytes; of half a million tensors it has 60 million
 MOST_SHARDS = 10_000
 SUFFIX = ".index.json"
+WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
+DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # on Windows, wherever it lies
 NUMBERED = re.compile(r"(?P<stem>.+)-\d{5}-of-(?P<count>\d{5})(?P<suffix>\.\w+)")
 
 
 class _Index(msgspec.Struct):
-    weight_map: dict[str, str]
+    weight_map: msgspec.Raw
+    metadata: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
 
 
 _index = msgspec.json.Decoder(_Index)
+_weight_map = msgspec.json.Decoder(dict[str, str])
 
 
 def read_index(path: Path) -> dict[str, str]:
@@ -31,14 +37,28 @@ def read_index(path: Path) -> dict[str, str]:
     )
     try:
         content.decode()
-        return _index.decode(content).weight_map
+        index = _index.decode(content)
+        files = _weight_map.decode(index.weight_map)
+        _check_repeats(content, index, len(files))
     except RecursionError as error:
         raise BadInput(f"{path} is no index of a model: it is nested without end.", "model") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         problem = "it is not text in UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
         raise BadInput(
             f"{path} is no index of a model ({shown(problem)[1:-1]}); download it again.", "model"
         ) from error
+    return files
+
+
+def _check_repeats(content: bytes, index: _Index, tensors: int) -> None:
+    """Refuses an index in which a name stands twice: the decoder kept the last. Raises ValueError.
+
+    Each tensor has a name and a file in quotes. An index with no more quotes than that hides nothing.
+    """
+    rest = bytes(index.metadata)
+    named = 2 + 2 * bool(rest)
+    if content.count(b'"') != 4 * tensors + named + rest.count(b'"'):
+        json.loads(content, object_pairs_hook=refuse_repeated)
 
 
 def shards(index: Path, weight_map: Mapping[str, str]) -> tuple[Path, ...]:
@@ -82,10 +102,12 @@ def _all_there(path: Path, files: list[Path]) -> tuple[Path, ...]:
 def _refuse_elsewhere(index: Path, name: str) -> None:
     """Refuses what is more than the name of a file beside the index."""
     steers = set(name) & set('/\\:*?"<>|') or not name.isprintable() or name.strip(" .") != name
-    if steers or not name or len(name) > 255:  # noqa: PLR2004 - what file systems take
+    if steers or not name or len(name) > 255 or DEVICE.fullmatch(name):  # noqa: PLR2004 - what file systems take
         raise BadInput(
             f"{index} names {shown(name)}, which is not the name of a file beside it; do not use it.", "model"
         )
+    if not name.lower().endswith(WEIGHTS):
+        raise BadInput(f"{index} names {shown(name)}, which is no file of weights; do not use it.", "model")
 
 
 def _refuse_led_away(path: Path, files: list[Path]) -> None:
