@@ -76,6 +76,7 @@ FILES: Mapping[str, str] = {  # the types that each file describes
         "bart mbart plbart mvp pegasus pegasus_x bigbird_pegasus blenderbot blenderbot-small marian led "
         "m2m_100 nllb-moe"
     ),
+    "t5gemma": "t5gemma",
     "whisper": "whisper",
     "by_tensors": "gguf",
 }
