@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from llmplanner.core.model import Activation, Model
-from llmplanner.models.entries import Entries
+from llmplanner.core.model import Activation, Embedding, Model
+from llmplanner.models.entries import MOST_ROWS, Entries
 from llmplanner.models.families.dialect import Dialect, Part
 from llmplanner.models.families.encoders import EncoderData, build
 
@@ -103,6 +103,14 @@ def _build_bert(entries: Entries, part: Part) -> Model:
     return build(BERT, entries, part)
 
 
+def _tasks(entries: Entries, body: str) -> tuple[Embedding, ...]:
+    """ERNIE 2 and 3 have a table of tasks where use_task_id says so (arXiv:1907.12412)."""
+    if not entries.flag("use_task_id"):
+        return ()
+    kinds = entries.size("task_type_vocab_size", MOST_ROWS)
+    return (Embedding(f"{body}embeddings.task_type_embeddings", kinds, entries.size("hidden_size")),)
+
+
 SIZES = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size")
 
 
@@ -138,7 +146,13 @@ def dialect(
 
 DIALECTS = (
     replace(dialect("bert", "Bert", BERT), build=_build_bert),
-    dialect("ernie", "Ernie", replace(BERT, body="ernie.")),
+    dialect(
+        "ernie",
+        "Ernie",
+        replace(BERT, body="ernie.", tables=_tasks),
+        task_type_vocab_size=3,
+        use_task_id=False,
+    ),
     dialect("roberta", "Roberta", ROBERTA, (12, 768, 12, 3072, 50265)),
     dialect("xlm-roberta", "XLMRoberta", ROBERTA),
     dialect("camembert", "Camembert", ROBERTA),
