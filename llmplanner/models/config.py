@@ -19,6 +19,7 @@ from llmplanner.models.families.dialect import DEFAULTS_SOURCE, Dialect, Part
 from llmplanner.models.families.eager import EAGER, ROTARY_FP32, SCORES_FP32
 from llmplanner.models.families.nested import text_part
 from llmplanner.models.families.unknown import recognised
+from llmplanner.models.other_files import what_it_is
 from llmplanner.models.quantized import quantization
 from llmplanner.resources import read_file
 
@@ -182,24 +183,49 @@ def _told(config: Mapping[str, object], where: str) -> _Told:
     inner = text_part(config)
     table, note = (config, "") if inner is None else (inner.config, inner.note)
     model_type = table.get("model_type")
+    if model_type == "deepseek_v2" and table.get("use_mla") is False:
+        model_type = "deepseek"  # DeepSeek-VL2 Tiny and DeepSeek-OCR: without the latent
     if isinstance(model_type, str) and model_type in DIALECTS:
         return _Told(model_type, table, note)
     if model_type is not None and not isinstance(model_type, str):
         message = f"{where}: model_type is {shown(model_type)}; it must be a text, such as llama."
         raise BadInput(message, field="model_type")
+    named_class = _by_class(table) if model_type is not None else None
+    if named_class is not None:
+        read_as = (
+            f"Its type {shown(model_type)} is not known: it is read as {named_class}, whose class it names."
+        )
+        return _Told(named_class, table, f"{read_as} {note}".strip())
     kin = recognised(table)
     if kin is None:
-        raise BadInput(f"{where}: {_unknown(model_type)}", field="model_type")
+        raise BadInput(f"{where}: {_unknown(model_type, table)}", field="model_type")
     near = str(kin["model_type"])
     named = "it names no model_type" if model_type is None else f"its type {shown(model_type)} is not known"
     guess = f"An estimate: {named}, so it is read as one of type {near}; open its weights for exact figures."
     return _Told(near, kin, f"{guess} {note}".strip(), guessed=True)
 
 
-def _unknown(model_type: str | None) -> str:
+def _by_class(config: Mapping[str, object]) -> str | None:
+    """The type whose language model the file names as its class, where it states all of that type's sizes."""
+    names = config.get("architectures")
+    if not isinstance(names, list) or not names:
+        return None
+    for dialect in DIALECTS.values():
+        if dialect.classes.get(names[0]) is Part.LANGUAGE_MODEL:
+            entries = Entries("", config, dialect.defaults, dialect.names)
+            return dialect.model_type if all(map(entries.stated, dialect.sizes)) else None
+    return None
+
+
+def _unknown(model_type: str | None, config: Mapping[str, object]) -> str:
     """What is wrong with a file of which nothing can be made, and what to do."""
     if model_type is None:
-        return "model_type is missing; add it, it names the architecture."
+        other = what_it_is(config)
+        return (
+            "model_type is missing; add it, it names the architecture."
+            if other is None
+            else f"this is not a config.json: {other}."
+        )
     near = get_close_matches(model_type, DIALECTS, n=3, cutoff=0.6)
     hint = f" Near it: {', '.join(near)}." if near else ""
     return (

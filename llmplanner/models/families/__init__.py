@@ -50,6 +50,7 @@ FILES: Mapping[str, str] = {  # the types that each file describes
         "glm4v_text glm_ocr_text paddleocr_vl_text emu3_text_model granite4_vision_text "
         "granite_docling_text hunyuan_vl_text"
     ),
+    "mllama": "mllama_text_model",
     "zamba": "zamba zamba2",
     "delta": "qwen3_next qwen3_5_text qwen3_5_moe_text olmo_hybrid",
     "qwen4": "qwen4_exp_text",

@@ -40,6 +40,8 @@ ACTIVATIONS = {
     "relu2": Activation.RELU_SQUARED,
     "silu": Activation.SILU,
     "swish": Activation.SILU,
+    "swigluoai": Activation.SILU,  # MiniMax-M3: cut off at a limit
+    "situ": Activation.SILU,  # Kimi K3
     "gelu": Activation.GELU,
     "gelu_pytorch_tanh": Activation.GELU,
     "gelu_python": Activation.GELU_NEW,

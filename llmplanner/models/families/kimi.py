@@ -6,11 +6,23 @@ Defaults: Transformers 5.23.0 class defaults. Tensor names: the published checkp
 from collections.abc import Mapping
 from dataclasses import replace
 
-from llmplanner.core.model import LatentAttention, Linear, Norm, NormKind, Parameter, Recurrent
+from llmplanner.core.model import (
+    Experts,
+    LatentAttention,
+    Layer,
+    Linear,
+    Model,
+    Norm,
+    NormKind,
+    Parameter,
+    Recurrent,
+)
 from llmplanner.models.entries import Entries
+from llmplanner.models.families.decoder import build
 from llmplanner.models.families.deepseek import latent_attention
 from llmplanner.models.families.defaults import class_defaults, decoder
 from llmplanner.models.families.delta import kernels
+from llmplanner.models.families.dialect import Part
 from llmplanner.models.families.experts import MixtureKeys, after, typed
 from llmplanner.models.families.llama import LLAMA
 from llmplanner.models.families.mixers import (
@@ -36,7 +48,10 @@ def kimi_delta(entries: Entries) -> Recurrent:
     sizes = _kda_sizes(entries)
     wide, dim, name = sizes.values, sizes.value_dim, "self_attn."
     widths = {"q": wide, "k": wide, "v": wide}
-    inputs = {**widths, "f_a": dim, "b": sizes.value_heads, "g_a": dim}
+    whole = entries.flag("linear_full_rank_gate")
+    gate = {"g": wide} if whole else {"g_a": dim}
+    inputs = {**widths, "f_a": dim, "b": sizes.value_heads, **gate}
+    decay = Linear(f"{name}f_b_proj", dim, wide)
     return delta_net(
         sizes,
         tuple((f"{name}{each}_proj", width) for each, width in inputs.items()),
@@ -47,7 +62,7 @@ def kimi_delta(entries: Entries) -> Recurrent:
             *kernels(name, widths, sizes.kernel),
             Norm(f"{name}o_norm", NormKind.RMS, dim),
         ),
-        inner=(Linear(f"{name}f_b_proj", dim, wide), Linear(f"{name}g_b_proj", dim, wide)),
+        inner=(decay,) if whole else (decay, Linear(f"{name}g_b_proj", dim, wide)),
     )
 
 
@@ -65,6 +80,7 @@ def kimi_nested(entries: Entries) -> Mapping[str, object]:
         "linear_num_heads": inner.optional_size("num_heads"),
         "linear_conv_kernel_dim": inner.optional_size("short_conv_kernel_size"),
         "layer_types": _kimi_types(entries, inner),
+        "linear_full_rank_gate": inner.flag("use_full_rank_gate"),
     }
     return {**_UNTIED, **{name: value for name, value in known.items() if value is not None}}
 
@@ -97,8 +113,46 @@ def _latent_mixture(block: str, expert: tuple[str, str, str]) -> MixtureKeys:
 
 
 LATENT = replace(LLAMA, feed_forward_bias=False, attention=latent_attention)
+
+
+def _kimi_three(entries: Entries, layer: Layer) -> Layer:
+    """What Kimi K3's config states beyond Kimi Linear's: gates of the output, experts in a narrower space."""
+    hidden = entries.size("hidden_size")
+    if isinstance(layer.attention, LatentAttention) and entries.flag("mla_use_output_gate"):
+        gate = Linear("self_attn.g_proj", hidden, layer.attention.output.inputs)
+        layer = replace(layer, attention=replace(layer.attention, extras=(gate,)))
+    narrow = entries.optional_size("routed_expert_hidden_size")
+    if narrow is None or not isinstance(layer.feed_forward, Experts):
+        return layer
+    mixture = layer.feed_forward
+    expert = replace(
+        mixture.expert,
+        inputs=tuple(replace(linear, inputs=narrow) for linear in mixture.expert.inputs),
+        output=replace(mixture.expert.output, outputs=narrow),
+    )
+    around = (
+        Linear("block_sparse_moe.latent_down_proj", hidden, narrow),
+        Linear("block_sparse_moe.latent_up_proj", narrow, hidden),
+    )
+    return replace(layer, feed_forward=replace(mixture, expert=expert, extras=(*mixture.extras, *around)))
+
+
+def _kimi(entries: Entries, part: Part) -> Model:
+    """The decoder, with a word on what is guessed of Kimi K3, whose code Transformers lacks."""
+    model = build(KIMI_LINEAR, entries, part)
+    return replace(model, note=GUESSED) if entries.stated("routed_expert_hidden_size") else model
+
+
+GUESSED = (
+    "An estimate: the experts' projections are inferred from the config; open its weights for exact figures."
+)
 KIMI_LINEAR = mixed(
-    replace(LATENT, mixture=_latent_mixture("block_sparse_moe", ("w1", "w3", "w2")), derived=kimi_nested),
+    replace(
+        LATENT,
+        mixture=_latent_mixture("block_sparse_moe", ("w1", "w3", "w2")),
+        derived=kimi_nested,
+        finish=_kimi_three,
+    ),
     listed("layer_types", _kimi_kind),
     {RECURRENT: kimi_delta},
 )
@@ -170,24 +224,27 @@ _LATENT_SIZES: Mapping[str, object] = {
 }
 DIALECTS = with_predictors(
     (
-        decoder(
-            "kimi_linear",
-            ("KimiLinearForCausalLM", "KimiLinearModel"),
-            KIMI_LINEAR,
-            class_defaults(
-                (27, 2304, 32, 9216, 163840),
-                32,
-                1048576,
-                **_LATENT_SIZES,
-                moe_intermediate_size=1024,
-                num_experts=256,
-                q_lora_rank=None,
-                first_k_dense_replace=1,
-                linear_head_dim=128,
-                linear_num_heads=32,
-                linear_conv_kernel_dim=4,
+        replace(
+            decoder(
+                "kimi_linear",
+                ("KimiLinearForCausalLM", "KimiLinearModel"),
+                KIMI_LINEAR,
+                class_defaults(
+                    (27, 2304, 32, 9216, 163840),
+                    32,
+                    1048576,
+                    **_LATENT_SIZES,
+                    moe_intermediate_size=1024,
+                    num_experts=256,
+                    q_lora_rank=None,
+                    first_k_dense_replace=1,
+                    linear_head_dim=128,
+                    linear_num_heads=32,
+                    linear_conv_kernel_dim=4,
+                ),
+                **_LATENT_NAMES,
             ),
-            **_LATENT_NAMES,
+            build=_kimi,
         ),
         decoder(
             "bailing_hybrid",

@@ -176,7 +176,7 @@ DIALECTS = with_predictors(
                 index_n_heads=4,
                 index_head_dim=128,
             ),
-            also=("MiniMaxM3SparseForConditionalGeneration",),
+            also=("MiniMaxM3SparseForConditionalGeneration", "MiniMaxM3ForCausalLM"),
             **LOCAL,
         ),
     )

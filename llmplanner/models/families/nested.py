@@ -17,6 +17,8 @@ PARTS = {
     "talker_config": "speech output",
     "perceiver_config": "perceiver",
     "qformer_config": "query transformer",
+    "img_processor": "vision",  # Phi-3-vision
+    "mm_vision_tower": "vision",  # LLaVA before Transformers had it
 }
 TEXT_TYPES: Mapping[str, str] = {
     "aria": "aria_text", "audioflamingo3": "qwen2", "aya_vision": "cohere2", "blip-2": "opt",
@@ -40,6 +42,7 @@ TEXT_TYPES: Mapping[str, str] = {
     "moss_transcribe_diarize": "qwen3", "muse_glimmer": "muse_glimmer_text", "muse_spark": "muse_spark_text",
     "musicflamingo": "qwen2", "nemo_speechlm": "nemotron_h", "nemotron_h_omni": "nemotron_h",
     "ovis2": "qwen2", "paddleocr_vl": "paddleocr_vl_text", "paligemma": "gemma", "perception_lm": "llama",
+    "phi3_v": "phi3",
     "pp_chart2table": "qwen2", "qianfan_ocr": "qwen3", "qwen2_5_omni": "qwen2_5_omni_text",
     "qwen2_5_omni_thinker": "qwen2_5_omni_text", "qwen2_5_vl": "qwen2_5_vl_text", "qwen2_audio": "qwen2",
     "qwen2_vl": "qwen2_vl_text", "qwen3_5": "qwen3_5_text", "qwen3_5_moe": "qwen3_5_moe_text",
@@ -105,7 +108,9 @@ def _tied(config: Mapping[str, object], inner: Mapping[str, object], wrapper: st
 
 
 def _note(config: Mapping[str, object]) -> str:
-    parts = list(dict.fromkeys(name for key, name in PARTS.items() if isinstance(config.get(key), dict)))
+    parts = list(
+        dict.fromkeys(name for key, name in PARTS.items() if isinstance(config.get(key), dict | str))
+    )
     if not parts:
         return ""
     named = " and ".join([", ".join(parts[:-1]), parts[-1]] if parts[1:] else parts)

@@ -64,6 +64,7 @@ DIALECTS = with_predictors(
                 first_k_dense_replace=0,
                 moe_layer_freq=1,
             ),
+            also=("DeepseekV2ForCausalLM",),
             **ROUTED,
         ),
         decoder(

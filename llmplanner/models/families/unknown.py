@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from llmplanner.models.entries import MOST_FACTOR
+
 NAMES: Mapping[str, tuple[str, ...]] = {
     "num_hidden_layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "num_decoder_layers"),
     "hidden_size": ("hidden_size", "n_embd", "d_model", "dim", "model_dim"),
@@ -10,7 +12,10 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "num_key_value_heads", "num_kv_heads", "n_kv_heads", "n_head_kv", "multi_query_group_num",
     ),
     "head_dim": ("head_dim", "kv_channels", "attention_head_dim"),
-    "intermediate_size": ("intermediate_size", "ffn_hidden_size", "ffn_dim", "n_inner", "d_ff", "hidden_dim"),
+    "intermediate_size": (
+        "intermediate_size", "ffn_hidden_size", "ffn_dim", "n_inner", "d_ff", "hidden_dim",
+        "ff_intermediate_size", "inter_dim",
+    ),
     "vocab_size": ("vocab_size", "padded_vocab_size", "n_vocab"),
     "max_position_embeddings": (
         "max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length",
@@ -48,13 +53,24 @@ def recognised(config: Mapping[str, object]) -> dict[str, object] | None:
     table = _taken(config, NAMES)
     hidden = table["hidden_size"]
     if table.get("intermediate_size") is None and isinstance(hidden, int):
-        table["intermediate_size"] = GATED_WIDTH * hidden
+        table["intermediate_size"] = _width(config, hidden)
     experts = _taken(config, MIXTURE)
     if config.get("kv_lora_rank") is not None:
         return _latent(config, table, experts)
     if experts.get("n_routed_experts") is None:
         return {"model_type": "llama", **table}
     return {"model_type": "glm4_moe", "n_shared_experts": 0, "first_k_dense_replace": 0, **table, **experts}
+
+
+def _width(config: Mapping[str, object], hidden: int) -> int:
+    """Of a feed-forward whose width the file does not state; Meta's params.json leads to it by factors."""
+    multiple, factor = config.get("multiple_of"), config.get("ffn_dim_multiplier")
+    if not isinstance(multiple, int) or not 0 < multiple <= hidden:
+        return GATED_WIDTH * hidden
+    width = 2 * GATED_WIDTH * hidden // 3
+    if isinstance(factor, int | float) and 0 < factor <= MOST_FACTOR:
+        width = int(factor * width)
+    return -(-width // multiple) * multiple
 
 
 def _latent(
