@@ -36,6 +36,7 @@ def test_the_answer_says_what_the_file_holds(run: Run) -> None:
     out = " ".join(run("memory", *PLAN, "--weights", "q4_k_m").out.split())
     assert "served in Q4_K_M" in out
     assert "GiB of Q6_K" in out
+    assert "MiB of F32 (65 tensors)" in out  # too little for GiB
     assert "llama.cpp 0.5.0-dev" in out
 
 

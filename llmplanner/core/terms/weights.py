@@ -5,7 +5,7 @@ from llmplanner.core.estimate import Part, Term
 from llmplanner.core.formats import Format
 from llmplanner.core.model import Experts, Linear, Model
 from llmplanner.core.plan import Weights
-from llmplanner.core.quantities import GIB
+from llmplanner.core.quantities import gib_text
 from llmplanner.core.tensors import layer_pieces, parameters, weight
 
 UNQUANTIZED_BYTES = 2  # per parameter of what quantizers leave alone
@@ -48,9 +48,8 @@ def _of_files(stored: Checkpoint, whole: int, share: int) -> Term:
 def _part(amount: Amount, whole: int, share: int) -> Part:
     size = amount.bytes if share == whole else -(-amount.bytes * share // whole)
     many = "tensor" if amount.tensors == 1 else "tensors"
-    return Part(
-        amount.format, size, f"{amount.bytes / GIB:,.3f} GiB of {amount.format} ({amount.tensors:,} {many})"
-    )
+    told = f"{gib_text(amount.bytes)} of {amount.format} ({amount.tensors:,} {many})"
+    return Part(amount.format, size, told)
 
 
 def _in_one_format(model: Model, form: Format) -> Term:
