@@ -273,6 +273,13 @@ def test_very_many_patterns_are_refused_and_many_take_little_time() -> None:
         checkpoint_of(LLAMA, {**FP8, "modules_to_not_convert": [f"*{number}" for number in range(3000)]})
 
 
+def test_a_glob_of_one_layer_leaves_the_tenth() -> None:
+    """As ModelOpt lists the dense layers of GLM-5.1."""
+    names = names_of(["model.layers.1.*"], ["model.layers.1.mlp.up_proj", "model.layers.10.mlp.up_proj"])
+    assert names.mean("model.layers.1.mlp.up_proj")
+    assert not names.mean("model.layers.10.mlp.up_proj")
+
+
 def test_a_glob_ends_where_the_name_does() -> None:
     assert glob_matches("a*b", "ab")
     assert not glob_matches("ab*ba", "aba")

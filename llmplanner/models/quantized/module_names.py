@@ -96,14 +96,18 @@ def _is_pattern(text: str) -> bool:
 
 
 def _globs(pattern: str) -> tuple[str, ...]:
-    """A pattern as globs with `*` alone; one that uses more than is known gives none."""
+    """A pattern as globs with `*` alone; one that uses more than is known gives none.
+
+    ModelOpt's are globs as they stand: its "layers.1.*" leaves layer 10 to be converted.
+    """
     if len(pattern) > MOST_PATTERN:
         raise too_many()
     text = pattern.removeprefix("re:")
     end = "" if text.endswith("$") or not pattern.startswith("re:") else "*"
     text = text.removeprefix("^").removesuffix("$")
-    for regular, glob in REGULAR.items():
-        text = text.replace(regular, glob)
+    if pattern.startswith(("re:", ".*", "^")) or "\\" in pattern:
+        for regular, glob in REGULAR.items():
+            text = text.replace(regular, glob)
     return tuple(glob + end for glob in _alternatives(text) if not set(glob) & UNKNOWN)
 
 
