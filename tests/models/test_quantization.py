@@ -273,6 +273,26 @@ def test_very_many_patterns_are_refused_and_many_take_little_time() -> None:
         checkpoint_of(LLAMA, {**FP8, "modules_to_not_convert": [f"*{number}" for number in range(3000)]})
 
 
+@pytest.mark.parametrize(
+    "listed",
+    [
+        "model.language_model.layers.5.self_attn*",  # Gemma 4, Qwen3.5
+        "language_model.model.layers.5.self_attn*",  # Kimi K2.5
+        "language_model.model.layers.5.self_attn.q_proj",
+        r"re:^model\.language_model\.layers\.5\.self_attn.*",
+    ],
+)
+def test_a_list_may_name_what_a_wrapping_model_holds(listed: str) -> None:
+    modules = ["model.layers.5.self_attn.q_proj", "model.layers.5.mlp.up_proj"]
+    names = names_of([listed, "language_model.lm_head"], [*modules, "lm_head"])
+    assert [names.mean(module) for module in (*modules, "lm_head")] == [True, False, True]
+
+
+def test_compressed_tensors_may_name_what_a_wrapping_model_holds() -> None:
+    names = exact_names(["language_model.model.layers.5.self_attn.q_proj"])
+    assert names.mean("model.layers.5.self_attn.q_proj")
+
+
 def test_a_glob_of_one_layer_leaves_the_tenth() -> None:
     """As ModelOpt lists the dense layers of GLM-5.1."""
     names = names_of(["model.layers.1.*"], ["model.layers.1.mlp.up_proj", "model.layers.10.mlp.up_proj"])

@@ -12,6 +12,7 @@ from llmplanner.core.errors import BadInput
 
 REGULAR = {"\\.": ".", ".*": "*", ".+": "*", "\\d+": "*", "[0-9]+": "*", "\\w+": "*"}
 UNKNOWN = frozenset("\\[](){}|+?^$")  # in a glob that was translated from more than REGULAR
+WRAPPERS = ("model.language_model.", "language_model.model.", "language_model.")
 MOST_ALTERNATIVES = 100
 MOST_PATTERNS = 2000
 MOST_PATTERN = 10_000  # letters of one
@@ -63,7 +64,7 @@ def names_of(patterns: Iterable[str], modules: Iterable[str]) -> Names:
     so alone. Transformers 5.23 (should_convert_module) agrees on the first, huggingface.js on the second.
     Raises BadInput.
     """
-    patterns = tuple(filter(None, patterns))
+    patterns = tuple(_inside(pattern) for pattern in patterns if pattern)
     runs = frozenset(pattern.removesuffix(".weight") for pattern in patterns if not _is_pattern(pattern))
     met = {run for module in modules for run in _runs(module)} if runs else set()
     globs = _all_globs(pattern for pattern in patterns if _is_pattern(pattern))
@@ -73,9 +74,20 @@ def names_of(patterns: Iterable[str], modules: Iterable[str]) -> Names:
 
 def exact_names(patterns: Iterable[str]) -> Names:
     """A list of compressed-tensors: whole names as they stand, and `re:` patterns. Raises BadInput."""
-    patterns = tuple(patterns)
+    patterns = tuple(map(_inside, patterns))
     whole = frozenset(pattern for pattern in patterns if not pattern.startswith("re:"))
     return Names(whole=whole, globs=_all_globs(pattern for pattern in patterns if pattern.startswith("re:")))
+
+
+def _inside(pattern: str) -> str:
+    """A name as the language model alone has it, where the list names it inside the model that wraps it."""
+    start = "re:" if pattern.startswith("re:") else ""
+    name = pattern.removeprefix(start).removeprefix("^").replace("\\.", ".")
+    wrapper = next((each for each in WRAPPERS if name.startswith(each)), None)
+    if wrapper is None:
+        return pattern
+    inner = name.removeprefix(wrapper)
+    return start + (inner if inner.startswith("lm_head") else f"model.{inner}")
 
 
 def too_many() -> BadInput:
