@@ -101,3 +101,21 @@ def test_a_class_that_is_not_known_counts_as_the_language_model_of_its_type() ->
     model = from_config({"model_type": "llama", "architectures": ["MyForCausalLM"], **LLAMA}, "a", "a.json")
     assert parameters(model).total == LLAMA_3_1_8B
     assert "MyForCausalLM" in model.note
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (
+            {"model_type": "fuyu", "text_config": {"model_type": "persimmon"}, "patch_size": 30},
+            "beside it is not",
+        ),
+        (
+            {"model_type": "granite_speech", "text_config": {"model_type": "granite"}, "encoder_config": {}},
+            "audio part is not",
+        ),
+        ({"model_type": "vibevoice_asr", "text_config": {"model_type": "qwen2"}}, "beside it is not"),
+    ],
+)
+def test_what_has_no_table_of_its_own_is_told_too(table: dict[str, object], words: str) -> None:
+    assert words in from_config(table, "a", "").note

@@ -14,6 +14,7 @@ PARTS = {
     "visual": "vision",
     "audio_config": "audio",
     "speech_config": "speech",
+    "encoder_config": "audio",  # Granite's speech models
     "talker_config": "speech output",
     "perceiver_config": "perceiver",
     "qformer_config": "query transformer",
@@ -70,7 +71,7 @@ class TextPart:
     """The config of the language model inside another, and what else the outer one states."""
 
     config: Mapping[str, object]
-    note: str  # a sentence on the parts that it leaves out; empty where there are none
+    note: str  # a sentence on the parts that it leaves out
 
 
 def text_part(config: Mapping[str, object]) -> TextPart | None:
@@ -111,8 +112,8 @@ def _note(config: Mapping[str, object]) -> str:
     parts = list(
         dict.fromkeys(name for key, name in PARTS.items() if isinstance(config.get(key), dict | str))
     )
-    if not parts:
-        return ""
+    if not parts:  # Fuyu's matrix for patches, say, of which its config has no table
+        return "The text part alone is counted: what is beside it is not; open the weights to count all."
     named = " and ".join([", ".join(parts[:-1]), parts[-1]] if parts[1:] else parts)
     which = "part is" if len(parts) == 1 else "parts are"
     return f"The text part alone is counted: its config's {named} {which} not; open the weights to count all."
