@@ -288,6 +288,23 @@ def test_a_list_may_name_what_a_wrapping_model_holds(listed: str) -> None:
     assert [names.mean(module) for module in (*modules, "lm_head")] == [True, False, True]
 
 
+def test_modelopt_may_mix_formats() -> None:
+    """As the NVFP4 file of Qwen3.6 does: FP8 attention, 4-bit feed-forward and head, the rest in BF16."""
+    config = {"model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 1}
+    config |= {"num_attention_heads": 4, "vocab_size": 32, "num_key_value_heads": 4}
+    layers = {f"model.layers.0.self_attn.{each}_proj": {"quant_algo": "FP8"} for each in "qkvo"}
+    four = {"quant_algo": "W4A16_NVFP4", "group_size": 16}
+    listed = {**layers, "model.layers.0.mlp": four, "lm_head": four}
+    table = {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION", "quantized_layers": listed}
+    stored = from_config({**config, "quantization_config": table}, "a", "a.json").checkpoint
+    assert stored is not None
+    attention = 4 * (64 * 64 + 2 * 4)  # with a scale of the weight and one of what enters
+    packed = 3 * 64 * 128 + 32 * 64
+    assert stored.bytes == attention + packed * 9 // 16 + 4 * 4 + 2 * (32 * 64 + 3 * 64)
+    unknown = {**table, "quantized_layers": {"lm_head": {"quant_algo": "of my own"}}}
+    assert from_config({**config, "quantization_config": unknown}, "a", "a.json").checkpoint is None
+
+
 def test_compressed_tensors_may_name_what_a_wrapping_model_holds() -> None:
     names = exact_names(["language_model.model.layers.5.self_attn.q_proj"])
     assert names.mean("model.layers.5.self_attn.q_proj")

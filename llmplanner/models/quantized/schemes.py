@@ -26,7 +26,8 @@ def scheme_of(setting: Setting) -> Scheme | None:
     """What the table says; None for a method that is not read. Raises BadInput."""
     method = setting.table.get("quant_method")
     if method is None:
-        method = "bitsandbytes" if "load_in_4bit" in setting.table or "load_in_8bit" in setting.table else ""
+        told = {"load_in_4bit": "bitsandbytes", "load_in_8bit": "bitsandbytes", "quant_algo": "modelopt"}
+        method = next((name for key, name in told.items() if key in setting.table), "")
     read = METHODS.get(method) if isinstance(method, str) else None
     return None if read is None else read(setting)
 
@@ -189,14 +190,16 @@ def _fp8(setting: Setting) -> Scheme:
         store = partial(layouts.fp8_blocks, rows=rows, columns=columns, scale=scale)
         label = f"FP8, blocks of {rows} × {columns}"
     scheme = _without_routers(setting, store, label)
-    if experts != "fp4":
+    modelopt = setting.table.get("moe_quant_algo") == "NVFP4"  # which puts its own format in place of it
+    if experts != "fp4" and not modelopt:
         return scheme
+    four = _modelopt_nvfp4 if modelopt else _fp4
 
     def choose(name: str, role: Role) -> Store | None:
         kept = scheme.store(name, role) is None
-        return _fp4 if role == "expert" and not kept else scheme.store(name, role)
+        return four if role == "expert" and not kept else scheme.store(name, role)
 
-    return Scheme(f"FP4 experts, {label}", choose, scheme.lists)
+    return Scheme(f"{'NVFP4' if modelopt else 'FP4'} experts, {label}", choose, scheme.lists)
 
 
 def _fp4(linear: Linear) -> Parts:
@@ -231,22 +234,49 @@ def _mxfp4(setting: Setting) -> Scheme:
 
 def _modelopt(setting: Setting) -> Scheme | None:
     algorithm = setting.table.get("quant_algo")
-    kinds: dict[str, Store] = {
-        "NVFP4": _modelopt_nvfp4,
-        "FP8": partial(layouts.fp8_tensor, scale="F32", inputs=True),
-    }
-    if not isinstance(algorithm, str) or algorithm not in kinds:
+    if algorithm == "MIXED_PRECISION":
+        return _modelopt_mixed(setting)
+    if not isinstance(algorithm, str) or algorithm not in MODELOPT:
         return None
-    return _without_routers(setting, kinds[algorithm], f"ModelOpt {algorithm}")
+    return _without_routers(setting, MODELOPT[algorithm], f"ModelOpt {algorithm}")
 
 
-def _modelopt_nvfp4(linear: Linear) -> Parts:
+def _modelopt_mixed(setting: Setting) -> Scheme | None:
+    """Each module as quantized_layers says; what it does not name stays as it was."""
+    table = setting.table.get("quantized_layers")
+    if not isinstance(table, Mapping):
+        return None
+    lists: dict[str, list[str]] = {}
+    for name, own in table.items():
+        algorithm = own.get("quant_algo") if isinstance(own, Mapping) else None
+        if not isinstance(algorithm, str) or algorithm not in MODELOPT:
+            return None
+        lists.setdefault(algorithm, []).append(name)
+    meant = [(names_of(names, setting.modules), MODELOPT[algorithm]) for algorithm, names in lists.items()]
+
+    def choose(name: str, _role: Role) -> Store | None:
+        return next((store for names, store in meant if names.mean(name)), None)
+
+    return Scheme(f"ModelOpt {' and '.join(lists)}", choose, tuple(names for names, _ in meant))
+
+
+def _nvfp4_weight(linear: Linear) -> Parts:
     return (
         Part("weight", "U8", (linear.outputs, -(-linear.inputs // 2)), linear.inputs * linear.outputs),
         Part("weight_scale", "F8_E4M3", (linear.outputs, -(-linear.inputs // layouts.NVFP4_BLOCK))),
         Part("weight_scale_2", "F32", ()),
-        Part("input_scale", "F32", ()),
     )
+
+
+def _modelopt_nvfp4(linear: Linear) -> Parts:
+    return (*_nvfp4_weight(linear), Part("input_scale", "F32", ()))
+
+
+MODELOPT: Mapping[str, Store] = {
+    "NVFP4": _modelopt_nvfp4,
+    "W4A16_NVFP4": _nvfp4_weight,  # what enters stays in 16 bits
+    "FP8": partial(layouts.fp8_tensor, scale="F32", inputs=True),
+}
 
 
 # torchao
