@@ -91,12 +91,13 @@ def model_named(
     if config is not None:
         model = model_config.from_config(config, files.name_of(path), text)
         return Chosen(model if held is None else replace(model, checkpoint=held), config, held)
-    if path.suffix.lower() in files.SUFFIXES or is_there(path):
+    wanted = asked(text)
+    if (path.suffix.lower() in files.SUFFIXES and wanted is None) or is_there(path):
         return _chosen(files.open_path(path))
     own = user_folder() / "models"
     if model_catalogue.knows(text, own):
         return Chosen(model_catalogue.model(text, own))
-    wanted, found = asked(text), _stored(text)
+    found = _stored(text)
     if found is not None and not (wanted and found.note):  # what is not whole here, the hub has
         return _chosen(files.open_path(found.path))
     return _asked(wanted, access) if wanted else Chosen(model_catalogue.model(text, own))

@@ -92,6 +92,8 @@ def test_pretraining_takes_twenty_tokens_per_parameter_unless_told() -> None:
 
 def test_a_model_is_found_by_title_and_hub_id_and_else_suggested() -> None:
     assert model_named("meta-llama/Llama-3.1-8B").model == model_named("Llama 3.1 8B").model
+    address = "https://huggingface.co/meta-llama/Llama-3.1-8B/"
+    assert model_named(address).model == model_named("Llama 3.1 8B").model
     with pytest.raises(BadInput, match=r"llama-3\.1-8b"):
         model_named("llama-3.1-9b")
 

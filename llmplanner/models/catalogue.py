@@ -13,6 +13,7 @@ from llmplanner.core.errors import BadInput
 from llmplanner.core.model import Kind, Model
 from llmplanner.models.config import from_config
 
+PAGE = "https://huggingface.co/"  # before the id, in the address of a model's page
 ObjectiveName = Literal[
     "causal",
     "masked",
@@ -105,7 +106,7 @@ def _entry(text: str, user: Path | None) -> Entry | None:
     files, name = _files(user), _named(text)
     if name in files:
         return resources.read_toml(files[name], Entry)
-    wanted = text.strip().lower()
+    wanted = text.strip().lower().removeprefix(PAGE).rstrip("/")
     return next((one for one in entries(user) if wanted in {one.title.lower(), one.hub_id.lower()}), None)
 
 

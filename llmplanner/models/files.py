@@ -121,7 +121,12 @@ def _main_file(folder: Path) -> Path:
         if len(whole) == 1 or (whole and "-of-" in whole[0].name):
             return whole[0]
         if whole and not (folder / CONFIG).is_file():
-            raise BadInput(f"{folder} holds {len(whole)} {suffix} files; give the path of one.", "model")
+            first = ", ".join(shown(file.name) for file in whole[:3])
+            raise BadInput(
+                f"{folder} holds {len(whole):,} {suffix} files, {first}{', ...' if whole[3:] else ''}; "
+                "give the path of one.",
+                "model",
+            )
     return next((folder / name for name in fixed[2:] if is_there(folder / name)), folder / CONFIG)
 
 

@@ -431,7 +431,7 @@ def test_an_empty_folder_and_a_pipe_are_told(tmp_path: Path) -> None:
 def test_a_folder_of_several_models_asks_which(tmp_path: Path) -> None:
     for name in ("a", "b"):
         made.write(tmp_path / f"{name}.safetensors", SMALL_TENSORS)
-    assert "give the path of one" in refused(tmp_path)
+    assert '2 .safetensors files, "a.safetensors", "b.safetensors"; give the path of one' in refused(tmp_path)
 
 
 def test_a_plan_outlives_the_file(tmp_path: Path) -> None:

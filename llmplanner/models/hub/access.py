@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 ID = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})(?::(?P<wanted>[\w./-]{1,200}))?")
+ADDRESS = re.compile(r"(?:https?://(?:www\.)?huggingface\.co|(?:https?://)?hf\.co)/")
+PAGES = {("tree", "main"), ("blob", "main"), ("resolve", "main")}  # what stands between an id and a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +30,20 @@ class Asked:
 
 
 def asked(text: str) -> Asked | None:
-    """The model that a text names, also as its page's address; None where it is not of that form."""
-    plain = text.strip().removeprefix("https://huggingface.co/").removeprefix("hf.co/").rstrip("/")
+    """The model that a text names, also as an address of its pages; None where it is not of that form."""
+    plain, file = _of_address(text.strip())
     found = ID.fullmatch(plain)
     if found is None or found["name"].endswith((".json", ".gguf", ".safetensors", ".bin", ".toml")):
         return None
-    return Asked(found["name"], found["wanted"] or "")
+    return Asked(found["name"], found["wanted"] or (file if file.endswith(".gguf") else ""))
+
+
+def _of_address(text: str) -> tuple[str, str]:
+    """The id in the address of a page, and the file that it shows; any other text as it is."""
+    address = ADDRESS.match(text)
+    if address is None:
+        return text, ""
+    parts = re.split(r"[?#]", text[address.end() :], maxsplit=1)[0].rstrip("/").split("/")
+    if tuple(parts[2:4]) in PAGES:
+        return "/".join(parts[:2]), "/".join(parts[4:])
+    return "/".join(parts), ""
