@@ -17,8 +17,8 @@ from llmplanner.models.entries import Entries, plain, shown
 from llmplanner.models.families import DIALECTS, heads
 from llmplanner.models.families.dialect import DEFAULTS_SOURCE, Dialect, Part
 from llmplanner.models.families.eager import EAGER, ROTARY_FP32, SCORES_FP32
-from llmplanner.models.families.nested import text_part
-from llmplanner.models.families.unknown import recognised
+from llmplanner.models.families.nested import left_out, text_part
+from llmplanner.models.families.unknown import no_language, recognised
 from llmplanner.models.other_files import what_it_is
 from llmplanner.models.quantized import quantization
 from llmplanner.resources import read_file
@@ -196,13 +196,16 @@ def _told(config: Mapping[str, object], where: str) -> _Told:
             f"Its type {shown(model_type)} is not known: it is read as {named_class}, whose class it names."
         )
         return _Told(named_class, table, f"{read_as} {note}".strip())
+    if model_type is not None and no_language(model_type):
+        message = f"{where}: model_type {shown(model_type)} is no language model; only those are read."
+        raise BadInput(message, field="model_type")
     kin = recognised(table)
     if kin is None:
         raise BadInput(f"{where}: {_unknown(model_type, table)}", field="model_type")
     near = str(kin["model_type"])
     named = "it names no model_type" if model_type is None else f"its type {shown(model_type)} is not known"
     guess = f"An estimate: {named}, so it is read as one of type {near}; open its weights for exact figures."
-    return _Told(near, kin, f"{guess} {note}".strip(), guessed=True)
+    return _Told(near, kin, f"{guess} {note or left_out(config)}".strip(), guessed=True)
 
 
 def _by_class(config: Mapping[str, object]) -> str | None:

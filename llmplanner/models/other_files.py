@@ -15,6 +15,7 @@ KINDS: tuple[tuple[tuple[str, ...], str], ...] = (  # the keys that give a file 
         f"it describes how images or sounds are prepared; {BESIDE}",
     ),
     (("_class_name", "_diffusers_version"), "it describes a diffusion model; only language models are read"),
+    (("producer", "quantization"), f"it says how the weights are quantized; {BESIDE}"),
     (("weight_map",), "it lists where tensors lie; name it model.safetensors.index.json, or " + BESIDE),
     (
         ("temperature", "top_p", "max_new_tokens", "do_sample", "max_length", "eos_token_id"),

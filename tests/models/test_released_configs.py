@@ -21,6 +21,15 @@ META_8B = {  # the params.json of Llama 3.1 8B
     "dim": 4096, "n_layers": 32, "n_heads": 32, "n_kv_heads": 8, "vocab_size": 128256,
     "ffn_dim_multiplier": 1.3, "multiple_of": 1024, "norm_eps": 1e-05, "rope_theta": 500000.0,
 }  # fmt: skip
+MIXTRAL = {  # the params.json of Mixtral 8x7B
+    "dim": 4096, "n_layers": 32, "head_dim": 128, "hidden_dim": 14336, "n_heads": 32, "n_kv_heads": 8,
+    "vocab_size": 32000, "moe": {"num_experts_per_tok": 2, "num_experts": 8},
+}  # fmt: skip
+MINICPM_O = {  # MiniCPM-o 2.6, on Qwen2.5 7B
+    "model_type": "minicpmo", "architectures": ["MiniCPMO"], "hidden_size": 3584, "vocab_size": 151700,
+    "intermediate_size": 18944, "num_hidden_layers": 28, "num_attention_heads": 28, "num_key_value_heads": 4,
+    "tie_word_embeddings": False, "vision_config": {"hidden_size": 1152}, "audio_config": {"d_model": 1024},
+}  # fmt: skip
 MINIMAX_M3 = {
     "architectures": ["MiniMaxM3ForCausalLM"], "model_type": "minimax_m3", "hidden_act": "swigluoai",
     "hidden_size": 6144, "intermediate_size": 3072, "dense_intermediate_size": 12288, "head_dim": 128,
@@ -49,6 +58,8 @@ KIMI_K3 = {
     [
         pytest.param(DEEPSEEK_VL2_TINY, 3.37e9 - 0.42e9, id="DeepSeek-VL2-Tiny without its vision part"),
         pytest.param(META_8B, 8_030_261_248, id="Llama-3.1-8B by Meta's own file"),
+        pytest.param(MIXTRAL, 46_702_792_704, id="Mixtral by Mistral's own file"),
+        pytest.param(MINICPM_O, 7.61e9, id="MiniCPM-o without its vision and audio"),
         pytest.param(MINIMAX_M3, 426e9, id="MiniMax-M3"),
         pytest.param(KIMI_K3, 2.78e12, id="Kimi-K3"),
     ],
@@ -63,6 +74,19 @@ def test_says_what_of_a_config_is_guessed() -> None:
     assert "is read as minimax_m3_vl_text, whose class it names" in from_config(MINIMAX_M3, "a", "").note
 
 
+@pytest.mark.parametrize("wrapper", ["minicpmo", "of my own"])
+def test_says_what_is_left_out_of_a_flat_config(wrapper: str) -> None:
+    note = from_config({**MINICPM_O, "model_type": wrapper}, "a", "a.json").note
+    assert "its config's vision and audio parts are not" in note
+
+
+@pytest.mark.parametrize("model_type", ["clip", "siglip_vision_model", "wav2vec2", "vit"])
+def test_takes_no_encoder_of_images_or_sounds_for_a_decoder(model_type: str) -> None:
+    config = {"model_type": model_type, "hidden_size": 512, "num_attention_heads": 8, "vocab_size": 49408}
+    with pytest.raises(BadInput, match=f'"{model_type}" is no language model; only those are read'):
+        from_config({**config, "num_hidden_layers": 12}, "a", "a.json")
+
+
 def test_takes_no_class_whose_sizes_are_not_there() -> None:
     short = {"architectures": ["LlamaForCausalLM"], "model_type": "of my own", "hidden_size": 64}
     with pytest.raises(BadInput, match="lacks the sizes of a decoder"):
@@ -75,6 +99,7 @@ def test_takes_no_class_whose_sizes_are_not_there() -> None:
         ({"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>"}, "describes a tokenizer; open the config"),
         ({"eos_token_id": 2, "temperature": 0.6}, "says how text is generated; open the config.json beside"),
         ({"image_processor_type": "CLIPImageProcessor"}, "how images or sounds are prepared"),
+        ({"producer": {}, "quantization": {"quant_algo": "FP8"}}, "how the weights are quantized"),
         ({"weight_map": {}}, "lists where tensors lie"),
         ({"_class_name": "StableDiffusionPipeline"}, "only language models are read"),
         (

@@ -21,6 +21,9 @@ PARTS = {
     "img_processor": "vision",  # Phi-3-vision
     "mm_vision_tower": "vision",  # LLaVA before Transformers had it
 }
+BESIDE = (  # where the config has no table of the rest, as of Fuyu's matrix for patches
+    "The text part alone is counted: what is beside it is not; open the weights to count all."
+)
 TEXT_TYPES: Mapping[str, str] = {
     "aria": "aria_text", "audioflamingo3": "qwen2", "aya_vision": "cohere2", "blip-2": "opt",
     "cohere2_vision": "cohere2", "cohere_compass": "cohere_compass_text", "cosmos3_omni": "qwen3_vl_text",
@@ -36,8 +39,10 @@ TEXT_TYPES: Mapping[str, str] = {
     "idefics3": "llama", "inkling2": "inkling2_text", "inkling_mm_model": "inkling_text",
     "instructblip": "opt", "instructblipvideo": "opt", "internvl": "qwen2", "janus": "llama",
     "kimi_k25": "deepseek_v3", "lfm2_vl": "lfm2", "lfm3_vl": "lfm3", "lighton_ocr": "qwen3",
-    "llama4": "llama4_text", "llava": "llama", "llava_next": "llama", "llava_next_video": "llama",
-    "llava_onevision": "qwen2", "minicpm_ocr": "qwen3_5_text", "minicpmv4_6": "qwen3_5_text",
+    "llama4": "llama4_text", "llava": "llama", "llava_llama": "llama",
+    "llava_mistral": "mistral", "llava_qwen": "qwen2", "llava_next": "llama", "llava_next_video": "llama",
+    "llava_onevision": "qwen2", "minicpmo": "qwen2", "minicpm_ocr": "qwen3_5_text",
+    "minicpmv4_6": "qwen3_5_text",
     "minicpmv4_7": "qwen3_5_text", "minimax_m3_vl": "minimax_m3_vl_text", "mistral3": "mistral",
     "mistral_large4": "mistral_large4_text", "mllama": "mllama_text_model", "molmo2": "molmo2_text",
     "moss_transcribe_diarize": "qwen3", "muse_glimmer": "muse_glimmer_text", "muse_spark": "muse_spark_text",
@@ -93,7 +98,7 @@ def text_part(config: Mapping[str, object]) -> TextPart | None:
     tied = _tied(config, inner, wrapper)
     if tied is not None:
         table["tie_word_embeddings"] = tied
-    return TextPart(table, _note({**config, **holder}))
+    return TextPart(table, left_out({**config, **holder}) or BESIDE)
 
 
 def _tied(config: Mapping[str, object], inner: Mapping[str, object], wrapper: str) -> object:
@@ -108,12 +113,13 @@ def _tied(config: Mapping[str, object], inner: Mapping[str, object], wrapper: st
     return inner.get("tie_word_embeddings")
 
 
-def _note(config: Mapping[str, object]) -> str:
+def left_out(config: Mapping[str, object]) -> str:
+    """A sentence on the parts of a config that are not its language model; empty where there are none."""
     parts = list(
         dict.fromkeys(name for key, name in PARTS.items() if isinstance(config.get(key), dict | str))
     )
-    if not parts:  # Fuyu's matrix for patches, say, of which its config has no table
-        return "The text part alone is counted: what is beside it is not; open the weights to count all."
+    if not parts:
+        return ""
     named = " and ".join([", ".join(parts[:-1]), parts[-1]] if parts[1:] else parts)
     which = "part is" if len(parts) == 1 else "parts are"
     return f"The text part alone is counted: its config's {named} {which} not; open the weights to count all."

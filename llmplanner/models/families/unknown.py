@@ -31,14 +31,24 @@ MIXTURE: Mapping[str, tuple[str, ...]] = {
     "n_routed_experts": ("n_routed_experts", "num_local_experts", "num_experts", "moe_num_experts"),
     "num_experts_per_tok": ("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "top_k"),
     "moe_intermediate_size": (
-        "moe_intermediate_size", "expert_ffn_hidden_size", "moe_ffn_hidden_size", "intermediate_size",
+        "moe_intermediate_size", "expert_ffn_hidden_size", "moe_ffn_hidden_size", "expert_hidden_dim",
+        "intermediate_size", "hidden_dim",
     ),
     "n_shared_experts": ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts"),
     "first_k_dense_replace": ("first_k_dense_replace", "num_dense_layers", "moe_layer_start_index"),
 }  # fmt: skip
 LATENT = ("kv_lora_rank", "q_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim")
 NEEDED = ("num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size")
+NO_LANGUAGE = frozenset(  # words in the types of models of images and sounds, whose keys are a decoder's
+    {"clip", "siglip", "siglip2", "clap", "vit", "deit", "beit", "dinov2", "dinov3", "vision", "image"}
+    | {"wav2vec2", "hubert", "wavlm", "unispeech", "sew", "speecht5", "audio"}
+)
 GATED_WIDTH = 4  # times the hidden size, where no width is stated
+
+
+def no_language(model_type: str) -> bool:
+    """Whether a type that is not known is by its name one of images or sounds."""
+    return not NO_LANGUAGE.isdisjoint(model_type.lower().replace("-", "_").split("_"))
 
 
 def recognised(config: Mapping[str, object]) -> dict[str, object] | None:
@@ -54,7 +64,8 @@ def recognised(config: Mapping[str, object]) -> dict[str, object] | None:
     hidden = table["hidden_size"]
     if table.get("intermediate_size") is None and isinstance(hidden, int):
         table["intermediate_size"] = _width(config, hidden)
-    experts = _taken(config, MIXTURE)
+    nested = config.get("moe")  # in Mistral's params.json
+    experts = _taken({**config, **nested} if isinstance(nested, dict) else config, MIXTURE)
     if config.get("kv_lora_rank") is not None:
         return _latent(config, table, experts)
     if experts.get("n_routed_experts") is None:
