@@ -8,6 +8,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -192,7 +193,7 @@ def resized(draft: Draft, name: str, text: str) -> Draft:
 def _parsed(name: str, field: Field, text: str) -> str | int | float:
     """What was typed, as the field's type."""
     if field.kind in {"text", "choice"}:
-        return text.strip() if field.kind == "text" else text.strip().lower()
+        return text.strip() if field.kind == "text" else _choice(field, text.strip().lower())
     try:
         if field.kind == "number":
             return parse_amount(text, low=field.low, high=field.high)
@@ -200,6 +201,24 @@ def _parsed(name: str, field: Field, text: str) -> str | int | float:
         return parse(text, low=int(field.low), high=int(field.high))
     except BadInput as error:
         raise BadInput(f"{field.label}: {error}", name) from error
+
+
+def _choice(field: Field, text: str) -> str:
+    """The choice that a text means: iq4-xs is iq4_xs, f16 is fp16, q4_k is q4_k_m as in llama.cpp's own tool.
+
+    What means none is given back as it is.
+    """
+    alike = {one.replace("-", "_"): one for one in field.choices}
+    plain = text.replace("-", "_")
+    for name in (plain, f"{plain}_m" if plain.endswith("_k") else plain):
+        if name in alike:
+            return alike[name]
+    from llmplanner.core.formats import format_named  # noqa: PLC0415 - most name what is offered
+
+    with suppress(BadInput):  # the check of the field says what it takes
+        form = format_named(text).key
+        return form if form in field.choices else text
+    return text
 
 
 def checked(draft: Draft) -> Draft:

@@ -91,6 +91,13 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.M
         ("tokens", "auto", None),
         ("efficiency", "0,35", 0.35),
         ("weights", "INT8", "int8"),
+        ("weights", "F16", "fp16"),
+        ("weights", "torch.bfloat16", "bf16"),
+        ("kv", "fp8", "fp8-e4m3"),
+        ("weights", "IQ4-XS", "iq4_xs"),
+        ("weights", "gptq_4bit_g128", "gptq-4bit-g128"),
+        ("weights", "Q4_K", "q4_k_m"),
+        ("precision", "float32", "fp32"),
         ("model", " llama-2-7b ", "llama-2-7b"),
     ],
 )
