@@ -24,7 +24,7 @@ FILES: Mapping[str, str] = {  # the types that each file describes
     "phi4": "phi4_multimodal phi4mm",
     "uneven": "deci nemotron-nas openelm",
     "remote": (
-        "qwen internlm internlm2 baichuan chatglm aquila xverse orion Yi mimo solar minicpm "
+        "qwen phi3small internlm internlm2 baichuan chatglm aquila xverse orion Yi mimo solar minicpm "
         "exaone stablelm_epoch"
     ),
     "modernbert_decoder": "modernbert-decoder",

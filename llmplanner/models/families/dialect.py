@@ -42,6 +42,7 @@ ACTIVATIONS = {
     "swish": Activation.SILU,
     "swigluoai": Activation.SILU,  # MiniMax-M3: cut off at a limit
     "situ": Activation.SILU,  # Kimi K3
+    "gegelu": Activation.GELU_NEW,  # Phi-3-small: written out, cut off at a limit
     "gelu": Activation.GELU,
     "gelu_pytorch_tanh": Activation.GELU,
     "gelu_python": Activation.GELU_NEW,

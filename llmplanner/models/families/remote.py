@@ -52,6 +52,19 @@ INTERNLM2 = replace(
     output_bias="bias",
     head="output",
 )
+PHI3_SMALL = replace(  # its block-sparse layers cache all tokens too
+    LLAMA,
+    attention_inputs=("self_attn.query_key_value",),
+    attention_output="self_attn.dense",
+    feed_forward_inputs=("mlp.up_proj",),
+    final_norm="final_layernorm",
+    norm=NormKind.LAYER,
+    input_bias=True,
+    output_bias=True,
+    feed_forward_bias=True,
+    head_dim=False,
+    dropouts=("ffn_dropout_prob", "attention_dropout_prob", "embedding_dropout_prob"),
+)
 INTERNLM = replace(PLAIN, input_bias="bias", output_bias="bias")
 
 
@@ -148,6 +161,13 @@ DIALECTS = (
         class_defaults((*_SEVEN[:3], 22016, 151936), None, 8192, head_dim=128),
         head_dim=("kv_channels",),
         max_position_embeddings=("max_position_embeddings", "seq_length"),
+    ),
+    decoder(
+        "phi3small",
+        "Phi3Small",
+        PHI3_SMALL,
+        class_defaults((32, 4096, 32, 14336, 100352), 8, 8192, hidden_act="gegelu", tie_word_embeddings=True),
+        intermediate_size=("ff_intermediate_size",),
     ),
     decoder(
         "internlm",
