@@ -14,7 +14,7 @@ FILES: Mapping[str, str] = {  # the types that each file describes
     "llama_kin": (
         "granite granite_swa ministral ministral3 smollm3 helium arcee apertus seed_oss internlm3 "
         "iquestcoder cwm ernie4_5 hunyuan_v1_dense hyperclovax glm glm4 olmo2 olmo3 exaone4 "
-        "vaultgemma nanochat bitnet diffllama doge minicpm3 youtu"
+        "vaultgemma nanochat bitnet diffllama doge"
     ),
     "layer_norm": "olmo cohere cohere2 cohere_compass_text phi persimmon stablelm starcoder2 nemotron jais2",
     "gpt": "gpt2 gpt_neox opt bloom",

@@ -3,12 +3,10 @@
 Defaults: Transformers 5.23.0 class defaults. Tensor names: the published checkpoints of each family.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from llmplanner.core.model import Attention, FeedForward, Layer, Linear, Norm, NormKind, Parameter
 from llmplanner.models.entries import Entries
-from llmplanner.models.families.deepseek import latent_attention
 from llmplanner.models.families.defaults import class_defaults, decoder
 from llmplanner.models.families.llama import GEMMA2, LLAMA, MISTRAL
 from llmplanner.models.families.windows import (
@@ -68,7 +66,6 @@ NANOCHAT = replace(
     query_key_norm=("self_attn.q_norm", "self_attn.k_norm"),
     softcaps=("attn_logit_softcapping", "final_logit_softcapping"),
 )
-YOUTU = replace(LLAMA, feed_forward_bias=False, attention=latent_attention)
 
 
 def _parts(layer: Layer) -> tuple[Attention, FeedForward]:
@@ -130,14 +127,6 @@ def _as_hyperclovax(entries: Entries, layer: Layer) -> Layer:
     return replace(layer, attention_output_norm=None, feed_forward_output_norm=None)
 
 
-def _value_dim(entries: Entries) -> Mapping[str, object]:
-    """MiniCPM3: values are as wide as hidden size over heads where the file says null."""
-    if entries.raw("v_head_dim") is not None:
-        return {}
-    return {"v_head_dim": entries.quotient("hidden_size", "num_attention_heads")}
-
-
-MINICPM3 = replace(LLAMA, attention=latent_attention, derived=_value_dim)
 GRANITE_SWA = replace(LLAMA, windows=leading_window, finish=_with_sinks)
 BITNET = replace(LLAMA, feed_forward_bias=False, finish=_with_inner_norms)
 DIFFLLAMA = replace(LLAMA, feed_forward_bias=False, finish=_with_lambdas)
@@ -158,8 +147,6 @@ DOGE = replace(
     refused=(("is_moe", "with product-key experts"),),
 )
 HYPERCLOVAX = replace(LLAMA, output_norms=("post_norm1", "post_norm2"), finish=_as_hyperclovax)
-
-_LATENT = {"qk_rope_head_dim": 64, "v_head_dim": 128, "qk_nope_head_dim": 128}
 
 DIALECTS = (
     decoder("granite", "Granite", LLAMA, class_defaults((32, 4096, 32, 11008, 32000), None, 2048)),
@@ -340,33 +327,4 @@ DIALECTS = (
     ),
     decoder("diffllama", "DiffLlama", DIFFLLAMA, class_defaults((16, 2048, 32, 8192, 32000), None, 2048)),
     decoder("doge", "Doge", DOGE, class_defaults((32, 1024, 8, 2048, 32768), None, 2048, is_moe=False)),
-    decoder(
-        "minicpm3",
-        "MiniCPM3",
-        MINICPM3,
-        class_defaults(
-            (62, 2560, 40, 6400, 73448),
-            40,
-            32768,
-            tie_word_embeddings=True,
-            kv_lora_rank=256,
-            q_lora_rank=768,
-            qk_rope_head_dim=32,
-            qk_nope_head_dim=64,
-        ),
-    ),
-    decoder(
-        "youtu",
-        "Youtu",
-        YOUTU,
-        class_defaults(
-            (32, 2048, 16, 6144, 128256),
-            16,
-            131072,
-            tie_word_embeddings=True,
-            kv_lora_rank=512,
-            q_lora_rank=1536,
-            **_LATENT,
-        ),
-    ),
 )
