@@ -62,6 +62,9 @@ def test_another_part_than_was_asked_for_is_refused(hub: Hub, content_range: str
         (302, {"Location": "/owner/model"}, BadInput, "without end"),
         (302, {"Location": "http://169.254.169.254/latest"}, BadInput, "not an https address"),
         (302, {"Location": "file:///etc/passwd"}, BadInput, "not an https address"),
+        (302, {"Location": "http://["}, BadInput, "no HTTP"),
+        (302, {"Location": "http://127.0.0.1:99999999/"}, BadInput, "no HTTP"),
+        (429, {"Retry-After": "9" * 60_000}, Unreachable, "in some minutes"),
     ],
 )
 def test_each_refusal_is_one_sentence(

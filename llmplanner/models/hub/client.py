@@ -97,6 +97,10 @@ class Client:
                 return self._answer(response, most, start)
             finally:
                 response.close()  # what was not asked for is not read
+        except BadInput:
+            raise
+        except ValueError as error:  # a redirection to what is no address, a piece of a negative length
+            raise BadInput(f"{self._host} answers what is no HTTP; try again later.", "model") from error
         except urllib3.exceptions.SSLError as error:
             raise Unreachable(
                 f"{self._host} shows a certificate that is not to be trusted; check the clock and the proxy.",
@@ -150,7 +154,7 @@ class Client:
             raise Missing(f"{self._host} has nothing at {path}.", "model")
         if status == TOO_MANY:
             wait = response.headers.get("Retry-After", "")
-            again = f"in {wait} seconds" if wait.isascii() and wait.isdigit() else "in some minutes"
+            again = f"in {wait} seconds" if re.fullmatch("[0-9]{1,5}", wait) else "in some minutes"
             raise Unreachable(f"{self._host} takes no more requests for now; try again {again}.", "model")
         raise Unreachable(f"{self._host} answers with error {status}; try again later.", "model")
 
@@ -175,7 +179,7 @@ class Client:
                 raise BadInput("The reading was stopped.", "model")
             if time.monotonic() > ends:
                 raise Unreachable(f"{self._host} sends too slowly; try again later.", "model")
-            piece = response.read(min(PIECE, most - len(body)))
+            piece = response.read1(min(PIECE, most - len(body)))  # what is there, without waiting for all
             if not piece:
                 break
             body += piece

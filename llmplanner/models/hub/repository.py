@@ -80,7 +80,7 @@ class Repositories:
             ) from error
         if COMMIT.fullmatch(answer.sha) is None:
             raise BadInput(f"The hub names no commit of {name}; try again later.", "model")
-        files = {one.rfilename: one.size or 0 for one in answer.siblings if _usable(one.rfilename)}
+        files = {one.rfilename: max(one.size or 0, 0) for one in answer.siblings if _usable(one.rfilename)}
         stated = answer.card.license if answer.card is not None else None
         licence = ", ".join(stated) if isinstance(stated, list) else stated
         return Snapshot(name, answer.sha, files, licence, f"{datetime.now(UTC):%Y-%m-%d}")
