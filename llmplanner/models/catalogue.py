@@ -22,6 +22,7 @@ ObjectiveName = Literal[
     "contrastive",
     "span corruption",
     "denoising",
+    "speech-to-text",
 ]
 
 
@@ -36,7 +37,8 @@ class Source(Struct, frozen=True):
 class Entry(Struct, frozen=True):
     """A released model: its card, and its config.json as published.
 
-    `tokens`, trained on, and `compute`, the operations that it took, are left out where they are not.
+    `tokens`, trained on, and `compute`, the operations that it took, are left out where they are not. `nulls`
+    are the keys that the config.json sets to null, which TOML cannot say; once read, `config` has them too.
     """
 
     name: str
@@ -54,6 +56,10 @@ class Entry(Struct, frozen=True):
     config: dict[str, object]
     tokens: int | None = None
     compute: float | None = None
+    nulls: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.config.update(dict.fromkeys(self.nulls))
 
     @property
     def model(self) -> Model:
