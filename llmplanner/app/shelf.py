@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from llmplanner.advice import judged_with
 from llmplanner.compose import Chosen, model_named
@@ -13,7 +14,7 @@ from llmplanner.core.verdict import Judgement
 from llmplanner.models.card import search_words
 from llmplanner.models.catalogue import Entry, entries
 from llmplanner.models.facts import facts, plain
-from llmplanner.models.stores import look, stores
+from llmplanner.models.stores import FOLDERS, look, own_folders, stores
 from llmplanner.models.stores.found import Found
 from llmplanner.plans import Draft
 from llmplanner.resources import user_folder
@@ -77,8 +78,14 @@ def _of_entry(entry: Entry, where: str) -> Item:
 
 def on_this_computer() -> Shelf:
     """The models that other programs keep here; walks their folders, so not on the GUI thread."""
-    listing = look(stores())
-    return Shelf(tuple(_of_found(one) for one in listing.models), listing.problems)
+    own: tuple[Path, ...] = ()
+    problems: list[str] = []
+    try:
+        own = own_folders(user_folder() / FOLDERS)
+    except BadInput as error:
+        problems.append(plain(str(error), 1000))
+    listing = look(stores(own))
+    return Shelf(tuple(map(_of_found, listing.models)), (*problems, *listing.problems))
 
 
 def _of_found(found: Found) -> Item:

@@ -13,6 +13,7 @@ from llmplanner.models.facts import plain
 
 COLUMNS = ("Name", "Shape", "Type", "Parameters", "Bytes")
 DIGITS = re.compile(r"\d+")
+MOST_SIZES = 8  # of a shape that a cell shows; no format in use has more than 5
 Indices = NDArray[np.int64]
 
 
@@ -33,7 +34,7 @@ class TensorList:
         if column == 0:
             return plain(tensor.name)
         if column == 1:
-            return " × ".join(f"{size:,}" for size in tensor.shape) or "one number"
+            return _shape_text(tensor.shape) or "one number"
         return (plain(tensor.format), f"{tensor.elements:,}", f"{tensor.bytes:,}")[column - 2]
 
     def found(self, text: str) -> Indices:
@@ -79,6 +80,12 @@ def _places(keys: Sequence[str] | Sequence[tuple[int, ...]]) -> Indices:
     ranks = {key: rank for rank, key in enumerate(sorted(set(keys)))}  # type: ignore[type-var]
     find: Callable[[object], int] = ranks.__getitem__  # type: ignore[assignment]
     return np.fromiter(map(find, keys), np.int64, len(keys))
+
+
+def _shape_text(shape: tuple[int, ...]) -> str:
+    """A shape as a cell shows it; of one with very many sizes the first and their number."""
+    first = " × ".join(f"{size:,}" for size in shape[:MOST_SIZES])
+    return first if len(shape) <= MOST_SIZES else f"{first} × … ({len(shape):,} sizes)"
 
 
 def _natural(name: str) -> str:

@@ -190,7 +190,7 @@ def _told(config: Mapping[str, object], where: str) -> _Told:
     if model_type is not None and not isinstance(model_type, str):
         message = f"{where}: model_type is {shown(model_type)}; it must be a text, such as llama."
         raise BadInput(message, field="model_type")
-    named_class = _by_class(table) if model_type is not None else None
+    named_class = _by_class(table, where) if model_type is not None else None
     if named_class is not None:
         read_as = (
             f"Its type {shown(model_type)} is not known: it is read as {named_class}, whose class it names."
@@ -208,13 +208,29 @@ def _told(config: Mapping[str, object], where: str) -> _Told:
     return _Told(near, kin, f"{guess} {note or left_out(config)}".strip(), guessed=True)
 
 
-def _by_class(config: Mapping[str, object]) -> str | None:
-    """The type whose language model the file names as its class, where it states all of that type's sizes."""
+def _class_named(config: Mapping[str, object], where: str) -> str | None:
+    """The class that the file names, the first where it names several. Raises BadInput."""
     names = config.get("architectures")
-    if not isinstance(names, list) or not names:
+    if names is None or names == []:
+        return None
+    if isinstance(names, list) and isinstance(names[0], str):
+        return names[0]
+    raise BadInput(
+        f"{where}: architectures is {shown(names)}; it must be a list of class names, or be taken out.",
+        field="architectures",
+    )
+
+
+def _by_class(config: Mapping[str, object], where: str) -> str | None:
+    """The type whose language model the file names as its class, where it states all of that type's sizes.
+
+    Raises BadInput.
+    """
+    named = _class_named(config, where)
+    if named is None:
         return None
     for dialect in DIALECTS.values():
-        if dialect.classes.get(names[0]) is Part.LANGUAGE_MODEL:
+        if dialect.classes.get(named) is Part.LANGUAGE_MODEL:
             entries = Entries("", config, dialect.defaults, dialect.names)
             return dialect.model_type if all(map(entries.stated, dialect.sizes)) else None
     return None
@@ -240,29 +256,24 @@ def _unknown(model_type: str | None, config: Mapping[str, object]) -> str:
 def _part(dialect: Dialect, config: Mapping[str, object], where: str) -> tuple[Part | heads.Task, str]:
     """What the class that the file names builds, and a remark; the language model where it names none."""
     usual = next(iter(dialect.classes.values()))
-    names = config.get("architectures")
-    if names is None or names == []:
+    named = _class_named(config, where)
+    if named is None:
         return usual, ""
-    if not isinstance(names, list) or not isinstance(names[0], str):
-        message = (
-            f"{where}: architectures is {shown(names)}; it must be a list of class names, or be taken out."
-        )
-        raise BadInput(message, field="architectures")
-    if names[0] in dialect.classes:
-        return dialect.classes[names[0]], ""
-    task = heads.task_of(dialect.model_type, names[0])
+    if named in dialect.classes:
+        return dialect.classes[named], ""
+    task = heads.task_of(dialect.model_type, named)
     if task is not None:
         return task, ""
-    if names[0].endswith(WITH_HEAD):
-        return usual, f"Its class {shown(names[0])} is not known: the language model of its type counts."
-    if names[0].endswith(WITHOUT_HEAD):
+    if named.endswith(WITH_HEAD):
+        return usual, f"Its class {shown(named)} is not known: the language model of its type counts."
+    if named.endswith(WITHOUT_HEAD):
         return (
             Part.BODY,
-            f"Its class {shown(names[0])} is not known: its type counts, without an output head.",
+            f"Its class {shown(named)} is not known: its type counts, without an output head.",
         )
     known = ", ".join(dialect.classes)
     message = (
-        f"{where}: architectures names {shown(names[0])}, which is not supported yet; known are {known}. "
+        f"{where}: architectures names {shown(named)}, which is not supported yet; known are {known}. "
         "Without the entry, the language model counts."
     )
     raise BadInput(message, field="architectures")

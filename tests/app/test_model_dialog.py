@@ -8,12 +8,14 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
+from llmplanner.app import shelf
 from llmplanner.app.dialogs import models
 from llmplanner.app.dialogs.about import AboutDialog
 from llmplanner.app.dialogs.models import HERE, PLAN, ModelDialog
 from llmplanner.app.session import Session
 from llmplanner.app.shelf import Shelf
 from llmplanner.core.machine import Device, Machine
+from llmplanner.models.stores import FOLDERS
 from llmplanner.plans import EXAMPLE
 from tests.models.safetensors_files import write
 
@@ -144,3 +146,16 @@ def test_what_cannot_be_looked_at_is_told(qtbot: QtBot, monkeypatch: pytest.Monk
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, on=False)
     qtbot.addWidget(dialog)
     qtbot.waitUntil(lambda: dialog.problems.text() == "Ollama cannot be read.")
+
+
+def test_the_window_lists_the_folders_of_the_user_s_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shelf, "user_folder", lambda: tmp_path)
+    write(tmp_path / "lasting.safetensors", {"a": ("F32", (10, 10))})
+    file = tmp_path / FOLDERS
+    file.write_text(f'folders = ["{tmp_path}"]')
+    assert str(tmp_path) in {item.key for item in shelf.on_this_computer().items}
+    file.write_text("folders = [")
+    (problem,) = shelf.on_this_computer().problems
+    assert FOLDERS in problem

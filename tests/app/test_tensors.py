@@ -151,3 +151,10 @@ def test_the_card_of_a_released_model_and_of_a_changed_one(qtbot: QtBot) -> None
     assert changed.card.title.text() == "Llama 3.1 8B (changed)"
     assert "40 layers" in changed.card.text()
     assert "layers 40 instead of 32" in changed.card.text()
+
+
+def test_a_shape_of_very_many_sizes_fits_its_cell() -> None:
+    shown = tensor_list((StoredTensor("a", (1,) * 330_000, "F32", 1, 4), StoredTensor("b", (), "F32", 1, 4)))
+    assert len(shown.cell(0, 1)) < 80
+    assert "330,000" in shown.cell(0, 1)
+    assert shown.cell(1, 1) == "one number"

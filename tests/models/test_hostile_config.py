@@ -160,3 +160,12 @@ def test_any_value_of_any_entry_is_read_or_refused(key: str, value: object) -> N
 @given(content=st.binary(max_size=60))
 def test_any_bytes_are_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     refused(tmp_path_factory.mktemp("any"), content)
+
+
+@pytest.mark.parametrize("architectures", [[[]], [{}], [None], [1], "text", {}, 5, True])
+@pytest.mark.parametrize("model_type", ["llama", "no_such_type"])
+def test_classes_that_are_no_names_are_refused(
+    tmp_path: Path, architectures: object, model_type: str
+) -> None:
+    config = {**GOOD, "architectures": architectures, "model_type": model_type}
+    assert "architectures" in str(refused(tmp_path, json.dumps(config).encode()))

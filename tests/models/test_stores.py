@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from llmplanner.models.stores import Store, folders, hugging_face, look, named, ollama, stores
+from llmplanner.core.errors import BadInput
+from llmplanner.models.stores import Store, folders, hugging_face, look, named, ollama, own_folders, stores
+from llmplanner.models.stores.found import Listing
 
 COMMIT, OTHER = "a" * 40, "b" * 40
 DIGEST = "c" * 64
@@ -214,3 +216,39 @@ def test_a_model_is_found_by_the_name_that_is_listed(tmp_path: Path) -> None:
     lost = named("lost", store)
     assert lost is not None
     assert lost.note
+
+
+def test_a_pipe_in_a_store_is_not_waited_for(tmp_path: Path) -> None:
+    repository = tmp_path / "models--someone--theirs"
+    hub_file(repository, "model.safetensors", 5)
+    (repository / "refs").mkdir()
+    os.mkfifo(repository / "refs" / "main")
+    (model,) = look((hub(tmp_path),)).models
+    assert model.path == repository / "snapshots" / COMMIT
+    store = tmp_path / "ollama"
+    tags = store / "manifests" / "registry.ollama.ai" / "library" / "tiny"
+    tags.mkdir(parents=True)
+    os.mkfifo(tags / "1b")
+    listing = look((Store("Ollama", store, ollama.find),))
+    assert (listing.models, listing.problems) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("folders = 5", "folders"),
+        ('folders = ["a\\u0000b"]', "cannot be one"),
+        ("folders = [", "not valid TOML"),
+    ],
+)
+def test_folders_that_cannot_be_are_refused(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "model_folders.toml"
+    file.write_text(text)
+    with pytest.raises(BadInput, match=words):
+        own_folders(file)
+
+
+def test_the_home_of_nobody_is_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    file = tmp_path / "model_folders.toml"
+    file.write_text('folders = ["~no-such-user-here/models"]')
+    assert look((Store("folder", own_folders(file)[0], folders.tree("folder")),)) == Listing(())

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from llmplanner.core.errors import BadInput
 from llmplanner.models.stores import folders, hugging_face, ollama
 from llmplanner.models.stores.found import Found, Listing
 from llmplanner.resources import is_there, read_toml
@@ -101,7 +102,15 @@ def own_folders(file: Path) -> tuple[Path, ...]:
     """The folders that the user's file names; none where there is no such file. Raises BadInput."""
     if not is_there(file):
         return ()
-    return tuple(Path(folder).expanduser() for folder in read_toml(file, Folders).folders)
+    named = read_toml(file, Folders).folders
+    if any("\0" in folder for folder in named):
+        raise BadInput(f"The data file {file} names a folder that cannot be one; take it out.")
+    return tuple(map(_home_path, named))
+
+
+def _home_path(text: str) -> Path:
+    """The path of a text that may begin with a tilde; one of nobody's stays as it is."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser raises for a user who is not there
 
 
 def _llama_cpp(values: Mapping[str, str], home: Path, cache: Path) -> tuple[Path, ...]:
@@ -118,7 +127,7 @@ def _llama_cpp(values: Mapping[str, str], home: Path, cache: Path) -> tuple[Path
 
 
 def _first(values: Mapping[str, str], *names: str) -> Path | None:
-    return next((Path(values[name]).expanduser() for name in names if values.get(name)), None)
+    return next((_home_path(values[name]) for name in names if values.get(name)), None)
 
 
 def _under(values: Mapping[str, str], name: str, inner: str) -> Path | None:

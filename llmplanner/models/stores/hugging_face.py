@@ -9,7 +9,9 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from llmplanner.core.errors import BadInput
 from llmplanner.models.stores.found import Found, files_of, models_of
+from llmplanner.resources import read_file
 
 PREFIX = "models--"
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -68,8 +70,7 @@ def _snapshot(folder: Path) -> Path | None:
 def _main(reference: Path) -> str:
     """The commit in a file of `refs`; empty where there is none."""
     try:
-        with reference.open("rb") as file:
-            text = file.read(MOST_REF).decode("ascii", "replace").strip()
-    except OSError:
+        text = read_file(reference, MOST_REF).decode("ascii", "replace").strip()
+    except BadInput:
         return ""
     return text if COMMIT.fullmatch(text) else ""
