@@ -1,6 +1,6 @@
 """Builds a decoder from the tensors of its layers, as GGUF files name them, where no family describes it.
 
-The table is that of models/gguf_tensors.py. Every tensor counts; attention, feed-forward, experts and
+The table is that of models/gguf/tensors.py. Every tensor counts; attention, feed-forward, experts and
 recurrence are known by their tensors' names (gguf-py/gguf/constants.py in ggml-org/llama.cpp), and what
 has no place among them stands beside its layer. Biases go with their matrices.
 """
