@@ -18,6 +18,7 @@ class Hub:
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)  # repository -> file -> bytes
     sizes: dict[str, int] = field(default_factory=dict)  # a file's stated size where it is not its bytes'
     status: dict[str, tuple[int, dict[str, str]]] = field(default_factory=dict)  # path -> answer
+    licence: object = "mit"
     ignores_range: bool = False
     endless: bool = False  # sends the file again and again
     url: str = ""
@@ -43,7 +44,12 @@ class _Handler(BaseHTTPRequestHandler):
                 {"rfilename": name, "size": hub.sizes.get(name, len(body))}
                 for name, body in hub.files[model[1]].items()
             ]
-            answer = {"id": model[1], "sha": COMMIT, "siblings": siblings, "cardData": {"license": "mit"}}
+            answer = {
+                "id": model[1],
+                "sha": COMMIT,
+                "siblings": siblings,
+                "cardData": {"license": hub.licence},
+            }
             self._send(200, json.dumps(answer).encode())
             return
         file = re.fullmatch(r"/([^/]+/[^/]+)/resolve/[0-9a-f]{40}/(.+)", path)

@@ -159,3 +159,11 @@ def test_the_saved_token_is_read_only_where_the_user_allows_it(
     assert saved_token() == "hf_abc"
     opened(Asked("owner/small"), Access(token=True))
     assert not any("Authorization" in headers for _, headers in hub.asked)  # it is not huggingface.co
+
+
+def test_a_checkpoint_of_very_many_files_is_not_asked_for(hub: Hub, tmp_path: Path) -> None:
+    shards = {f"model-{number:05}-of-01001.safetensors": b"" for number in range(1, 1002)}
+    hub.files["owner/many"] = {"config.json": json.dumps(CONFIG).encode(), **shards}
+    with pytest.raises(BadInput, match="1,001 files"):
+        ask(hub, tmp_path, "owner/many")
+    assert len(hub.asked) == 2

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from llmplanner.core.errors import BadInput
+from llmplanner.models.hub import repository
 from llmplanner.models.hub.access import Asked, asked
 from llmplanner.models.hub.cache import Cache
 from llmplanner.models.hub.client import Client, Gated, Missing, Unreachable
@@ -115,3 +116,19 @@ def test_a_broken_cache_is_read_anew(hub: Hub, tmp_path: Path) -> None:
     (kept,) = tmp_path.rglob("snapshot.json")
     kept.write_text('{"id": 5')
     assert Repositories(Client(hub.url), Cache(tmp_path)).snapshot("owner/model").commit == COMMIT
+
+
+def test_what_the_hub_says_of_a_repository_is_believed_only_within_bounds(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.licence = ["mit\x1b[2J\u202e" + "x" * 5000, "y" * 5000]
+    hub.sizes = {"config.json": -5, "model.safetensors": 10**30}
+    online = Repositories(Client(hub.url), Cache(tmp_path))
+    snapshot = online.snapshot("owner/model")
+    assert set(snapshot.files.values()) == {0}
+    assert snapshot.licence is not None
+    assert len(snapshot.licence) <= 100
+    assert snapshot.licence.isprintable()
+    monkeypatch.setattr(repository, "MOST_FILES", 3)
+    with pytest.raises(BadInput, match="has 4 files"):
+        online.snapshot("owner/model")

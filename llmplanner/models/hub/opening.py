@@ -3,7 +3,7 @@
 import io
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +27,7 @@ from llmplanner.models.hub.repository import Repositories
 from llmplanner.resources import read_file
 
 Header = TypeVar("Header")
+MOST_SHARDS = 1000  # files of one checkpoint; the largest published ones have some 200
 AT_ONCE = 8  # headers asked for side by side
 USUAL = "Q4_K_M"  # what llama.cpp takes of a repository with many files
 MOST_TOKEN = 1000  # bytes
@@ -157,9 +158,15 @@ def _headers(
     read: Callable[[io.BufferedReader, int, str], Header],
     repositories: Repositories,
     snapshot: Snapshot,
-    names: Iterable[str],
+    names: Sequence[str],
 ) -> list[Header]:
     """The headers of these files, side by side, by the reader of their format. Raises BadInput."""
+    if len(names) > MOST_SHARDS:
+        raise BadInput(
+            f"{snapshot.id} keeps its checkpoint in {len(names):,} files, and at most {MOST_SHARDS:,} are "
+            "asked for; download the model and open it.",
+            "model",
+        )
 
     def header(name: str) -> Header:
         remote = repositories.head(snapshot, name)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from llmplanner.core.errors import BadInput
+from llmplanner.models.entries import plain
 from llmplanner.models.hub.cache import Cache, Snapshot
 from llmplanner.models.hub.client import Client, Gated, Missing, Unreachable
 from llmplanner.models.hub.remote import RemoteFile
@@ -15,6 +16,9 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 FILE = re.compile(r"[\w .+@=,()\[\]/-]{1,250}")
 MOST_LIST = 20_000_000  # bytes of a repository's description
 MOST_CONFIG = 10_000_000
+MOST_FILES = 100_000  # as many as the hub itself advises at most
+MOST_SIZE = 10**15  # bytes of a file
+MOST_LICENCE = 100  # letters
 
 
 class _Sibling(msgspec.Struct, frozen=True):
@@ -80,10 +84,14 @@ class Repositories:
             ) from error
         if COMMIT.fullmatch(answer.sha) is None:
             raise BadInput(f"The hub names no commit of {name}; try again later.", "model")
-        files = {one.rfilename: max(one.size or 0, 0) for one in answer.siblings if _usable(one.rfilename)}
-        stated = answer.card.license if answer.card is not None else None
-        licence = ", ".join(stated) if isinstance(stated, list) else stated
-        return Snapshot(name, answer.sha, files, licence, f"{datetime.now(UTC):%Y-%m-%d}")
+        if len(answer.siblings) > MOST_FILES:
+            raise BadInput(
+                f"{name} has {len(answer.siblings):,} files, and at most {MOST_FILES:,} are read; "
+                "download the model and open it.",
+                "model",
+            )
+        files = {one.rfilename: _believed(one.size) for one in answer.siblings if _usable(one.rfilename)}
+        return Snapshot(name, answer.sha, files, _licence(answer.card), f"{datetime.now(UTC):%Y-%m-%d}")
 
     def content(self, snapshot: Snapshot, file: str) -> bytes:
         """The whole of a small file. Raises BadInput."""
@@ -120,6 +128,18 @@ class Repositories:
 def _as_of_today(kept: Snapshot, now: Snapshot) -> Snapshot:
     """What is kept, as of today: equal to what the hub says where nothing has changed."""
     return msgspec.structs.replace(kept, read=now.read)
+
+
+def _believed(size: int | None) -> int:
+    """A file's size, 0 where the hub states none or one that no file has."""
+    return size if size is not None and 0 <= size <= MOST_SIZE else 0
+
+
+def _licence(card: _Card | None) -> str | None:
+    """The licence that a model's page states, as one short line."""
+    stated = card.license if card is not None else None
+    text = ", ".join(stated) if isinstance(stated, list) else stated
+    return None if text is None else plain(text, MOST_LICENCE)
 
 
 def _usable(file: str) -> bool:
