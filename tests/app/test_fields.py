@@ -5,7 +5,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLineEdit, QWidget
 from pytestqt.qtbot import QtBot
 
-from llmplanner.app.fields import ChoiceField, CountField, SearchField, SliderField
+from llmplanner.app.fields import ChoiceField, CountField, SearchField
+from llmplanner.app.slider_field import SliderField
 from llmplanner.plans import FIELDS, Field
 
 

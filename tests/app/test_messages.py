@@ -11,9 +11,10 @@ from pytestqt.qtbot import QtBot
 from llmplanner import plans
 from llmplanner.app.actions import Actions
 from llmplanner.app.dialogs.export import ExportDialog
-from llmplanner.app.fields import CountField, SearchField, SliderField
+from llmplanner.app.fields import CountField, SearchField
 from llmplanner.app.main import example_window, restored_window
 from llmplanner.app.settings import Settings
+from llmplanner.app.slider_field import SliderField
 from llmplanner.app.start import Starter
 from llmplanner.app.window import Window
 from llmplanner.core.machine import Device

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
-from llmplanner.app.fields import SliderField
 from llmplanner.app.panels.workload import WorkloadPanel
 from llmplanner.app.session import Session, State
 from llmplanner.app.settings import Settings
+from llmplanner.app.slider_field import SliderField
 from llmplanner.core.machine import Device, Machine
 from llmplanner.plans import Draft
 

@@ -12,9 +12,10 @@ from pytestqt.qtbot import QtBot
 
 from llmplanner import plans
 from llmplanner.app.actions import Actions
-from llmplanner.app.fields import ChoiceField, CountField, SearchField, SliderField
+from llmplanner.app.fields import ChoiceField, CountField, SearchField
 from llmplanner.app.main import example_window, restored_window
 from llmplanner.app.settings import Settings
+from llmplanner.app.slider_field import SliderField
 from llmplanner.app.start import Starter
 from llmplanner.app.tabs.memory import MemoryTab
 from llmplanner.app.window import Window

@@ -5,9 +5,10 @@ from functools import partial
 
 from PySide6.QtWidgets import QWidget
 
-from llmplanner.app.fields import ChoiceField, CountField, Field, SliderField
+from llmplanner.app.fields import ChoiceField, CountField, Field
 from llmplanner.app.panels import Panel
 from llmplanner.app.session import Session, State
+from llmplanner.app.slider_field import SliderField
 from llmplanner.compose import tokens_of
 from llmplanner.core import recipes
 from llmplanner.core.formats import format_named
