@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from llmplanner.core.checkpoint import Checkpoint
-from llmplanner.core.errors import BadInput
+from llmplanner.core.errors import BadInput, quoted, short
 from llmplanner.core.quantities import parse_amount, parse_count, parse_tokens, range_text
 from llmplanner.core.recipes import RECIPES
 from llmplanner.resources import read_file
@@ -27,6 +27,8 @@ SUFFIX = ".llmplan.json"
 HEAD = 4096  # bytes at the beginning of a file in which a plan says that it is one
 FEW = 7  # choices that a sentence lists
 MOST_HELD = 10**18  # bytes of a checkpoint
+LONGEST_NAME = 100  # letters of a file's name in a sentence
+LONGEST_REASON = 200
 MAX_FILE = 10_000_000  # bytes; a plan with its model's config is a few kilobytes
 
 
@@ -174,7 +176,7 @@ def changed(draft: Draft, name: str, text: str) -> Draft:
     if field is None and name in LATER:
         raise BadInput(f"The field {name} comes in a later version of LLM Planner; leave it out.", name)
     if field is None:
-        raise BadInput(f"There is no field {name!r} in a plan; there are {', '.join(FIELDS)}.", name)
+        raise BadInput(f"There is no field {quoted(name)} in a plan; there are {', '.join(FIELDS)}.", name)
     left_out = field.optional and text.strip().lower() in {"", "auto", "none"}
     entry: dict[str, Any] = {name: None if left_out else _parsed(name, field, text)}
     return checked(replace(draft, **entry))
@@ -228,10 +230,13 @@ def checked(draft: Draft) -> Draft:
         if value is None:
             continue
         if field.kind == "choice" and value not in field.choices:
-            raise BadInput(f"{field.label} cannot be {value!r}; it takes {_offered(field, value)}.", name)
+            raise BadInput(
+                f"{field.label} cannot be {quoted(value)}; it takes {_offered(field, value)}.", name
+            )
         if field.kind in {"count", "tokens", "number"} and not field.low <= value <= field.high:
             raise BadInput(
-                f"{field.label} cannot be {value:,}; it takes {range_text(field.low, field.high)}.", name
+                f"{field.label} cannot be {quoted(value)}; it takes {range_text(field.low, field.high)}.",
+                name,
             )
     for name, size in (draft.changes or {}).items():
         _check_change(name, size)
@@ -249,14 +254,14 @@ def _check_checkpoint(held: Checkpoint) -> None:
 def _resizable(name: str) -> Field:
     if name in CHANGES:
         return CHANGES[name]
-    raise BadInput(f"A what-if cannot change {name!r}; it changes {', '.join(CHANGES)}.", "changes")
+    raise BadInput(f"A what-if cannot change {quoted(name)}; it changes {', '.join(CHANGES)}.", "changes")
 
 
 def _check_change(name: str, size: int) -> None:
     field = _resizable(name)
     if not field.low <= size <= field.high:
         raise BadInput(
-            f"{field.label} cannot be {size:,}; it takes {range_text(field.low, field.high)}.",
+            f"{field.label} cannot be {quoted(size)}; it takes {range_text(field.low, field.high)}.",
             f"changes.{name}",
         )
 
@@ -269,7 +274,7 @@ def _offered(field: Field, value: object) -> str:
     # Only who mistypes waits for it.
     from difflib import get_close_matches  # noqa: PLC0415
 
-    near = get_close_matches(str(value), others, n=3, cutoff=0.5) or others[:3]
+    near = get_close_matches(short(str(value)), others, n=3, cutoff=0.5) or others[:3]
     return f"{', '.join(first)} and, as --help lists, others such as {', '.join(near)}"
 
 
@@ -314,13 +319,14 @@ def _plain(value: object) -> object:
 def read(path: Path) -> Draft:
     """The draft that a plan file holds. Raises BadInput, naming the file and the field."""
     content = read_file(path, MAX_FILE, remedy="; give the path of a plan file")
+    name = short(path.name, LONGEST_NAME)
     try:
         raw = msgspec.json.decode(content)
     except RecursionError as error:
-        raise BadInput(f"{path.name} is not a plan file: it is nested without end.") from error
+        raise BadInput(f"{name} is not a plan file: it is nested without end.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path.name} is not a plan file: it is not whole JSON ({error}).") from error
-    return from_table(raw, path.name)
+        raise BadInput(f"{name} is not a plan file: it is not whole JSON ({error}).") from error
+    return from_table(raw, name)
 
 
 def from_table(raw: object, name: str) -> Draft:
@@ -330,17 +336,21 @@ def from_table(raw: object, name: str) -> Draft:
     schema = raw.pop("llmplanner_plan")
     if schema != SCHEMA:
         raise BadInput(
-            f"{name} is a plan file of format {schema!r}, this version reads {SCHEMA}; update LLM Planner."
+            f"{name} is a plan file of format {quoted(schema)}, this version reads {SCHEMA}; "
+            "update LLM Planner."
         )
     known = {field.name for field in fields(Draft)}
     unknown = sorted(set(raw) - known)
     if unknown and unknown[0] in LATER:
         raise BadInput(f"{name}: the field {unknown[0]} comes in a later version of LLM Planner.", unknown[0])
     if unknown:
-        raise BadInput(f"{name} has a field {unknown[0]!r} that a plan does not have; remove it.", unknown[0])
+        raise BadInput(
+            f"{name} has a field {quoted(unknown[0])} that a plan does not have; remove it.",
+            short(unknown[0]),
+        )
     try:
         return checked(msgspec.convert(raw, Draft))
     except msgspec.ValidationError as error:
-        raise BadInput(f"{name} cannot be used: {error}.") from error
+        raise BadInput(f"{name} cannot be used: {short(str(error), LONGEST_REASON)}.") from error
     except BadInput as error:
         raise BadInput(f"{name}: {error}", error.field) from error

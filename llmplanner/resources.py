@@ -12,9 +12,10 @@ from typing import BinaryIO, TypeVar
 import msgspec
 from platformdirs import user_config_path
 
-from llmplanner.core.errors import BadInput
+from llmplanner.core.errors import BadInput, short
 
 MAX_BYTES = 8 * 1024 * 1024  # a data file of ours is far smaller; a larger one is not a data file
+LONGEST = 300  # letters of what is said to be wrong in a data file
 Schema = TypeVar("Schema")
 
 
@@ -117,14 +118,14 @@ def _text(path: Path) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise BadInput(f"The data file {path} is not valid TOML: {error}.") from error
+        raise BadInput(f"The data file {path} is not valid TOML: {short(str(error), LONGEST)}.") from error
 
 
 def _checked(path: Path, text: str, schema: type[Schema]) -> Schema:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise BadInput(f"The data file {path} is not valid TOML: {error}.") from error
+        raise BadInput(f"The data file {path} is not valid TOML: {short(str(error), LONGEST)}.") from error
     except ValueError as error:
         raise BadInput(f"The data file {path} has a number of too many digits.") from error
     except RecursionError as error:
@@ -132,7 +133,9 @@ def _checked(path: Path, text: str, schema: type[Schema]) -> Schema:
     try:
         return msgspec.convert(table, schema)
     except msgspec.ValidationError as error:
-        raise BadInput(f"The data file {path} is wrong: {_place(str(error), table)}.") from error
+        raise BadInput(
+            f"The data file {path} is wrong: {short(_place(str(error), table), LONGEST)}."
+        ) from error
 
 
 def _place(message: str, table: dict[str, object]) -> str:

@@ -128,3 +128,29 @@ def test_a_wrong_entry_names_its_field(name: str, text: str) -> None:
 def test_every_field_of_the_table_is_one_of_the_draft() -> None:
     draft = Draft()
     assert all(hasattr(draft, name) for name in FIELDS)
+
+
+LONG = "z\x1b[2J\n\u202e" * 10_000
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"llmplanner_plan": LONG},
+        {"llmplanner_plan": [[LONG]]},
+        {LONG: 1},
+        *({name: LONG} for name in ("task", "engine", "weights", "kv", "batch")),
+        {"batch": 10**300},
+        {"changes": {LONG: 1}},
+        {"changes": {"layers": 10**300}},
+    ],
+    ids=lambda entries: next(iter(entries))[:20].strip("\x1b\n"),
+)
+def test_what_strangers_wrote_is_quoted_short_and_plain(tmp_path: Path, entries: dict[str, object]) -> None:
+    path = tmp_path / "plan\x1b[2J.llmplan.json"
+    path.write_text(json.dumps({"llmplanner_plan": 1, **entries}))
+    with pytest.raises(BadInput) as caught:
+        read(path)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 400
+    assert len(caught.value.field or "") < 100
