@@ -161,26 +161,44 @@ class Window(QMainWindow):
         self.setStatusBar(self.status)
 
     def _make_menus(self) -> None:
-        keys, steps = QKeySequence.StandardKey, self.session.steps
+        self._make_file_menu()
+        self._make_edit_menu()
+        self._make_plan_menu()
+        self._make_view_menu()
+        add_menu(
+            self,
+            "&Help",
+            (
+                Entry("Where &files lie…", self._ask("paths")),
+                Entry("&Reset settings…", self._ask("reset")),
+                LINE,
+                Entry("&About LLM Planner", self._ask("about")),
+            ),
+        )
 
-        def ask(name: str) -> Callable[[], None]:
-            return partial(self.ask.emit, name)
+    def _ask(self, name: str) -> Callable[[], None]:
+        return partial(self.ask.emit, name)
 
+    def _make_file_menu(self) -> None:
+        keys = QKeySequence.StandardKey
         file = add_menu(
             self,
             "&File",
             (
-                Entry("&Open a plan or a model…", ask("open"), keys.Open),
-                Entry("Open a model's &folder…", ask("open_folder"), "Ctrl+Shift+O"),
-                Entry("&Save the plan as…", ask("save"), keys.Save),
+                Entry("&Open a plan or a model…", self._ask("open"), keys.Open),
+                Entry("Open a model's &folder…", self._ask("open_folder"), "Ctrl+Shift+O"),
+                Entry("&Save the plan as…", self._ask("save"), keys.Save),
                 LINE,
-                Entry("&Export the chart…", ask("export"), "Ctrl+E"),
+                Entry("&Export the chart…", self._ask("export"), "Ctrl+E"),
                 LINE,
                 Entry("&Quit", self.close, "Ctrl+Q"),
             ),
         )
         self.recent = QMenu("Open &recent", file)
         file.insertMenu(file.actions()[2], self.recent)
+
+    def _make_edit_menu(self) -> None:
+        keys, steps = QKeySequence.StandardKey, self.session.steps
         edit = add_menu(self, "&Edit", ())
         for action, key in (
             (steps.createUndoAction(edit, "&Undo"), keys.Undo),
@@ -188,18 +206,23 @@ class Window(QMainWindow):
         ):
             action.setShortcuts(QKeySequence.keyBindings(key))
             edit.addAction(action)
+
+    def _make_plan_menu(self) -> None:
+        refresh = QKeySequence.StandardKey.Refresh
         plan = add_menu(
             self,
             "&Plan",
             (
-                Entry("&Choose a model…", ask("models"), "Ctrl+M"),
-                Entry("&Make it fit…", ask("fit"), "Ctrl+F"),
-                Entry("&Look at this computer's GPUs again", self.look_again.emit, keys.Refresh),
+                Entry("&Choose a model…", self._ask("models"), "Ctrl+M"),
+                Entry("&Make it fit…", self._ask("fit"), "Ctrl+F"),
+                Entry("&Look at this computer's GPUs again", self.look_again.emit, refresh),
             ),
         )
         self.token = plan.addAction("Send my saved &token to huggingface.co")
         self.token.setCheckable(True)
         self.token.setToolTip(FOR_GATED)
+
+    def _make_view_menu(self) -> None:
         view = add_menu(
             self,
             "&View",
@@ -210,22 +233,12 @@ class Window(QMainWindow):
         )
         view.addSeparator()
         for entry in (
-            Entry("The model's &card…", ask("card"), "Ctrl+I"),
-            Entry("The model's te&nsors…", ask("tensors"), "Ctrl+T"),
+            Entry("The model's &card…", self._ask("card"), "Ctrl+I"),
+            Entry("The model's te&nsors…", self._ask("tensors"), "Ctrl+T"),
             LINE,
         ):
             add_entry(view, entry)
         add_choice(view, "&Theme", THEME_CHOICES, self.looks.choice, self._choose_theme)
-        add_menu(
-            self,
-            "&Help",
-            (
-                Entry("Where &files lie…", ask("paths")),
-                Entry("&Reset settings…", ask("reset")),
-                LINE,
-                Entry("&About LLM Planner", ask("about")),
-            ),
-        )
 
     def _connect(self) -> None:
         self.session.changed.connect(self.show_state)
