@@ -31,8 +31,8 @@ def edits() -> list[float]:
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     from PySide6.QtWidgets import QApplication  # noqa: PLC0415 - the platform is chosen first
 
-    from llmplanner.app.main import example_window  # noqa: PLC0415
-    from llmplanner.app.theme import ARGUMENTS  # noqa: PLC0415
+    from llmplanner.app.main import example_window  # noqa: PLC0415 - as above
+    from llmplanner.app.theme import ARGUMENTS  # noqa: PLC0415 - as above
 
     app = QApplication(ARGUMENTS)
     window = example_window()

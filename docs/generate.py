@@ -42,8 +42,8 @@ def screenshots() -> None:
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     from PySide6.QtWidgets import QApplication, QTabWidget  # noqa: PLC0415 - cli.md needs no Qt
 
-    from llmplanner.app.main import example_window  # noqa: PLC0415
-    from llmplanner.app.theme import ARGUMENTS  # noqa: PLC0415
+    from llmplanner.app.main import example_window  # noqa: PLC0415 - as above
+    from llmplanner.app.theme import ARGUMENTS  # noqa: PLC0415 - as above
 
     app = QApplication(ARGUMENTS)
     window = example_window()

@@ -271,8 +271,7 @@ def _offered(field: Field, value: object) -> str:
     first, others = field.choices[:FEW], field.choices[FEW:]
     if not others:
         return ", ".join(first)
-    # Only who mistypes waits for it.
-    from difflib import get_close_matches  # noqa: PLC0415
+    from difflib import get_close_matches  # noqa: PLC0415 - only who mistypes waits for it
 
     near = get_close_matches(short(str(value)), others, n=3, cutoff=0.5) or others[:3]
     return f"{', '.join(first)} and, as --help lists, others such as {', '.join(near)}"

@@ -87,12 +87,11 @@ def stored_as(model: "Model", key: str) -> "Checkpoint":
     recipe = RECIPES.get(key)
     if recipe is None:
         raise BadInput(f"{key!r} is not a quantization; there are {', '.join(RECIPES)}.", "weights")
-    # Half of this package is needed for one answer, and none of it by the many plans without a recipe.
     if recipe.group == LLAMA_CPP:
-        from llmplanner.core.recipes.gguf_tensors import file_of  # noqa: PLC0415
+        from llmplanner.core.recipes.gguf_tensors import file_of  # noqa: PLC0415 - most plans have no recipe
 
         name = key.removesuffix(WITH_MATRIX).upper()
         return file_of(model, name, imatrix=key.endswith(WITH_MATRIX) or name in NEVER_WITHOUT)
-    from llmplanner.core.recipes.libraries import files_of  # noqa: PLC0415
+    from llmplanner.core.recipes.libraries import files_of  # noqa: PLC0415 - as above
 
     return files_of(model, recipe)

@@ -69,7 +69,7 @@ def _group(setting: Setting, group: Table) -> tuple[Store, str] | None:
         return partial(layouts.nvfp4, inputs=isinstance(inputs, Mapping)), "NVFP4"
     if form == "mxfp4-pack-quantized":
         return _packed_mxfp4, "MXFP4"
-    if form not in ("int-quantized", "float-quantized", "naive-quantized") or bits != 8:  # noqa: PLR2004
+    if form not in ("int-quantized", "float-quantized", "naive-quantized") or bits != 8:  # noqa: PLR2004 - a byte
         return None
     kind = "I8" if weights.get("type") == "int" else "F8_E4M3"
     blocks = pair(weights.get("block_structure")) if strategy == "block" else None

@@ -115,8 +115,7 @@ def _read(model: Model, table: Mapping[str, object]) -> tuple[Scheme | None, str
 
 
 def _scheme_of(setting: Setting) -> Scheme | None:
-    # Most configs are not quantized, and every start would wait for it.
-    from llmplanner.models.quantized.schemes import scheme_of  # noqa: PLC0415
+    from llmplanner.models.quantized.schemes import scheme_of  # noqa: PLC0415 - most configs are not quantized
 
     return scheme_of(setting)
 
