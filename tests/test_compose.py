@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from llmplanner.compose import machine_named, model_named, plan_of, split_of
+from llmplanner.compose import machine_named, model_named, plan_of, split_of, weights_of
 from llmplanner.core.errors import BadInput
 from llmplanner.core.formats import Format
 from llmplanner.core.machine import Device, Machine
@@ -102,3 +102,12 @@ def test_a_uuid_is_one_card_however_many_there_are() -> None:
     with pytest.raises(BadInput, match="A UUID names one GPU") as caught:
         machine_named(replace(Draft(), gpu="GPU-1", count=2), LOCAL)
     assert caught.value.field == "count"
+
+
+def test_the_same_quantization_of_the_same_model_is_laid_out_once() -> None:
+    draft = replace(Draft(), weights="q4_k_m")
+    first, again = model_named("llama-3.1-8b").model, model_named("llama-3.1-8b").model
+    assert first is not again
+    assert weights_of(draft, first) is weights_of(draft, again)
+    assert weights_of(draft, model_named("qwen3-8b").model) != weights_of(draft, first)
+    assert weights_of(replace(draft, weights="q8_0"), first) != weights_of(draft, first)
