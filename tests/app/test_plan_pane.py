@@ -46,7 +46,12 @@ def search(window: Window, name: str, text: str) -> SearchField:
 @pytest.mark.qt_log_ignore("This plugin does not support", extend=True)  # the list that drops down, offscreen
 @pytest.mark.parametrize(
     ("text", "chosen"),
-    [("bert", "bert-base-uncased"), ("qwen", "qwen1.5-1.8b"), ("gpt2-xl", "gpt2-xl"), ("gpt2", "gpt2")],
+    [
+        ("bert-base-u", "bert-base-uncased"),
+        ("qwen", "qwen1.5-1.8b"),
+        ("gpt2-xl", "gpt2-xl"),
+        ("gpt2", "gpt2"),
+    ],
 )
 def test_return_takes_the_first_model_of_the_list(window: Window, text: str, chosen: str) -> None:
     search(window, "model", text)

@@ -280,7 +280,9 @@ def _apart(block: FeedForward) -> Iterator[tuple[str, Linear]]:
         half = Linear(inputs[0].name, inputs[0].inputs, inputs[0].outputs // 2, inputs[0].bias)
         inputs = (half, half)
     names = ("ffn_up",) if len(inputs) == 1 else ("ffn_gate", "ffn_up")
-    yield from zip(names, inputs, strict=True)
+    yield from zip(names, inputs[:2], strict=True)
+    for place, linear in enumerate(inputs[2:]):  # ERNIE VL's experts for images, which llama.cpp lacks
+        yield f"ffn_up_{place}", linear
     yield "ffn_down", block.output
 
 
