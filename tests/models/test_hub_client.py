@@ -1,11 +1,16 @@
 """The requests to the hub, against a real server on this computer."""
 
 import io
+import socket
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import pytest
 
 from llmplanner.core.errors import BadInput
+from llmplanner.models.hub import watch
 from llmplanner.models.hub.client import Client, Gated, Missing, Unreachable
 from llmplanner.models.hub.remote import FIRST, RemoteFile
 from tests.models.hub_server import COMMIT, Hub, serving
@@ -112,3 +117,53 @@ def test_what_is_known_of_a_remote_file_is_not_asked_for_again(hub: Hub) -> None
     remote = RemoteFile(Client(hub.url), FILE, known=b"abc" * 1000, size=1024**2)
     assert io.BufferedReader(remote, 512).read(6) == b"abcabc"
     assert hub.asked == []
+
+
+@contextmanager
+def dripping(first: bytes, again: bytes, pause: float = 0.01) -> Iterator[str]:
+    """A server that answers with the first bytes, then with the others without end."""
+
+    def answer() -> None:
+        with suppress(OSError), listener.accept()[0] as connection:
+            connection.recv(65_536)
+            connection.sendall(first)
+            while not over.wait(pause):
+                connection.sendall(again)
+
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            over.set()
+            thread.join()
+
+
+DRIPS = [
+    (b"H", b"T"),
+    (b"HTTP/1.1 200 OK\r\nX: ", b"y"),
+    (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b"x"),
+]
+
+
+@pytest.mark.parametrize(("first", "again"), DRIPS)
+def test_a_server_that_drips_is_not_waited_for(
+    first: bytes, again: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "LONGEST", 0.5)
+    begun = time.monotonic()
+    with dripping(first, again) as url, pytest.raises(Unreachable, match="sends too slowly"):
+        Client(url).get(FILE, 50_000)
+    assert time.monotonic() - begun < 2
+
+
+@pytest.mark.parametrize(("first", "again"), DRIPS)
+def test_a_request_to_such_a_server_can_be_stopped(first: bytes, again: bytes) -> None:
+    begun = time.monotonic()
+    with dripping(first, again) as url, pytest.raises(BadInput, match="was stopped"):
+        Client(url, stopped=lambda: time.monotonic() > begun + 0.3).get(FILE, 50_000)
+    assert time.monotonic() - begun < 2

@@ -6,7 +6,6 @@ spoken, http with this computer itself. The token goes to huggingface.co alone, 
 
 import re
 import ssl
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urljoin, urlsplit
@@ -16,10 +15,10 @@ import urllib3
 
 import llmplanner
 from llmplanner.core.errors import BadInput
+from llmplanner.models.hub.watch import Watch, WatchedPools
 
 HUGGING_FACE = "https://huggingface.co"
 TIMEOUT = 10.0  # seconds without a byte
-LONGEST = 60.0  # seconds for one answer
 MOST_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 PIECE = 65_536
@@ -64,7 +63,7 @@ class Answer:
 
 
 class Client:
-    """Asks one endpoint. `stopped` is looked at while bytes arrive: once it says yes, the request ends.
+    """Asks one endpoint. Once `stopped` says yes, the request ends.
 
     Raises BadInput where the endpoint or what it redirects to is neither https nor this computer.
     """
@@ -81,20 +80,38 @@ class Client:
         self._stopped = stopped
         context = ssl.create_default_context()
         context.load_verify_locations(certifi.where())  # beside the system's own, which a bare one lacks
-        self._pool = urllib3.PoolManager(ssl_context=context, maxsize=8)
+        self._pool = WatchedPools(ssl_context=context, maxsize=8)
 
     def get(self, path: str, most: int, start: int | None = None) -> Answer:
         """At most `most` bytes of what lies at `path`, from byte `start` on where one is given.
 
         Raises Unreachable; BadInput for what the server refuses or answers wrongly.
         """
+        with Watch(self._stopped) as watch:
+            try:
+                answer = self._asked(path, most, start, watch)
+            except BadInput:
+                self._check_time(watch)  # what was cut off reads like what is broken
+                raise
+            self._check_time(watch)
+            return answer
+
+    def _check_time(self, watch: Watch) -> None:
+        """Raises BadInput where the request was stopped, or took too long."""
+        try:
+            watch.check()
+        except TimeoutError as error:
+            raise Unreachable(f"{self._host} sends too slowly; try again later.", "model") from error
+
+    def _asked(self, path: str, most: int, start: int | None, watch: Watch) -> Answer:
+        """The answer of a request that is being watched. Raises BadInput."""
         wanted = {} if start is None else {"Range": f"bytes={start}-{start + most - 1}"}
         url = self.endpoint + path
         try:
-            response = self._follow(url, wanted)
+            response = self._follow(url, wanted, watch)
             try:
                 self._check(response, path)
-                return self._answer(response, most, start)
+                return self._answer(response, most, start, watch)
             finally:
                 response.close()  # what was not asked for is not read
         except BadInput:
@@ -115,10 +132,11 @@ class Client:
     def _host(self) -> str:
         return urlsplit(self.endpoint).netloc
 
-    def _follow(self, url: str, wanted: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+    def _follow(self, url: str, wanted: Mapping[str, str], watch: Watch) -> urllib3.BaseHTTPResponse:
         """The answer behind all redirects."""
         for _ in range(MOST_REDIRECTS + 1):
             _allowed(url, self.endpoint)
+            self._check_time(watch)
             response = self._pool.request(
                 "GET",
                 url,
@@ -158,27 +176,25 @@ class Client:
             raise Unreachable(f"{self._host} takes no more requests for now; try again {again}.", "model")
         raise Unreachable(f"{self._host} answers with error {status}; try again later.", "model")
 
-    def _answer(self, response: urllib3.BaseHTTPResponse, most: int, start: int | None) -> Answer:
+    def _answer(
+        self, response: urllib3.BaseHTTPResponse, most: int, start: int | None, watch: Watch
+    ) -> Answer:
         if start is None or response.status == OK:
             if start:
                 raise BadInput(
                     f"{self._host} cannot send a part of a file; download the model and open it.", "model"
                 )
-            return Answer(self._read(response, most), _length(response))
+            return Answer(self._read(response, most, watch), _length(response))
         found = RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if found is None or int(found[1]) != start or int(found[2]) >= int(found[3]):
             raise BadInput(f"{self._host} answers with another part of the file than was asked for.", "model")
-        return Answer(self._read(response, min(most, int(found[2]) - start + 1)), int(found[3]))
+        return Answer(self._read(response, min(most, int(found[2]) - start + 1), watch), int(found[3]))
 
-    def _read(self, response: urllib3.BaseHTTPResponse, most: int) -> bytes:
+    def _read(self, response: urllib3.BaseHTTPResponse, most: int, watch: Watch) -> bytes:
         """The first bytes of an answer, piece by piece."""
-        ends = time.monotonic() + LONGEST
         body = bytearray()
         while len(body) < most:
-            if self._stopped():
-                raise BadInput("The reading was stopped.", "model")
-            if time.monotonic() > ends:
-                raise Unreachable(f"{self._host} sends too slowly; try again later.", "model")
+            self._check_time(watch)
             piece = response.read1(min(PIECE, most - len(body)))  # what is there, without waiting for all
             if not piece:
                 break
