@@ -132,8 +132,7 @@ def reading_of(text: str) -> str:
 
 def with_model(draft: Draft, text: str, chosen: Chosen) -> Draft:
     """The same plan with another model. Token counts beyond its context come down to it."""
-    longest = chosen.model.context_length or RELATIVE_CONTEXT
-    context = min(draft.context, longest)
+    context = _within(chosen.model, draft.context)
     return replace(
         draft,
         model=text,
@@ -143,8 +142,15 @@ def with_model(draft: Draft, text: str, chosen: Chosen) -> Draft:
         weights=draft.weights if chosen.model.checkpoint is None else None,
         context=context,
         prompt=min(draft.prompt, context) if draft.prompt else draft.prompt,
-        sequence=min(draft.sequence, longest),
+        sequence=_within(chosen.model, draft.sequence),
     )
+
+
+def _within(model: Model, tokens: int) -> int:
+    """So many tokens, or as many as the model takes. A decoder that states no limit takes them all."""
+    if model.context_length is None and model.kind is Kind.DECODER:
+        return tokens
+    return min(tokens, model.context_length or RELATIVE_CONTEXT)
 
 
 def model_of(draft: Draft, access: Access = ANYBODY) -> Model:

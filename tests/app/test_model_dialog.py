@@ -61,6 +61,11 @@ def test_what_nothing_has_leaves_nothing_to_use(dialog: ModelDialog) -> None:
     QTest.keyClicks(dialog.search, "no such model")
     assert dialog.table.model().rowCount() == 0
     assert not dialog.use.isEnabled()
+    assert dialog.empty.isVisible()
+    assert not dialog.card.isVisible()
+    dialog.search.clear()
+    assert dialog.card.isVisible()
+    assert not dialog.empty.isVisible()
 
 
 def test_return_takes_the_model(dialog: ModelDialog, qtbot: QtBot) -> None:

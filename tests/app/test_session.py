@@ -121,6 +121,14 @@ def test_a_config_outlives_its_file(session: Session, qtbot: QtBot, tmp_path: Pa
     assert session.state.draft.model == str(path)
 
 
+def test_a_decoder_without_a_stated_limit_leaves_the_context_as_it_is(session: Session) -> None:
+    session.edit(context=16_384)
+    session.choose_model("mamba-130m")
+    assert session.state.draft.context == 16_384
+    session.choose_model("t5-base")
+    assert session.state.draft.context == 512
+
+
 def test_cards_seen_later_are_taken_without_an_undo_step(session: Session) -> None:
     card = Device("Test card", 80 * GIB, memory_free=70 * GIB)
     session.meet(Machine((card,), local=True), Draft(model="gpt2", gpu="local", context=512))

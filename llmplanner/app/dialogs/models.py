@@ -30,13 +30,15 @@ from llmplanner.charts.palette import LIGHT, Theme
 from llmplanner.core.verdict import Judgement
 from llmplanner.plans import Draft
 
-WINDOW = (1120, 680)
-WIDTHS = (84, 118, 146, 112)  # px of all columns but the title
+WINDOW = (1220, 700)
+WIDTHS = (84, 130, 146, 112)  # px of all columns but the title
 KINDS = ("Every kind", "decoder", "encoder", "encoder-decoder")
 PLAN, HERE = "Fits the plan's GPU", "Fits this computer"
 AT_ONCE = 4  # files that one job opens
 MOST_OPENED = 200  # files that are opened to see whether they fit
 PAUSE = 20  # ms between those jobs
+NONE_FOUND = "No model is like this. Search for fewer words, or show every kind and all sizes."
+JUDGING = "Working out what fits…"
 
 
 class ModelDialog(QDialog):
@@ -59,6 +61,7 @@ class ModelDialog(QDialog):
         self.search = QLineEdit()
         self.kind, self.fits = QComboBox(), QComboBox()
         self.table = QTableView()
+        self.empty = note(NONE_FOUND)
         self.card = ModelCard()
         self.problems = note("\n".join(known.problems))
         self.problems.setTextFormat(Qt.TextFormat.PlainText)
@@ -105,6 +108,7 @@ class ModelDialog(QDialog):
         table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         table.setShowGrid(False)
         table.setWordWrap(False)
+        table.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # a name's end tells its size and format
         table.setTabKeyNavigation(False)
         table.verticalHeader().hide()
         table.setSortingEnabled(True)
@@ -136,11 +140,16 @@ class ModelDialog(QDialog):
         left.setSpacing(8)
         left.addLayout(finder)
         left.addWidget(self.table, 1)
+        QVBoxLayout(self.table.viewport()).addWidget(self.empty)
+        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        kept = self.card.sizePolicy()
+        kept.setRetainSizeWhenHidden(True)
+        self.card.setSizePolicy(kept)
         left.addWidget(self.problems)
         self.problems.setVisible(bool(self.problems.text()))
         columns = QHBoxLayout()
         columns.setSpacing(12)
-        columns.addLayout(left, 5)
+        columns.addLayout(left, 7)
         columns.addWidget(self.card, 3)
         rows = QVBoxLayout(self)
         rows.setContentsMargins(24, 24, 24, 16)
@@ -252,7 +261,10 @@ class ModelDialog(QDialog):
     def _show_card(self) -> None:
         item = self._item()
         self.use.setEnabled(item is not None)
+        self.card.setVisible(item is not None)
+        self.empty.setVisible(item is None)
         if item is None:
+            self.empty.setText(NONE_FOUND if self.models.judged else JUDGING)
             return
         if item.entry is not None and item.count is not None:
             self.card.show_entry(item.entry, item.count)
