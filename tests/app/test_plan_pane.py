@@ -47,7 +47,8 @@ def search(window: Window, name: str, text: str) -> SearchField:
 @pytest.mark.parametrize(
     ("text", "chosen"),
     [
-        ("bert-base-u", "bert-base-uncased"),
+        ("bert base, uncased", "bert-base-uncased"),
+        ("bert", "albert-base-v2"),
         ("qwen", "qwen1.5-1.8b"),
         ("gpt2-xl", "gpt2-xl"),
         ("gpt2", "gpt2"),
