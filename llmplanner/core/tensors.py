@@ -74,11 +74,6 @@ class Parameters:
     embedding: int
     head: int
 
-    @property
-    def non_embedding(self) -> int:
-        """What is neither embedding nor output head."""
-        return self.total - self.embedding - self.head
-
 
 @dataclass(frozen=True, slots=True)
 class LayerParameters:
@@ -149,15 +144,6 @@ def layer_parameters(layer: Layer) -> LayerParameters:
         else:
             vectors += elements(module)
     return LayerParameters(matrices, experts, active, vectors)
-
-
-def largest_tensor(model: Model) -> int:
-    """Elements of the largest single tensor of the checkpoint."""
-    pieces = [*outer_pieces(model)]
-    for stack in model.stacks:
-        for group in stack.groups:
-            pieces.extend(layer_pieces(group.layer))
-    return max(prod(shape) for piece in pieces for _, shape in _copied(piece))
 
 
 def weight(linear: Linear) -> int:
