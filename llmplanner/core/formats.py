@@ -104,12 +104,6 @@ class Format:
         return int(self.largest) if self.is_integer else 2 ** (self.fraction_bits + 1)
 
     @property
-    def decimal_digits(self) -> float:
-        """Significant decimal digits of the fraction: log10(2) times its bits and the hidden one."""
-        hidden = 0 if self.is_integer else 1
-        return (self.fraction_bits + hidden) * math.log10(2)
-
-    @property
     def _largest_code(self) -> int:
         if self.is_integer:
             return (1 << self.fraction_bits) - 1

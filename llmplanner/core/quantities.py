@@ -280,11 +280,6 @@ def counted(number: float, noun: str) -> str:
     return f"{count_text(number)} {noun if number == 1 else f'{noun}s'}"
 
 
-def tokens_text(tokens: int) -> str:
-    """Tokens of a context: 32,768."""
-    return exact_text(tokens)
-
-
 def context_text(tokens: int) -> str:
     """Tokens on an axis: 1k, 32k, 1M where they are such multiples of 1,024, else every digit."""
     if tokens >= MIB and tokens % MIB == 0:

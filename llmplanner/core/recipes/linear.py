@@ -47,11 +47,6 @@ class Part:
 Parts = tuple[Part, ...]
 
 
-def stored_bytes(parts: Parts) -> int:
-    """Bytes of all parts of a linear."""
-    return sum(part.bytes for part in parts)
-
-
 def plain(linear: Linear, dtype: str = "BF16") -> Parts:
     """The matrix as it is, in one of the floating formats."""
     return (Part("weight", dtype, (linear.outputs, linear.inputs), _elements(linear)),)
