@@ -176,6 +176,17 @@ V3 = {
     "v_head_dim": 128,
     "qk_nope_head_dim": 128,
 }
+V3_DEFAULTS = class_defaults(
+    (61, 7168, 128, 18432, 129280),
+    128,
+    4096,
+    moe_intermediate_size=2048,
+    n_shared_experts=1,
+    n_routed_experts=256,
+    num_experts_per_tok=8,
+    first_k_dense_replace=3,
+    **V3,
+)
 
 DIALECTS = with_predictors(
     (
@@ -199,17 +210,7 @@ DIALECTS = with_predictors(
             "deepseek_v3",
             "DeepseekV3",
             DEEPSEEK,
-            class_defaults(
-                (61, 7168, 128, 18432, 129280),
-                128,
-                4096,
-                moe_intermediate_size=2048,
-                n_shared_experts=1,
-                n_routed_experts=256,
-                num_experts_per_tok=8,
-                first_k_dense_replace=3,
-                **V3,
-            ),
+            V3_DEFAULTS,
             **ROUTED,
         ),
         decoder(

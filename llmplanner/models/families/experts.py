@@ -48,14 +48,18 @@ class MixtureKeys:
     every: bool = False  # all experts run over every token (Llama 4)
 
 
+def counts(entries: Entries, count: str, top_k: str) -> tuple[int, int]:
+    """How many experts there are, and how many a token takes, by their entries. Raises BadInput."""
+    there, taken = entries.size(count), entries.size(top_k)
+    if taken > there:
+        raise entries.refuse(top_k, f"is {taken:,}, more than the {there:,} experts there are; correct one")
+    return there, taken
+
+
 def experts(keys: MixtureKeys, entries: Entries, function: Activation) -> Experts:
     """A mixture as the file states it. Raises BadInput."""
     hidden, width = entries.size("hidden_size"), entries.size(keys.width)
-    count, top_k = entries.size(keys.count), entries.size(keys.top_k)
-    if top_k > count:
-        raise entries.refuse(
-            keys.top_k, f"is {top_k:,}, more than the {count:,} experts there are; correct one"
-        )
+    count, top_k = counts(entries, keys.count, keys.top_k)
     return Experts(
         router=Linear(keys.router, hidden, count, keys.router_bias),
         count=count,

@@ -23,7 +23,7 @@ from llmplanner.models.entries import MOST_ROWS, Entries
 from llmplanner.models.families.decoder import DecoderData, build
 from llmplanner.models.families.defaults import class_defaults, decoder
 from llmplanner.models.families.dialect import Dialect, Part, activation
-from llmplanner.models.families.experts import gated
+from llmplanner.models.families.experts import counts, gated
 from llmplanner.models.families.llama import LLAMA
 from llmplanner.models.families.mixers import ATTENTION, Rule, kind_of, listed, mixed
 
@@ -209,9 +209,8 @@ def _layer_4(entries: Entries, layer: Layer) -> Layer:
 
 def _experts_4(entries: Entries, dense: FeedForward) -> Experts:
     """Experts beside the dense feed-forward, which every token takes."""
-    hidden, count, top_k = (entries.size(name) for name in ("hidden_size", "num_experts", "top_k_experts"))
-    if top_k > count:
-        raise entries.refuse("top_k_experts", f"is {top_k:,}, more than the {count:,} experts there are")
+    hidden = entries.size("hidden_size")
+    count, top_k = counts(entries, "num_experts", "top_k_experts")
     return Experts(
         router=Linear("router.proj", hidden, count),
         count=count,

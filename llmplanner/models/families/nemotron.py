@@ -20,6 +20,7 @@ from llmplanner.models.entries import MOST_LAYERS, Entries
 from llmplanner.models.families.assemble import Frame, assemble, grouped
 from llmplanner.models.families.decoder import Flag
 from llmplanner.models.families.dialect import Dialect, Part, activation
+from llmplanner.models.families.experts import counts
 from llmplanner.models.families.mixers import ALIASES, ATTENTION, RECURRENT, Mamba2Sizes, mamba2
 from llmplanner.models.families.predictors import with_predictors
 
@@ -90,11 +91,7 @@ def _plain(entries: Entries, prefix: str, inputs: int, width: int, bias: Flag = 
 def _nemotron_experts(entries: Entries) -> Experts:
     """Experts without gates; in the larger models they work in a narrower space."""
     hidden, latent = entries.size("hidden_size"), entries.optional_size("moe_latent_size")
-    count, top_k = entries.size("n_routed_experts"), entries.size("num_experts_per_tok")
-    if top_k > count:
-        raise entries.refuse(
-            "num_experts_per_tok", f"is {top_k:,}, more than the {count:,} experts there are; correct one"
-        )
+    count, top_k = counts(entries, "n_routed_experts", "num_experts_per_tok")
     bias = entries.flag("mlp_bias")
     around = (
         (

@@ -5,7 +5,7 @@ Defaults: the configuration_*.py beside each model's files. Tensor names: those 
 
 from dataclasses import replace
 
-from llmplanner.models.families.deepseek import DEEPSEEK, V3, interleaved
+from llmplanner.models.families.deepseek import DEEPSEEK, V3_DEFAULTS, interleaved
 from llmplanner.models.families.defaults import class_defaults, decoder
 from llmplanner.models.families.experts import after
 from llmplanner.models.families.llama import LLAMA
@@ -39,17 +39,7 @@ DIALECTS = with_predictors(
             "kimi_k2",
             "DeepseekV3",
             DEEPSEEK,
-            class_defaults(
-                (61, 7168, 128, 18432, 129280),
-                128,
-                4096,
-                moe_intermediate_size=2048,
-                n_shared_experts=1,
-                n_routed_experts=256,
-                num_experts_per_tok=8,
-                first_k_dense_replace=3,
-                **V3,
-            ),
+            V3_DEFAULTS,
             **ROUTED,
         ),
         decoder(

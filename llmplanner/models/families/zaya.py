@@ -23,7 +23,7 @@ from llmplanner.core.model import (
 from llmplanner.models.entries import MOST_LAYERS, MOST_ROWS, Entries
 from llmplanner.models.families.assemble import Frame, assemble, grouped
 from llmplanner.models.families.dialect import Dialect, Part, activation
-from llmplanner.models.families.experts import gated
+from llmplanner.models.families.experts import counts, gated
 from llmplanner.models.families.mixers import listed
 
 HYBRID, SLIDING = "hybrid", "hybrid_sliding"
@@ -110,11 +110,7 @@ def _attention(entries: Entries, kind: str) -> tuple[Attention, Recurrent]:
 def _experts(entries: Entries, *, first: bool) -> Experts:
     """Experts, and a small network that routes; one of its classes skips the layer."""
     hidden, narrow = entries.size("hidden_size"), entries.size("router_hidden_size")
-    count, top_k = entries.size("num_experts"), entries.size("num_experts_per_tok")
-    if top_k > count:
-        raise entries.refuse(
-            "num_experts_per_tok", f"is {top_k:,}, more than the {count:,} experts there are"
-        )
+    count, top_k = counts(entries, "num_experts", "num_experts_per_tok")
     scale = () if first else (Parameter("mlp.gate.router_states_scale", (narrow,)),)
     return Experts(
         router=Linear("mlp.gate.router_mlp.out_proj", narrow, count + 1),
