@@ -163,7 +163,7 @@ QTableView {{ border: 0; background: {theme.panel}; gridline-color: {theme.grid}
 QTableView:focus {{ selection-background-color: {theme.line}; }}
 QTableView::item {{ padding: 2px 4px; border: 0; }}
 QHeaderView, QHeaderView::section {{ background: transparent; color: {theme.mute}; border: 0; }}
-QHeaderView::section {{ border-bottom: 1px solid {theme.line}; padding: 4px; }}
+QHeaderView::section {{ border-bottom: 1px solid {theme.line}; padding: 4px 7px; }}
 QTableCornerButton::section {{ background: transparent; border: 0; }}
 QScrollBar {{ background: transparent; border: 0; margin: 0; }}
 QScrollBar:vertical {{ width: 10px; }}
