@@ -12,6 +12,7 @@ from PySide6.QtWidgets import (
     QTableView,
 )
 
+from llmplanner.app.columns import RIGHT, head
 from llmplanner.charts.palette import SERIES, TERM_TITLES
 from llmplanner.core.estimate import Phase, Term
 from llmplanner.core.quantities import GIB, gib_figure
@@ -59,7 +60,7 @@ class TermRows(QAbstractTableModel):
         """What the views show; the formula is painted by its delegate."""
         term, column = self.terms[index.row()], index.column()
         if role == Qt.ItemDataRole.TextAlignmentRole and column == 1:
-            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+            return RIGHT
         if role == Qt.ItemDataRole.DecorationRole and column == 0:
             return _swatch(SERIES[term.name])
         if role in {Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole} and column < 2:  # noqa: PLR2004 - the formula's column
@@ -72,14 +73,7 @@ class TermRows(QAbstractTableModel):
         self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
     ) -> object:
         """The heads of the columns, aligned as their figures."""
-        if orientation is not Qt.Orientation.Horizontal:
-            return None
-        if role == Qt.ItemDataRole.DisplayRole:
-            return HEADS[section]
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            side = Qt.AlignmentFlag.AlignRight if section == 1 else Qt.AlignmentFlag.AlignLeft
-            return side | Qt.AlignmentFlag.AlignVCenter
-        return None
+        return head(HEADS, section, orientation, role, figures=section == 1)
 
 
 @cache

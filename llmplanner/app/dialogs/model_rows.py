@@ -11,6 +11,7 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor
 
 from llmplanner.advice import RANK
+from llmplanner.app.columns import LEFT, RIGHT, head
 from llmplanner.app.shelf import Item
 from llmplanner.app.verdict_bar import SYMBOLS, WORDS
 from llmplanner.charts.palette import Theme
@@ -23,8 +24,6 @@ KEY = Qt.ItemDataRole.UserRole
 SORT = Qt.ItemDataRole.UserRole + 1
 MOST_BYTES = 2**60  # more than any plan needs
 GOOD = frozenset({"fits", "tight"})
-LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -106,13 +105,7 @@ class ModelTable(QAbstractTableModel):
         self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
     ) -> object:
         """The heads, aligned as what stands under them."""
-        if orientation is not Qt.Orientation.Horizontal:
-            return None
-        if role == Qt.ItemDataRole.DisplayRole:
-            return COLUMNS[section]
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return RIGHT if section == SIZE else LEFT
-        return None
+        return head(COLUMNS, section, orientation, role, figures=section == SIZE)
 
 
 class ModelRows(QSortFilterProxyModel):

@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 )
 
 from llmplanner.app.cards import note
+from llmplanner.app.columns import LEFT, RIGHT, head
 from llmplanner.app.jobs import Job, ThreadJob
 from llmplanner.app.problem import Problem
 from llmplanner.app.session import Session
@@ -32,8 +33,6 @@ from llmplanner.compose import tensors_of
 SIZE = (980, 640)
 ROW = 24  # px
 WIDTHS = (150, 110, 140, 150)  # px of all columns but the name
-LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 FIGURES = 3  # the first column of figures
 NOTHING = TensorList((), (), (), np.empty(0, np.int64), np.empty(0, np.int64))
 
@@ -94,13 +93,7 @@ class TensorRows(QAbstractTableModel):
         self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
     ) -> object:
         """The heads of the columns, aligned as what stands under them."""
-        if orientation is not Qt.Orientation.Horizontal:
-            return None
-        if role == Qt.ItemDataRole.DisplayRole:
-            return COLUMNS[section]
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return RIGHT if section >= FIGURES else LEFT
-        return None
+        return head(COLUMNS, section, orientation, role, figures=section >= FIGURES)
 
 
 class TensorDialog(QDialog):
