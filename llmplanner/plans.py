@@ -27,6 +27,7 @@ SUFFIX = ".llmplan.json"
 HEAD = 4096  # bytes at the beginning of a file in which a plan says that it is one
 FEW = 7  # choices that a sentence lists
 MOST_HELD = 10**18  # bytes of a checkpoint
+LONGEST_TEXT = 5000  # letters; a path has at most 4,096
 LONGEST_NAME = 100  # letters of a file's name in a sentence
 LONGEST_REASON = 200
 MAX_FILE = 10_000_000  # bytes; a plan with its model's config is a few kilobytes
@@ -229,6 +230,10 @@ def checked(draft: Draft) -> Draft:
         value = getattr(draft, name)
         if value is None:
             continue
+        if field.kind == "text" and len(value) > LONGEST_TEXT:
+            raise BadInput(
+                f"{field.label} has {len(value):,} letters; at most {LONGEST_TEXT:,} are read.", name
+            )
         if field.kind == "choice" and value not in field.choices:
             raise BadInput(
                 f"{field.label} cannot be {quoted(value)}; it takes {_offered(field, value)}.", name
@@ -246,6 +251,10 @@ def checked(draft: Draft) -> Draft:
 
 
 def _check_checkpoint(held: Checkpoint) -> None:
+    if any(
+        len(text) > LONGEST_TEXT for text in (held.label, held.source, *(one.format for one in held.amounts))
+    ):
+        raise BadInput("The plan's checkpoint has a name that is too long; take it out.", "checkpoint")
     for amount in held.amounts:
         if not all(0 <= count <= MOST_HELD for count in (amount.tensors, amount.elements, amount.bytes)):
             raise BadInput("The plan's checkpoint states sizes that no file has; take it out.", "checkpoint")

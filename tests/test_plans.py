@@ -140,6 +140,8 @@ LONG = "z\x1b[2J\n\u202e" * 10_000
         {"llmplanner_plan": [[LONG]]},
         {LONG: 1},
         *({name: LONG} for name in ("task", "engine", "weights", "kv", "batch")),
+        *({name: LONG} for name in ("model", "gpu")),
+        {"checkpoint": {"label": LONG, "amounts": [], "source": "", "exact": True}},
         {"batch": 10**300},
         {"changes": {LONG: 1}},
         {"changes": {"layers": 10**300}},

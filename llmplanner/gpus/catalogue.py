@@ -8,7 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from llmplanner.core.errors import BadInput
+from llmplanner.core.errors import BadInput, quoted
 from llmplanner.core.machine import Device
 from llmplanner.resources import load_entry, load_toml
 
@@ -99,7 +99,7 @@ def by_name(text: str, cards: Iterable[Gpu] | None = None) -> Gpu:
             return _of_that_memory(text, found[0])
         if found:
             raise BadInput(f"{text!r} may be {_listed(found)}; give one of these names.", field="gpu")
-    raise BadInput(f"No GPU of the catalogue is called {text!r}. {_nearest(text, cards)}", field="gpu")
+    raise BadInput(f"No GPU of the catalogue is called {quoted(text)}. {_nearest(text, cards)}", field="gpu")
 
 
 def _of_that_memory(text: str, card: Gpu) -> Gpu:

@@ -9,10 +9,11 @@ from typing import Literal
 from msgspec import Struct
 
 from llmplanner import resources
-from llmplanner.core.errors import BadInput
+from llmplanner.core.errors import BadInput, short
 from llmplanner.core.model import Kind, Model
 from llmplanner.models.config import from_config
 
+LONGEST_PATH = 300  # letters of what a sentence quotes where a model was looked for
 PAGE = "https://huggingface.co/"  # before the id, in the address of a model's page
 ObjectiveName = Literal[
     "causal",
@@ -97,7 +98,7 @@ def entry(text: str, user: Path | None = None) -> Entry:
     near = get_close_matches(_named(text).rpartition("/")[2], _files(user), n=3, cutoff=0.5)
     hint = f" Near it: {', '.join(near)}." if near else ""
     raise BadInput(
-        f"There is no model {text!r} in the catalogue and no such file.{hint} "
+        f"There is no model {short(text, LONGEST_PATH)!r} in the catalogue and no such file.{hint} "
         "The command `models` lists those there are; or give the path of a file, or an id owner/name.",
         "model",
     )
