@@ -118,11 +118,11 @@ def test_two_hundred_thousand_rows_are_found_and_sorted_at_once(
 ) -> None:
     rows = TensorRows()
     rows.take(large)
-    begun = time.perf_counter()
+    begun = time.process_time()
     rows.find(text)
     rows.sort(number, Qt.SortOrder.DescendingOrder)
     large.total(rows.shown)
-    assert time.perf_counter() - begun < QUICK
+    assert time.process_time() - begun < QUICK
     wanted = [row for row in range(MANY) if all(word in large.words[row] for word in text.split())]
     assert sorted(rows.shown.tolist()) == wanted
     places = large.places[number][rows.shown]

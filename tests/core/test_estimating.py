@@ -1,6 +1,6 @@
 """Many devices: alike ones are estimated and judged once, and each is still told."""
 
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -19,12 +19,12 @@ def test_a_million_devices_are_answered_at_once(task: str) -> None:
     model = model_named(draft.model).model
     times = []
     for _ in range(3):
-        start = perf_counter()
+        start = process_time()
         plan = plan_of(draft, model, machine_named(draft, None))
         needed = estimate(plan)
         judged = verdict(plan, needed)
         figure = memory_figure(plan, needed, judged)
-        times.append(perf_counter() - start)
+        times.append(process_time() - start)
     assert len(needed.devices) == MILLION
     assert needed.devices[0] is needed.devices[-1]
     assert judged.decisive.needed_bytes == needed.devices[0].bytes

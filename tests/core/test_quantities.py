@@ -123,10 +123,10 @@ def test_the_value_of_a_double_is_what_it_prints(value: float) -> None:
     "text", ["1e999999999", "1e-999999999", "9" * 10**7, "0x1p999999999", "1/" + "9" * 10**6]
 )
 def test_hostile_values_are_answered_at_once(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(BadInput):
         parse_value(text)
-    assert time.perf_counter() - start < 0.1
+    assert time.process_time() - start < 0.1
 
 
 def test_a_bare_hexadecimal_is_refused_with_both_readings() -> None:

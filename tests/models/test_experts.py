@@ -142,7 +142,7 @@ def test_a_number_of_no_layer_is_passed_over() -> None:
 @pytest.mark.parametrize("kind", ["gpt_oss", "step3p5", "glm_moe_dsa", "deepseek_v4", "minimax_m3_vl_text"])
 def test_ten_thousand_layers_are_read_in_a_second(kind: str) -> None:
     """Lists with an entry a layer are walked once, not once a layer."""
-    start = time.perf_counter()
+    start = time.process_time()
     model = read(
         {
             "model_type": kind,
@@ -158,4 +158,4 @@ def test_ten_thousand_layers_are_read_in_a_second(kind: str) -> None:
         }
     )
     assert model.layers == 10_000
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
