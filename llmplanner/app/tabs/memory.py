@@ -39,6 +39,8 @@ CHART_SHARE, TABLE_SHARE = 2, 3  # of the height of the page
 LEAST_TERMS = 240  # px: four terms and the details of one
 DETAILS = 4  # lines; more scroll, and the table stays as it is
 BAR, FRAME = 15, 112  # px: of a bar that can be read, and of what stands around the bars
+TALLEST = 220  # px of the table of formats: further apart, its rows are hard to follow
+MOST = 100  # share of its card's height until then
 SETTLE = 40  # ms after a change until the table of formats follows
 CHART = QSize(300, 148)
 WHAT_CHANGES = (
@@ -77,8 +79,9 @@ class MemoryTab(QWidget):
         terms.rows.addWidget(self.table, 1)
         terms.rows.addWidget(self._scrolling(self.details))
         formats = Card("What a number format changes")
-        formats.rows.addWidget(self.formats, 1)
+        formats.rows.addWidget(self.formats, MOST)
         formats.rows.addWidget(note(WHAT_CHANGES))
+        formats.rows.addStretch(1)
         self._terms = terms
         terms.setMinimumHeight(LEAST_TERMS)
         for part in (
@@ -186,8 +189,9 @@ def _only(estimate: Estimate, phase: str) -> Estimate:
 def _told(term: Term) -> str:
     """A term's parts, range and source in a few lines."""
     lines = [f"{TERM_TITLES[term.name]}: {int(term.bytes):,} bytes = {term.formula}"]
-    if len(term.parts) > 1:
-        lines.append(" · ".join(f"{part.name} {gib_text(int(part.bytes))}" for part in term.parts))
+    sizes = [(part.name, gib_text(int(part.bytes))) for part in term.parts]
+    if len(sizes) > 1 and not all(f"{size} of {name}" in term.formula for name, size in sizes):
+        lines.append(" · ".join(f"{name} {size}" for name, size in sizes))
     if int(term.low) != int(term.high):
         lines.append(f"Between {gib_text(int(term.low))} and {gib_text(int(term.high))}. {term.note}")
     elif term.note:
@@ -206,6 +210,7 @@ class _FormatTable(QWidget):
         self._grid.setHorizontalSpacing(GAP)
         self._grid.setVerticalSpacing(6)
         self._grid.setColumnStretch(0, 1)
+        self.setMaximumHeight(TALLEST)
         for column, head in enumerate(("Format", "Weights", "Serve", "Train")):
             self._put(0, column, head).setProperty("role", "mute")
         self._cells = [[self._put(row, column, " ") for column in range(4)] for row in range(1, 5)]
