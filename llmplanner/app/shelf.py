@@ -13,7 +13,7 @@ from llmplanner.core.tensors import Parameters, parameters
 from llmplanner.core.verdict import Judgement
 from llmplanner.models.card import search_words
 from llmplanner.models.catalogue import Entry, entries
-from llmplanner.models.facts import facts, plain
+from llmplanner.models.file_card import file_card, plain
 from llmplanner.models.stores import FOLDERS, look, own_folders, stores
 from llmplanner.models.stores.found import Found
 from llmplanner.plans import Draft
@@ -132,7 +132,7 @@ def opened(paths: tuple[str, ...], draft: Draft, local: Machine | None) -> dict[
             continue
         found[path] = Looked(
             chosen.model.kind.value,
-            facts(chosen.model, chosen.config),
+            file_card(chosen.model, chosen.config),
             judged_with(draft, path, chosen, local),
         )
     return found

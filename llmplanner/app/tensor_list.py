@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from llmplanner.core.checkpoint import StoredTensor
 from llmplanner.core.quantities import count_text
-from llmplanner.models.facts import plain
+from llmplanner.models.file_card import plain
 
 COLUMNS = ("Name", "Shape", "Type", "Parameters", "Bytes")
 DIGITS = re.compile(r"\d+")

@@ -7,7 +7,7 @@ from llmplanner.app.dialogs.model_card import ModelCard
 from llmplanner.app.session import Session
 from llmplanner.compose import entry_of
 from llmplanner.core.tensors import parameters
-from llmplanner.models.facts import facts
+from llmplanner.models.file_card import file_card
 
 SIZE = (620, 640)
 
@@ -43,7 +43,7 @@ class CardDialog(QDialog):
         if entry is not None and not state.draft.changes:
             self.card.show_entry(entry, parameters(model))
         else:
-            self.card.show_facts(model.name, facts(model, self.session.chosen.config))
+            self.card.show_facts(model.name, file_card(model, self.session.chosen.config))
 
     def _show_tensors(self) -> None:
         self.accept()

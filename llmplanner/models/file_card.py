@@ -1,4 +1,4 @@
-"""What a model's own files say of it, in rows for people: architecture, formats, licence, source."""
+"""A model in words where only its own files tell of it; a released model has `card.py`."""
 
 from collections.abc import Mapping
 
@@ -33,7 +33,7 @@ SIZES = {
 }
 
 
-def facts(model: Model, config: Mapping[str, object] | None) -> tuple[tuple[str, str], ...]:
+def file_card(model: Model, config: Mapping[str, object] | None) -> tuple[tuple[str, str], ...]:
     """Head and text of each row. Texts are plain, whatever the file holds."""
     count, stored = parameters(model), model.checkpoint
     size = f"{count.total:,} parameters ({count_text(count.total)})"
