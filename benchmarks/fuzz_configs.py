@@ -11,9 +11,9 @@ import json
 import random
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
-from benchmarks.fuzz_headers import TABLES, tried
+from benchmarks.fuzz_headers import TABLES
+from benchmarks.fuzzing import run, tried
 from llmplanner import compose
 from llmplanner.core.errors import BadInput
 from llmplanner.core.estimating import estimate
@@ -103,20 +103,13 @@ def machine() -> Machine:
 
 def main() -> int:
     """Runs so many inputs."""
-    count, start = (int(one) for one in (*sys.argv[1:], *("100000", "0")[len(sys.argv) - 1 :]))
-    chance = random.Random(start)  # noqa: S311 - nothing secret
     others = list(seeds())
-    findings = 0
-    for number in range(count):
+
+    def case(_number: int, chance: random.Random) -> tuple[bytes, str | None]:
         content = mutated(chance.choice(others), others, chance)
-        problem = tried(planned(content), (BadInput,))
-        if problem is not None:
-            findings += 1
-            Path("findings").mkdir(exist_ok=True)
-            Path(f"findings/config-{start}-{number}.json").write_bytes(content)
-            print(number, problem, flush=True)
-    print(f"{count:,} inputs, {findings} findings")
-    return 1 if findings else 0
+        return content, tried(planned(content), (BadInput,))
+
+    return run(case, "config")
 
 
 if __name__ == "__main__":

@@ -8,9 +8,8 @@ import random
 import struct
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
-from benchmarks.fuzz_headers import tried
+from benchmarks.fuzzing import run, tried
 from llmplanner.core.errors import BadInput
 from llmplanner.models.gguf import opening as gguf_models
 from llmplanner.models.gguf import reader as gguf
@@ -180,22 +179,11 @@ def opened(content: bytes) -> Callable[[], object]:
     return work
 
 
-def main() -> int:
-    """Runs so many inputs."""
-    count, start = (int(one) for one in (*sys.argv[1:], *("100000", "0")[len(sys.argv) - 1 :]))
-    chance = random.Random(start)  # noqa: S311 - nothing secret
-    findings = 0
-    for number in range(count):
-        content = invented(chance) if number % 2 else mutated(chance.choice(SEEDS), chance)
-        problem = tried(opened(content), (BadInput,))
-        if problem is not None:
-            findings += 1
-            Path("findings").mkdir(exist_ok=True)
-            Path(f"findings/gguf-{start}-{number}").write_bytes(content)
-            print(number, problem, flush=True)
-    print(f"{count:,} inputs, {findings} findings")
-    return 1 if findings else 0
+def case(number: int, chance: random.Random) -> tuple[bytes, str | None]:
+    """One input, every other one from scratch, and what is wrong with how it was read."""
+    content = invented(chance) if number % 2 else mutated(chance.choice(SEEDS), chance)
+    return content, tried(opened(content), (BadInput,))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(case, "gguf"))

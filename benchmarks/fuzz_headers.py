@@ -8,19 +8,15 @@ import json
 import random
 import sys
 import tempfile
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
-
+from benchmarks.fuzzing import run, tried
 from llmplanner.core.errors import BadInput
 from llmplanner.models.checkpoints import safetensors
 from llmplanner.models.files import open_path
 
-SECONDS = 1.0
-MEMORY = 100_000_000
 WORDS = (
     *(
         b'"dtype":"F32"',
@@ -136,23 +132,6 @@ def mutated(content: bytes, chance: random.Random) -> bytes:
     return bytes(data)
 
 
-def tried(work: Callable[[], object], allowed: tuple[type[Exception], ...]) -> str | None:
-    """What is wrong with how the work went; None where nothing is."""
-    before = psutil.Process().memory_info().rss
-    start = time.process_time()  # not the clock: the machine may be busy
-    try:
-        work()
-    except allowed:
-        pass
-    except Exception as error:  # noqa: BLE001 - to find any other is what this is for
-        return f"{type(error).__name__}: {error}"
-    taken = time.process_time() - start
-    if taken > SECONDS:
-        return f"{taken:.1f} s"
-    grown = psutil.Process().memory_info().rss - before
-    return f"{grown:,} bytes of memory" if grown > MEMORY else None
-
-
 def write_pickles(path: Path) -> bytes:
     """A PyTorch archive in small."""
     with zipfile.ZipFile(path, "w") as file:
@@ -188,20 +167,9 @@ def case(number: int, chance: random.Random, folder: Path, archive: bytes) -> tu
 
 def main() -> int:
     """Runs so many inputs."""
-    count, seed = (int(text) for text in (*sys.argv[1:], *("100000", "0")[len(sys.argv) - 1 :]))
-    chance = random.Random(seed)  # noqa: S311 - nothing secret
-    findings = 0
     with tempfile.TemporaryDirectory() as name:
         archive = write_pickles(Path(name) / "seed.bin")
-        for number in range(count):
-            content, problem = case(number, chance, Path(name), archive)
-            if problem is not None:
-                findings += 1
-                Path("findings").mkdir(exist_ok=True)
-                Path(f"findings/{seed}-{number}").write_bytes(content)
-                print(number, problem, flush=True)
-    print(f"{count:,} inputs, {findings} findings")
-    return 1 if findings else 0
+        return run(lambda number, chance: case(number, chance, Path(name), archive), "header")
 
 
 if __name__ == "__main__":
