@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmplanner.core.checkpoint import Checkpoint, StoredTensor
-from llmplanner.core.errors import BadInput
+from llmplanner.core.errors import BadInput, short
 from llmplanner.core.formats import format_named
 from llmplanner.core.machine import Device, Machine
 from llmplanner.core.model import Kind, Model
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from llmplanner.models.files import Opened
     from llmplanner.models.stores.found import Found
 
+LONGEST_NAME = 300  # letters of the path or id in a plan, where it is told
 TOKENS_PER_PARAMETER = (
     20  # Hoffmann et al. 2022 (arXiv:2203.15556), a reading of Table 3, not a law of the paper
 )
@@ -90,7 +91,8 @@ def model_named(
     from llmplanner.models import files  # noqa: PLC0415 - all readers of files; a start needs none of them
 
     if config is not None:
-        model = model_config.from_config(config, files.name_of(path), text)
+        name, source = short(files.name_of(path), LONGEST_NAME), short(text, LONGEST_NAME)
+        model = model_config.from_config(config, name, source)
         return Chosen(model if held is None else replace(model, checkpoint=held), config, held)
     wanted = asked(text)
     if (path.suffix.lower() in files.SUFFIXES and wanted is None) or is_there(path):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmplanner.compose import model_named
 from llmplanner.core.errors import BadInput
 from llmplanner.plans import FIELDS, Draft, changed, read, write
 
@@ -156,3 +157,10 @@ def test_what_strangers_wrote_is_quoted_short_and_plain(tmp_path: Path, entries:
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 400
     assert len(caught.value.field or "") < 100
+
+
+def test_the_name_of_a_model_in_a_plan_is_told_short_and_plain() -> None:
+    with pytest.raises(BadInput) as caught:
+        model_named(LONG, {"model_type": "llama", "architectures": [[]]})
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500

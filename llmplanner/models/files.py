@@ -132,7 +132,10 @@ def _main_file(folder: Path) -> Path:
 
 def _begins_as_gguf(path: Path) -> bool:
     with open_file(path, remedy="; give the path of a model's file or folder", field="model") as file:
-        return file.read(4) == b"GGUF"
+        try:
+            return file.read(4) == b"GGUF"
+        except OSError as error:
+            raise BadInput(f"{path} cannot be read: {error.strerror}.", "model") from error
 
 
 def _config_beside(path: Path) -> Config | None:

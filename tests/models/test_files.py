@@ -488,3 +488,11 @@ def test_a_quantization_that_cannot_be_leaves_the_header_alone(tmp_path: Path) -
     assert "bits" not in open_path(tmp_path).model.note
     config(tmp_path, {**SMALL, "quantization_config": "gptq"})
     assert open_path(tmp_path).model.checkpoint is not None
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="the file that no system but Linux has")
+@pytest.mark.parametrize("name", ["model", "model.gguf", "model.safetensors", "config.json", "model.bin"])
+def test_a_file_whose_reading_fails_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).symlink_to("/proc/self/mem")
+    with pytest.raises(BadInput, match=r"cannot be read: |not a whole PyTorch file"):
+        open_path(tmp_path / name)
