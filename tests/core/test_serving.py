@@ -136,6 +136,11 @@ def test_scores_without_a_fused_kernel_grow_with_the_square() -> None:
     assert "scores" in term(serve(BLOOM, 8192), "prefill", "activations").formula
 
 
+def test_formulas_count_one_in_the_singular() -> None:
+    assert "1 token ×" in term(serve(BLOOM, 8192), "decode", "activations").formula
+    assert "8,192 tokens ×" in term(serve(BLOOM, 8192), "prefill", "activations").formula
+
+
 @pytest.mark.parametrize("tensor", [2, 4, 8])
 def test_a_split_shares_matrices_and_cache(tensor: int) -> None:
     device = serve(LLAMA, 8192, tensor=tensor)

@@ -25,7 +25,7 @@ from llmplanner.core.model import (
     Stack,
 )
 from llmplanner.core.plan import Count
-from llmplanner.core.terms.kv_cache import said, width
+from llmplanner.core.terms.kv_cache import counted, said, width
 
 FP32_BYTES = 4
 BUCKET_BYTES = 49  # T5's distances of each pair: six tensors of INT64 and one of bool (compute_bias)
@@ -83,7 +83,7 @@ class Live:
             (self.sequence, run.batch, "sequences"),
         )
         told = [(size, count, name) for size, count, name in counts if size and not _nothing(count)]
-        words = " + ".join(f"{said(count)} {name} × {size:,} B" for size, count, name in told)
+        words = " + ".join(f"{counted(count, name)} × {size:,} B" for size, count, name in told)
         amount: Bytes = sum((count * size for size, count, _ in told), start=0)
         return Part(self.piece, amount, f"{words or '0 B'} ({self.piece})")
 
@@ -137,11 +137,11 @@ def _stream(model: Model, stack: Stack, run: Pass) -> Part:
     tokens, positions = run.batch * run.new, len(model.embeddings) // len(model.stacks)
     tensors = 2 if model.embedding_norm is not None else 2 + positions
     size = tensors * model.hidden_size
-    amount, words = tokens * (run.operand * size), f"{said(tokens)} tokens × {size:,} × {run.operand} B"
+    amount, words = tokens * (run.operand * size), f"{counted(tokens, 'tokens')} × {size:,} × {run.operand} B"
     rotary = max((_rotary(group.layer.attention) for group in stack.groups), default=0)
     if rotary:  # cosines and sines, once for all sequences
         amount = amount + run.new * (2 * run.operand * rotary)
-        words += f" + {said(run.new)} positions × {2 * rotary} × {run.operand} B"
+        words += f" + {counted(run.new, 'positions')} × {2 * rotary} × {run.operand} B"
     return Part("residual stream", amount, words)
 
 
@@ -345,27 +345,31 @@ def _beside(model: Model, stack: Stack, run: Pass) -> Iterator[Part]:
     if first is not None and _written_out(first, run):
         kinds = len({attention.window for attention, _ in attentions})
         pairs, size = run.batch * run.new * run.seen, kinds * run.operand
-        yield Part("masks", pairs * size, f"{said(pairs)} pairs × {size} B (masks)")
+        yield Part("masks", pairs * size, f"{counted(pairs, 'pairs')} × {size} B (masks)")
     for window in {
         each.window
         for each, _ in attentions
         if each.window is not None and not each.softcap and not each.sinks
     }:
         pairs = (run.seen >= window) * (run.new * largest(run.new, smallest(run.seen, window)))
-        yield Part("mask", pairs, f"{said(pairs)} pairs × 1 B (mask)")
+        yield Part("mask", pairs, f"{counted(pairs, 'pairs')} × 1 B (mask)")
     for attention, layers in attentions:
         if attention.window is None:
             continue
         left = run.batch * largest(run.new - attention.window + 1, 0 * run.new)
         size = layers * width(attention) * run.operand
-        words = f"{said(left)} tokens × {size:,} B (prompt outside the window, freed with the first answer)"
+        words = (
+            f"{counted(left, 'tokens')} × {size:,} B (prompt outside the window, freed with the first answer)"
+        )
         yield Part("prompt outside the window", left * size, words)
     kept, size = run.batch * run.encoder, model.hidden_size * run.operand
-    yield Part("encoder's output", kept * size, f"{said(kept)} tokens × {size:,} B (encoder's output)")
+    yield Part("encoder's output", kept * size, f"{counted(kept, 'tokens')} × {size:,} B (encoder's output)")
     if first is not None and first.position_bias:  # T5 makes a bias of zeros for its cross-attention
         pairs, size = run.new * run.encoder, first.heads * run.operand
         yield Part(
-            "cross-attention bias", pairs * size, f"{said(pairs)} pairs × {size} B (cross-attention bias)"
+            "cross-attention bias",
+            pairs * size,
+            f"{counted(pairs, 'pairs')} × {size} B (cross-attention bias)",
         )
 
 

@@ -99,10 +99,9 @@ def kv_cache(groups: tuple[Kept, ...], form: Format, context: Count, encoder: Co
 
 def _part(group: Kept, form: Format, tokens: Count, batch: Count) -> Part:
     amount = form.bytes_for(batch * tokens * (group.layers * group.width))
-    many = "sequence" if isinstance(batch, int) and batch == 1 else "sequences"
     words = (
-        f"{group.layers} layers × {group.width:,} × {said(tokens)} tokens"
-        f" × {said(batch)} {many} × {form.bits} bit ÷ 8"
+        f"{group.layers} layers × {group.width:,} × {counted(tokens, 'tokens')}"
+        f" × {counted(batch, 'sequences')} × {form.bits} bit ÷ 8"
     )
     return Part(group.label, amount, words)
 
@@ -110,6 +109,14 @@ def _part(group: Kept, form: Format, tokens: Count, batch: Count) -> Part:
 def said(count: Count) -> str:
     """A count in a formula."""
     return f"{count:,}" if isinstance(count, int) else "(a map of)"
+
+
+def counted(count: Count, unit: str) -> str:
+    """A count with its unit, which comes in the plural, in a formula."""
+    if isinstance(count, int) and count == 1:
+        for plural in ("tokens", "pairs", "positions", "sequences"):
+            unit = unit.replace(plural, plural[:-1])
+    return f"{said(count)} {unit}"
 
 
 def _label(attention: Attention | LatentAttention, of_encoder: bool) -> str:

@@ -2,7 +2,7 @@
 
 from llmplanner.core.estimate import Term
 from llmplanner.core.plan import Count
-from llmplanner.core.terms.kv_cache import said
+from llmplanner.core.terms.kv_cache import counted, said
 
 FP32_BYTES = 4
 SAMPLING_BYTES = 26  # measured in Transformers 5.23, temperature, top-k and top-p: 32 B in all, greedy 6 B
@@ -30,7 +30,7 @@ def token_logits(vocabulary: int, operand: int, tokens: Count) -> Term:
         amount,
         amount,
         amount + tokens * (vocabulary * FP32_BYTES),
-        f"{said(tokens)} tokens × {vocabulary:,} × {operand} B",
+        f"{counted(tokens, 'tokens')} × {vocabulary:,} × {operand} B",
         "Transformers 5.23: one forward pass returns the logits of all tokens",
         note="A caller that copies them to FP32 reaches the upper bound.",
     )
