@@ -252,3 +252,12 @@ def test_the_home_of_nobody_is_a_folder_that_is_not_there(tmp_path: Path) -> Non
     file = tmp_path / "model_folders.toml"
     file.write_text('folders = ["~no-such-user-here/models"]')
     assert look((Store("folder", own_folders(file)[0], folders.tree("folder")),)) == Listing(())
+
+
+def test_very_many_broken_manifests_are_told_in_a_few_plain_sentences(tmp_path: Path) -> None:
+    for number in range(300):
+        manifest(tmp_path, f"registry.ollama.ai/library/m{number}\x1b[2J/latest", "no list")
+    problems = look((Store("Ollama", tmp_path, ollama.find),)).problems
+    assert len(problems) == 11
+    assert all(problem.isprintable() for problem in problems)
+    assert problems[-1].startswith("290 more")

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from llmplanner.core.errors import BadInput
+from llmplanner.core.errors import BadInput, short
 from llmplanner.models.stores import folders, hugging_face, ollama
 from llmplanner.models.stores.found import Found, Listing
 from llmplanner.resources import is_there, read_toml
 
 LINUX_SERVICE = Path("/usr/share/ollama/.ollama/models")  # of Ollama's own installer
 FOLDERS = "model_folders.toml"  # in the user's folder
+MOST_PROBLEMS, LONGEST_PROBLEM = 10, 1000  # sentences, and letters of one
 LATEST = ":latest"  # the tag that Ollama takes where none is given
 Finder = Callable[[Path], Iterator["Found | str"]]
 
@@ -54,7 +55,14 @@ def look(stores: tuple[Store, ...], stopped: Callable[[], bool] = lambda: False)
                 f"{store.name}: {store.folder} cannot be read ({error.strerror}); "
                 "give your user the right to read it, or open the file itself."
             )
-    return Listing(tuple(sorted(models.values(), key=lambda one: one.name.casefold())), tuple(problems))
+    return Listing(tuple(sorted(models.values(), key=lambda one: one.name.casefold())), _told(problems))
+
+
+def _told(problems: list[str]) -> tuple[str, ...]:
+    """The first problems as people may see them, and how many more there are."""
+    more = len(problems) - MOST_PROBLEMS
+    rest = (f"{more:,} more could not be looked at.",) if more > 0 else ()
+    return (*(short(sentence, LONGEST_PROBLEM) for sentence in problems[:MOST_PROBLEMS]), *rest)
 
 
 def named(text: str, places: tuple[Store, ...]) -> Found | None:
