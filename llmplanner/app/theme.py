@@ -164,6 +164,8 @@ QTableView:focus {{ selection-background-color: {theme.line}; }}
 QTableView::item {{ padding: 2px 4px; border: 0; }}
 QHeaderView, QHeaderView::section {{ background: transparent; color: {theme.mute}; border: 0; }}
 QHeaderView::section {{ border-bottom: 1px solid {theme.line}; padding: 4px 7px; }}
+QHeaderView::up-arrow, QHeaderView::down-arrow {{ width: 12px; height: 12px;
+    subcontrol-origin: padding; subcontrol-position: center; }}
 QTableCornerButton::section {{ background: transparent; border: 0; }}
 QScrollBar {{ background: transparent; border: 0; margin: 0; }}
 QScrollBar:vertical {{ width: 10px; }}

@@ -32,8 +32,9 @@ from llmplanner.compose import tensors_of
 
 SIZE = (980, 640)
 ROW = 24  # px
-WIDTHS = (150, 110, 140, 150)  # px of all columns but the name
+WIDTHS = (150, 110, 172, 150)  # px of all columns but the name
 FIGURES = 3  # the first column of figures
+NO_MATCH = "No tensor has all these words in its name or type. Search for fewer."
 NOTHING = TensorList((), (), (), np.empty(0, np.int64), np.empty(0, np.int64))
 
 Index = QModelIndex | QPersistentModelIndex
@@ -199,7 +200,8 @@ class TensorDialog(QDialog):
     def _find(self, text: str) -> None:
         if self.rows.list is not NOTHING:
             self.rows.find(text)
-            self.total.setText(self.rows.list.total(self.rows.shown))
+            shown = self.rows.shown
+            self.total.setText(self.rows.list.total(shown) if len(shown) else NO_MATCH)
 
     def _tell(self, sentence: str) -> None:
         self.problem.setText(sentence)
