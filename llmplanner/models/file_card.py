@@ -21,15 +21,15 @@ STATED = {  # entries of a config that are shown as they are: what for
     "transformers_version": "Written by Transformers",
 }
 SIZES = {
-    "layers": "layers",
-    "hidden_size": "hidden size",
-    "heads": "heads",
-    "kv_heads": "key/value heads",
-    "head_dim": "head size",
-    "feed_forward": "feed-forward",
-    "vocab_size": "tokens in the vocabulary",
-    "experts": "experts",
-    "experts_per_token": "experts per token",
+    "layers": "{:,} layers",
+    "hidden_size": "hidden size {:,}",
+    "heads": "{:,} heads",
+    "kv_heads": "{:,} for keys and values",
+    "head_dim": "head size {:,}",
+    "feed_forward": "feed-forward width {:,}",
+    "vocab_size": "vocabulary of {:,} tokens",
+    "experts": "{:,} experts",
+    "experts_per_token": "{:,} of them for each token",
 }
 
 
@@ -39,7 +39,7 @@ def file_card(model: Model, config: Mapping[str, object] | None) -> tuple[tuple[
     size = f"{count.total:,} parameters ({count_text(count.total)})"
     if count.active != count.total:
         size += f", {count.active:,} of them active for a token"
-    parts = ", ".join(f"{value:,} {SIZES[name]}" for name, value in sizes(model).items())
+    parts = ", ".join(SIZES[name].format(value) for name, value in sizes(model).items())
     rows = [
         ("Size", size),
         ("Architecture", f"{model.model_type or model.kind.value}, {model.kind}: {parts}"),
