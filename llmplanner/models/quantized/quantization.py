@@ -81,17 +81,34 @@ def stored_tensors(model: Model, table: Mapping[str, object]) -> tuple[StoredTen
     scheme, dtype = _read(model, table)
     if scheme is None:
         return ()
-    found: list[StoredTensor] = []
-    linears = set()
+    linears: dict[str, list[Parts]] = {}
     for name, parts, _ in _stored(model, scheme, dtype, apart=True):
-        linears.add(name)
-        found.extend(_tensor(f"{name}.{part.name}", part) for part in parts)
+        linears.setdefault(name, []).append(parts)
+    found = [tensor for name, copies in linears.items() for tensor in _tensors(name, copies)]
     found.extend(
         _tensor(tensor.name, Part("", dtype, tensor.shape, tensor.elements))
         for tensor in inventory(model)
-        if tensor.name.rpartition(".")[0] not in linears
+        if linears.keys().isdisjoint(_modules(tensor.name))
     )
     return tuple(found)
+
+
+def _modules(tensor: str) -> tuple[str, ...]:
+    """The linears that a tensor of this name may be of; experts in one tensor have no `.weight`."""
+    return tensor.rpartition(".")[0], tensor, tensor.removesuffix("_bias")
+
+
+def _tensors(name: str, copies: list[Parts]) -> Iterator[StoredTensor]:
+    """What a linear is stored as; the experts of one name lie in one tensor (gpt-oss)."""
+    count = len(copies)
+    for part in copies[0]:
+        if count == 1:
+            yield _tensor(f"{name}.{part.name}", part)
+        else:
+            shape = (count, *part.shape)
+            yield StoredTensor(
+                f"{name}_{part.name}", shape, part.format, count * part.elements, count * part.bytes
+            )
 
 
 def _tensor(name: str, part: Part) -> StoredTensor:
