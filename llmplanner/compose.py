@@ -32,6 +32,7 @@ from llmplanner.gpus import catalogue as gpu_catalogue
 from llmplanner.models import catalogue as model_catalogue
 from llmplanner.models import config as model_config
 from llmplanner.models import whatif
+from llmplanner.models.entries import plain
 from llmplanner.models.hub.access import ANYBODY, Access, Asked, asked
 from llmplanner.models.quantized import quantization
 from llmplanner.plans import CHANGES, FIELDS, Draft, checked, is_uuid
@@ -102,7 +103,8 @@ def model_named(
         return Chosen(model_catalogue.model(text, own))
     found = _stored(text)
     if found is not None and not (wanted and found.note):  # what is not whole here, the hub has
-        return _chosen(files.open_path(found.path))
+        opened = files.open_path(found.path)  # a store's file may be called by its digest alone
+        return _chosen(replace(opened, model=replace(opened.model, name=plain(found.name))))
     return _asked(wanted, access) if wanted else Chosen(model_catalogue.model(text, own))
 
 

@@ -237,6 +237,7 @@ def _undescribed(header: Header, held: Checkpoint, where: str) -> UndescribedErr
     else:
         told = "does not say its architecture; put the config.json of the model's page beside it"
     message = f"{where} holds {held.elements:,} parameters in {gib_text(held.bytes)} and {told}."
+    message = f"{message} {_told_absent(header)}".strip()
     return UndescribedError(message, held, header.tensors)
 
 

@@ -10,6 +10,8 @@ from llmplanner.cli.places import models_folder
 from llmplanner.models import catalogue
 from tests.cli.conftest import Answer
 from tests.models import safetensors_files as made
+from tests.models.gguf_writer import write
+from tests.models.test_gguf_models import OUTSIDE, layer, table
 from tests.reference import REFERENCE, needs_reference, rows
 
 Run = Callable[..., Answer]
@@ -190,3 +192,19 @@ def test_layers_of_which_the_same_is_told_stand_in_one_row(run: Run) -> None:
     assert rows.count(["6", "×", "8", "heads,", "feed-forward", "2,048"]) == 2  # the encoder's, the decoder's
     rows = [line.split() for line in run("show", "deepseek-v3").out.splitlines()]
     assert [row[0] for row in rows if row[1:2] == ["×"] and row[0].isdigit()] == ["3", "58"]
+
+
+def test_a_model_of_ollama_is_called_as_ollama_calls_it(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = "c" * 64
+    layers = [{"mediaType": "application/vnd.ollama.image.model", "digest": f"sha256:{digest}"}]
+    manifest = tmp_path / "manifests" / "registry.ollama.ai" / "library" / "tiny" / "1b"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text(json.dumps({"layers": layers}), "utf-8")
+    (tmp_path / "blobs").mkdir()
+    keys = table("llama")
+    tensors = [*OUTSIDE, *layer(0, 64, 8, 4, 128), *layer(1, 64, 8, 4, 128)]
+    write(tmp_path / "blobs" / f"sha256-{digest}", keys, tensors)
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path))
+    assert run("show", "tiny:1b", "--json").json["model"]["name"] == "tiny:1b"

@@ -496,3 +496,11 @@ def test_a_file_whose_reading_fails_is_refused(tmp_path: Path, name: str) -> Non
     (tmp_path / name).symlink_to("/proc/self/mem")
     with pytest.raises(BadInput, match=r"cannot be read: |not a whole PyTorch file"):
         open_path(tmp_path / name)
+
+
+def test_a_download_that_was_cut_says_so_without_a_config_too(tmp_path: Path) -> None:
+    path = made.write(tmp_path / "odd.safetensors", {"a": ("F32", (10, 10))})
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - 200)
+    with pytest.raises(UndescribedError, match=r"% of .* is there"):
+        open_path(path)

@@ -390,3 +390,10 @@ def test_layers_and_windows_give_the_cache_that_llama_cpp_allocates(row: dict[st
         tokens = min(context, -(-((window or 0) + batch) // 256) * 256) if slides else context
         total += tokens * (sum(size) if isinstance(size, tuple) else int(str(size))) * 2
     assert total / 2**20 == pytest.approx(float(row["context_MiB"]), abs=0.6)  # printed in whole MiB
+
+
+@pytest.mark.parametrize("size", ["block_count", "embedding_length"])
+def test_a_file_without_its_sizes_is_no_model_of_the_usual_ones(tmp_path: Path, size: str) -> None:
+    keys = {key: value for key, value in table("llama").items() if not key.endswith(size)}
+    with pytest.raises(BadInput, match=f"does not state llama.{size}"):
+        load(tmp_path, keys, [*OUTSIDE, *layer(0, 64, 8, 4, 128), *layer(1, 64, 8, 4, 128)])

@@ -115,6 +115,13 @@ def _facts(header: Header, where: str) -> Facts:
         raise BadInput(f"{where} {OTHER_KINDS['mmproj']}.", "model")
     if not header.tensors:
         raise BadInput(f"{where} holds a vocabulary and no weights; open the model's own file.", "model")
+    for size in ("block_count", "embedding_length"):
+        if f"{architecture}.{size}" not in header.metadata:
+            raise BadInput(
+                f"{where} does not state {architecture}.{size}, without which no model of it can be built; "
+                "download it again.",
+                "model",
+            )
     return facts(header, architecture)
 
 
