@@ -72,7 +72,10 @@ def _architecture(model: Model) -> list[str]:
         *(row for stack in model.stacks for row in _layers(stack)),
         ("Hidden size", exact_text(model.hidden_size)),
         ("Vocabulary", exact_text(model.vocab_size)),
-        ("Context", "no limit stated" if model.context_length is None else f"{model.context_length:,} tokens"),
+        (
+            "Context",
+            "no limit stated" if model.context_length is None else f"{model.context_length:,} tokens",
+        ),
         ("Parameters", exact_text(facts["parameters"])),
         ("  active per token", exact_text(facts["active_parameters"])),
         ("  embedding", exact_text(counts.embedding)),
