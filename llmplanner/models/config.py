@@ -131,7 +131,10 @@ def from_config(config: Mapping[str, object], name: str, source: str) -> Model:
     notes = [where]
     if entries.assumed:
         notes.append(f"{', '.join(sorted(entries.assumed))}: {DEFAULTS_SOURCE}")
-    stored, unread = _stored(config, model)
+    try:
+        stored, unread = _stored(config, model)
+    except BadInput as error:
+        raise BadInput(f"{where}: {error}", error.field) from error
     if stored is not None or unread:
         notes.append(f"its quantization_config: {stored.label if stored else 'not read'}")
     sentences = [model.note, told.note, remark, unread]
@@ -149,7 +152,7 @@ def from_config(config: Mapping[str, object], name: str, source: str) -> Model:
 
 
 def _stored(config: Mapping[str, object], model: Model) -> tuple[Checkpoint | None, str]:
-    """What the files of a quantized model hold; else None, and a sentence where that is not known."""
+    """What the files of a quantized model hold; else None, and a sentence on that. Raises BadInput."""
     table = quantization.table_in(config)
     if table is None:
         return None, ""

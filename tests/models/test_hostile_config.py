@@ -169,3 +169,10 @@ def test_classes_that_are_no_names_are_refused(
 ) -> None:
     config = {**GOOD, "architectures": architectures, "model_type": model_type}
     assert "architectures" in str(refused(tmp_path, json.dumps(config).encode()))
+
+
+def test_a_wrong_quantization_names_the_file(tmp_path: Path) -> None:
+    config = {**GOOD, "quantization_config": {"quant_method": "gptq", "bits": 4, "group_size": 0}}
+    error = refused(tmp_path, json.dumps(config).encode())
+    assert str(error).startswith(str(tmp_path / "config.json"))
+    assert "group_size" in str(error)
