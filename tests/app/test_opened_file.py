@@ -20,7 +20,7 @@ from tests.models.gguf_writer import write as write_gguf
 HIDDEN, WIDTH, LAYERS, WORDS = 256, 512, 4, 1024
 F32, Q8_0 = 0, 8  # ggml types
 Q8_BYTES, Q8_BLOCK = 34, 32  # of a block: 32 numbers of a byte, and their FP16 scale
-NOTHING_CHOSEN = "As the file has them · Q8_0"
+NOTHING_CHOSEN = "As stored · Q8_0"
 
 
 @pytest.fixture

@@ -114,7 +114,7 @@ class WorkloadPanel(Panel):
 def _as_published(model: Model) -> str:
     """What the weights are where the plan says nothing: as the file has them, or as they were published."""
     if model.checkpoint is not None:
-        return f"As the file has them · {model.checkpoint.label}"
+        return f"As stored · {model.checkpoint.label}"
     return f"As published · {format_named(model.dtype).name}"
 
 
