@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
-from llmplanner.compose import Chosen, machine_named, plan_of, split_of, weights_of, with_model
+from llmplanner.compose import Chosen, machine_named, plan_of, weights_of, with_model
 from llmplanner.core.errors import BadInput
 from llmplanner.core.estimate import DeviceEstimate
 from llmplanner.core.estimating import estimate
@@ -16,6 +16,7 @@ from llmplanner.core.quantities import gib_text
 from llmplanner.core.verdict import Judgement, Verdict, verdict
 from llmplanner.gpus.catalogue import catalogue
 from llmplanner.plans import Draft
+from llmplanner.workloads import split_of
 
 RANK = {"fits": 0, "tight": 1, "no": 2, "unknown": 3}
 SHORTEST = 512  # tokens of a context or sequence; shorter ones are no use to anybody

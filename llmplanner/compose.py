@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,18 +12,11 @@ from llmplanner.core.formats import format_named
 from llmplanner.core.machine import Device, Machine
 from llmplanner.core.model import Kind, Model
 from llmplanner.core.plan import (
-    AttentionKernel,
-    Checkpointing,
     FineTune,
-    Optimizer,
     Plan,
-    Precision,
     Pretrain,
     Serve,
-    Split,
-    Train,
     Weights,
-    computed_in,
 )
 from llmplanner.core.recipes import RECIPES, stored_as
 from llmplanner.core.tensors import inventory, parameters
@@ -35,8 +27,10 @@ from llmplanner.models import whatif
 from llmplanner.models.entries import plain
 from llmplanner.models.hub.access import ANYBODY, Access, Asked, asked
 from llmplanner.models.quantized import quantization
-from llmplanner.plans import CHANGES, FIELDS, Draft, checked, is_uuid
+from llmplanner.plan_fields import CHANGES, FIELDS
+from llmplanner.plans import Draft, checked, is_uuid
 from llmplanner.resources import is_there, user_folder
+from llmplanner.workloads import LATER, engine_of, runtime_of, serve_of, split_of, train_of
 
 if TYPE_CHECKING:
     from llmplanner.core.budget import Budget
@@ -50,11 +44,6 @@ TOKENS_PER_PARAMETER = (
 RELATIVE_CONTEXT = (
     512  # tokens, for positions without a limit: T5's training (arXiv:1910.10683, section 3.1.2)
 )
-KNOWN = {
-    "engine": ("transformers",),
-    "method": ("full",),
-    "checkpointing": ("none", "full"),
-}  # in this version
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,34 +280,19 @@ def _room(device: Device) -> int:
     return device.memory_free if device.memory_free is not None else -1
 
 
-def split_of(draft: Draft) -> Split:
-    """How the draft divides the work. Raises BadInput where its sizes and its count disagree."""
-    later = {"pp": "Pipeline", "cp": "Context", "ep": "Expert"}
-    for name, label in later.items():
-        if getattr(draft, name) != 1:
-            raise BadInput(f"{label} parallelism comes in a later version; leave {name} at 1.", name)
-    stated = [size for size in (draft.dp, draft.tp) if size is not None]
-    if draft.count is None or stated:
-        data, tensor = draft.dp or 1, draft.tp or 1
-        if draft.count is not None and draft.count != prod(stated):
-            raise BadInput(
-                f"{draft.count} GPUs cannot be split {data} x {tensor} ways; "
-                f"set the count to {data * tensor} or change dp and tp.",
-                "count",
-            )
-    elif draft.task == "serve":
-        data, tensor = 1, draft.count
-    else:
-        data, tensor = draft.count, 1
-    return Split(data=data, tensor=tensor, zero=0 if draft.task == "serve" else draft.zero)
-
-
 def plan_of(draft: Draft, model: Model, machine: Machine) -> Plan:
     """The core's plan. Raises BadInput, naming the field that cannot be used as it is."""
     _refuse_later(checked(draft))
     weights = weights_of(draft, model)
-    workload = _serve(draft, model, weights) if draft.task == "serve" else _train(draft, model)
-    return Plan(model, workload, machine, split_of(draft), weights)
+    workload: Serve | FineTune | Pretrain
+    if draft.task == "serve":
+        workload = serve_of(draft, model, weights)
+    elif draft.task == "finetune":
+        workload = FineTune(train_of(draft, model))
+    else:
+        workload = Pretrain(train_of(draft, model), tokens_of(draft, model))
+    split, engine = split_of(draft), engine_of(draft)
+    return Plan(model, workload, machine, split, weights, engine, runtime_of(draft))
 
 
 def weights_of(draft: Draft, model: Model) -> Weights:
@@ -336,39 +310,11 @@ def _stored_as(model: Model, key: str) -> Checkpoint:
 
 def _refuse_later(draft: Draft) -> None:
     """Refuses what this version does not know, whatever the task: the plan would not be what it says."""
-    for name, known in KNOWN.items():
+    for name, known in LATER.items():
         value = getattr(draft, name)
         if value not in known:
-            raise BadInput(
-                f"{FIELDS[name].label} {value} comes in a later version; take {' or '.join(known)}.", name
-            )
-
-
-def _serve(draft: Draft, model: Model, weights: Weights) -> Serve:
-    _within_context(model, draft.context, "context")
-    if draft.prompt is not None and draft.prompt > draft.context and model.kind is not Kind.ENCODER_DECODER:
-        raise BadInput(
-            f"A prompt of {draft.prompt:,} tokens does not go into a context of {draft.context:,}; "
-            "lower one or raise the other.",
-            "prompt",
-        )
-    kv_format = format_named(draft.kv) if draft.kv else computed_in(weights, model)
-    return Serve(draft.context, draft.batch, draft.prompt, kv_format)
-
-
-def _train(draft: Draft, model: Model) -> FineTune | Pretrain:
-    _within_context(model, draft.sequence, "sequence")
-    step = Train(
-        draft.sequence,
-        draft.micro_batch,
-        Precision(draft.precision),
-        Optimizer(draft.optimizer),
-        AttentionKernel(draft.attention),
-        Checkpointing(draft.checkpointing),
-    )
-    if draft.task == "finetune":
-        return FineTune(step)
-    return Pretrain(step, tokens_of(draft, model))
+            words = " or ".join(str(each) for each in known)
+            raise BadInput(f"{FIELDS[name].label} {value} comes in a later version; take {words}.", name)
 
 
 def tokens_of(draft: Draft, model: Model) -> int:
@@ -410,12 +356,3 @@ def budget_of(draft: Draft, model: Model, machine: Machine) -> "Budget":
         price=draft.price_per_hour if draft.price_per_hour is not None else device.price_per_hour,
         pue=draft.pue,
     )
-
-
-def _within_context(model: Model, tokens: int, field: str) -> None:
-    if model.context_length is not None and tokens > model.context_length:
-        raise BadInput(
-            f"{tokens:,} tokens are beyond the {model.context_length:,} that {model.name} was built for; "
-            "ask for fewer.",
-            field,
-        )

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -19,7 +18,7 @@ import msgspec
 from llmplanner.core.checkpoint import Checkpoint
 from llmplanner.core.errors import BadInput, quoted, short
 from llmplanner.core.quantities import parse_amount, parse_count, parse_tokens, range_text
-from llmplanner.core.recipes import RECIPES
+from llmplanner.plan_fields import CHANGES, FIELDS, Field
 from llmplanner.resources import read_file
 
 SCHEMA = 1
@@ -30,6 +29,12 @@ MOST_HELD = 10**18  # bytes of a checkpoint
 LONGEST_TEXT = 5000  # letters; a path has at most 4,096
 LONGEST_NAME = 100  # letters of a file's name in a sentence
 LONGEST_REASON = 200
+SWITCHED = {"on": True, "true": True, "yes": True, "1": True} | {
+    "off": False,
+    "false": False,
+    "no": False,
+    "0": False,
+}
 MAX_FILE = 10_000_000  # bytes; a plan with its model's config is a few kilobytes
 
 
@@ -44,17 +49,45 @@ class Draft:
     task: str = "serve"
     engine: str = "transformers"
     weights: str | None = None  # Format; None: as the config says
-    kv: str | None = None  # Format; None: the format that the weights compute in
+    kv: str | None = None  # Format of the keys; None: the format that the weights compute in
+    kv_values: str | None = None  # Format of the values; None: that of the keys
     context: int = 8192
     prompt: int | None = None  # tokens prefilled at once (encoder-decoder: the encoder's); None: the context
     batch: int = 1
+    parallel: int = 1  # llama.cpp: slots that share the context
+    ubatch: int = 512
+    flash_attention: bool = True
+    swa_full: bool = False
+    kv_unified: bool = False
+    gpu_layers: int | None = None  # None: all, and the head
+    cpu_experts: int = 0
+    tensor_split: str | None = None  # "3,1"; None: by the cards' memory
+    kv_offload: bool = True
+    vllm_share: float = 0.9
+    block_size: int = 16
+    cuda_graphs: bool = True
+    batched_tokens: int | None = None
+    max_sequences: int | None = None
+    static_cache: bool = False
+    all_logits: bool = False
     method: str = "full"
+    rank: int = 16
+    lora_targets: str = "all-linear"  # names of linears with commas between, or attention
+    lora_dropout: float = 0.0
+    train_embeddings: bool = False
+    adapter_width: int = 64
+    frozen_layers: int = 0
     precision: str = "bf16-mixed"
     optimizer: str = "adamw"
     attention: str = "sdpa"
     checkpointing: str = "none"
     sequence: int = 2048
     micro_batch: int = 1
+    accumulation: int = 1
+    loss: str = "whole"
+    padding: str = "none"  # none: sequences of one length; padded: with a mask; packed: none is wasted
+    dropout: float | None = None  # None: the model's own
+    keep_logits: bool = False
     gpu: str = "local"  # local, a UUID of this computer's cards, or a name of the catalogue
     count: int | None = None
     dp: int | None = None
@@ -63,6 +96,14 @@ class Draft:
     pp: int = 1
     cp: int = 1
     ep: int = 1
+    sequence_parallel: bool = False
+    pipeline_chunks: int = 1
+    sharding: str = "fsdp"
+    hybrid: int | None = None  # GPUs that share one copy; None: all
+    offload: str = "none"
+    offload_to: str = "cpu"
+    host_memory: float | None = None  # GiB; None: not known
+    runtime: float | None = None  # GiB, measured of an empty process; None: the published range
     parameters: int | None = None  # compute budget; None: the model's own
     tokens: int | None = None  # None: 20 per parameter
     efficiency: float = 0.35
@@ -76,96 +117,6 @@ class Draft:
 EXAMPLE = Draft(model="llama-3.1-8b", gpu="rtx-4090", context=32_768)  # what is shown before a plan is stated
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """What one entry of a Draft takes, for --set, plan files and the window alike."""
-
-    label: str
-    kind: str  # text, choice, count, tokens, number
-    low: float = 1
-    high: float = 1e15
-    choices: tuple[str, ...] = ()
-    optional: bool = False
-
-
-# What the memory does not depend on: of the other kind of task, and of the compute budget.
-SERVING = frozenset({"weights", "kv", "context", "prompt", "batch"})
-TRAINING = frozenset(
-    {"method", "precision", "optimizer", "attention", "checkpointing", "sequence", "micro_batch", "zero"}
-)
-BUDGET = frozenset(
-    {"parameters", "tokens", "efficiency", "price_per_hour", "pue"}
-    | {"limit_devices", "limit_days", "limit_cost"}
-)
-
-LATER = frozenset(  # fields that later versions add
-    {"parallel", "ubatch", "flash_attention", "swa_full", "gpu_layers", "cpu_experts", "tensor_split"}
-    | {"offload", "rank", "lora_targets", "dropout", "accumulation", "sequence_parallel", "vllm_share"}
-)
-
-FORMATS = ("fp32", "fp16", "bf16", "fp8-e4m3", "fp8-e5m2", "int8", "int4")
-WEIGHTS = (*FORMATS, *RECIPES)
-TASKS = ("serve", "finetune", "pretrain")
-ENGINES = ("transformers", "vllm", "llama.cpp")
-
-FIELDS: Mapping[str, Field] = MappingProxyType(
-    {
-        "model": Field("Model", "text"),
-        "task": Field("Task", "choice", choices=TASKS),
-        "engine": Field("Engine", "choice", choices=ENGINES),
-        "weights": Field("Weights", "choice", choices=WEIGHTS, optional=True),
-        "kv": Field("KV cache", "choice", choices=FORMATS, optional=True),
-        "context": Field("Context", "tokens", high=1e9),
-        "prompt": Field("Prompt", "tokens", high=1e9, optional=True),
-        "batch": Field("Sequences at once", "count", high=1e9),
-        "method": Field("Method", "choice", choices=("full", "lora", "qlora")),
-        "precision": Field("Precision", "choice", choices=("fp32", "bf16-mixed", "fp16-mixed", "bf16")),
-        "optimizer": Field(
-            "Optimizer", "choice", choices=("adamw", "adamw-fused", "adamw-loop", "sgd", "sgd-momentum")
-        ),
-        "attention": Field("Attention", "choice", choices=("eager", "sdpa", "flash")),
-        "checkpointing": Field("Checkpointing", "choice", choices=("none", "selective", "full")),
-        "sequence": Field("Sequence length", "tokens", high=1e9),
-        "micro_batch": Field("Micro-batch", "count", high=1e9),
-        "gpu": Field("GPU", "text"),
-        "count": Field("GPUs", "count", high=1e6, optional=True),
-        "dp": Field("Data parallel", "count", high=1e6, optional=True),
-        "tp": Field("Tensor parallel", "count", high=1e6, optional=True),
-        "zero": Field("ZeRO stage", "count", low=0, high=3),
-        "pp": Field("Pipeline parallel", "count", high=1e6),
-        "cp": Field("Context parallel", "count", high=1e6),
-        "ep": Field("Expert parallel", "count", high=1e6),
-        "parameters": Field("Parameters", "count", optional=True),
-        "tokens": Field("Training tokens", "count", high=1e18, optional=True),
-        "efficiency": Field("Efficiency (MFU)", "number", low=0.001, high=1),
-        "price_per_hour": Field("Price per GPU-hour (USD)", "number", low=0, high=1e6, optional=True),
-        "pue": Field("Power usage effectiveness", "number", low=1, high=10),
-        "limit_devices": Field("GPUs at hand", "count", high=1e6, optional=True),
-        "limit_days": Field("Days at hand", "number", low=0.001, high=1e6, optional=True),
-        "limit_cost": Field("Money at hand (USD)", "number", low=0, high=1e12, optional=True),
-    }
-)
-
-CHANGES: Mapping[str, Field] = MappingProxyType(  # what a what-if may change, where the model has it
-    {
-        "layers": Field("Layers", "count", high=10_000),
-        "hidden_size": Field("Hidden size", "count", high=1e7),
-        "heads": Field("Heads", "count", high=1e7),
-        "kv_heads": Field("Key/value heads", "count", high=1e7),
-        "head_dim": Field("Head size", "count", high=1e7),
-        "feed_forward": Field("Feed-forward width", "count", high=1e7),
-        "vocab_size": Field("Vocabulary", "count", high=1e9),
-        "experts": Field("Experts", "count", high=1e7),
-        "experts_per_token": Field("Experts per token", "count", high=1e7),
-    }
-)
-
-
-def without_effect(task: str) -> frozenset[str]:
-    """The fields that the memory of such a task does not depend on. A plan keeps them for other tasks."""
-    return BUDGET | (TRAINING if task == "serve" else SERVING)
-
-
 def is_uuid(gpu: str) -> bool:
     """Whether a plan's GPU is the UUID of one of this computer's cards, or of a slice of one."""
     return gpu.startswith(("GPU-", "MIG-"))
@@ -174,8 +125,6 @@ def is_uuid(gpu: str) -> bool:
 def changed(draft: Draft, name: str, text: str) -> Draft:
     """The draft with one field set from what was typed. Raises BadInput, naming the field."""
     field = FIELDS.get(name)
-    if field is None and name in LATER:
-        raise BadInput(f"The field {name} comes in a later version of LLM Planner; leave it out.", name)
     if field is None:
         raise BadInput(f"There is no field {quoted(name)} in a plan; there are {', '.join(FIELDS)}.", name)
     left_out = field.optional and text.strip().lower() in {"", "auto", "none"}
@@ -193,8 +142,10 @@ def resized(draft: Draft, name: str, text: str) -> Draft:
     return checked(replace(draft, changes={**(draft.changes or {}), name: size}))
 
 
-def _parsed(name: str, field: Field, text: str) -> str | int | float:
+def _parsed(name: str, field: Field, text: str) -> str | int | float | bool:
     """What was typed, as the field's type."""
+    if field.kind == "switch":
+        return _switched(name, field, text.strip().lower())
     if field.kind in {"text", "choice"}:
         return text.strip() if field.kind == "text" else _choice(field, text.strip().lower())
     try:
@@ -204,6 +155,13 @@ def _parsed(name: str, field: Field, text: str) -> str | int | float:
         return parse(text, low=int(field.low), high=int(field.high))
     except BadInput as error:
         raise BadInput(f"{field.label}: {error}", name) from error
+
+
+def _switched(name: str, field: Field, text: str) -> bool:
+    """What a switch is set to. Raises BadInput."""
+    if text not in SWITCHED:
+        raise BadInput(f"{field.label} is on or off, not {quoted(text)}.", name)
+    return SWITCHED[text]
 
 
 def _choice(field: Field, text: str) -> str:
@@ -349,8 +307,6 @@ def from_table(raw: object, name: str) -> Draft:
         )
     known = {field.name for field in fields(Draft)}
     unknown = sorted(set(raw) - known)
-    if unknown and unknown[0] in LATER:
-        raise BadInput(f"{name}: the field {unknown[0]} comes in a later version of LLM Planner.", unknown[0])
     if unknown:
         raise BadInput(
             f"{name} has a field {quoted(unknown[0])} that a plan does not have; remove it.",

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from llmplanner.compose import machine_named, model_named, plan_of, split_of, weights_of
+from llmplanner.compose import machine_named, model_named, plan_of, weights_of
 from llmplanner.core.errors import BadInput
 from llmplanner.core.formats import Format
 from llmplanner.core.machine import Device, Machine
 from llmplanner.core.plan import Pretrain, Serve, Split
 from llmplanner.plans import Draft
+from llmplanner.workloads import split_of
 
 GIB = 2**30
 LOCAL = Machine(

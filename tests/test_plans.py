@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from llmplanner.compose import model_named
 from llmplanner.core.errors import BadInput
-from llmplanner.plans import FIELDS, Draft, changed, read, write
+from llmplanner.plan_fields import FIELDS
+from llmplanner.plans import Draft, changed, read, write
 
 
 def test_a_plan_comes_back_as_it_was(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ counted from creation to release. Rows that this version does not answer are lef
 from collections.abc import Mapping
 from dataclasses import replace
 
+from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.model import Model
-from llmplanner.core.plan import AttentionKernel, Checkpointing, Optimizer, Precision, Train
+from llmplanner.core.plan import Checkpointing, Optimizer, Precision, Train
 from llmplanner.core.tensors import parameters
 from llmplanner.models.config import from_config, model_types
 from tests.reference import rows

@@ -11,7 +11,7 @@ from llmplanner.app.theme import GAP
 from llmplanner.core.domain import BLOOMBERG_GPT, KEPT_HIGH, KEPT_LOW, Mixture, raw_needed
 from llmplanner.core.errors import BadInput
 from llmplanner.core.quantities import count_text, parse_amount, significant
-from llmplanner.plans import Field
+from llmplanner.plan_fields import Field
 
 LINES = 3  # of what follows
 FIELDS = {

@@ -8,7 +8,7 @@ from PySide6.QtCore import QEvent, QKeyCombination, QObject, QSignalBlocker, Qt,
 from PySide6.QtGui import QFont, QKeyEvent, QKeySequence, QStandardItemModel, QWheelEvent
 from PySide6.QtWidgets import QComboBox, QCompleter, QLabel, QLineEdit, QVBoxLayout, QWidget
 
-from llmplanner import plans
+from llmplanner import plan_fields
 from llmplanner.app.problem import Problem
 from llmplanner.core.errors import BadInput
 from llmplanner.core.quantities import count_text, parse_amount, parse_count, parse_tokens
@@ -171,7 +171,7 @@ class CountField(TextField):
     be left empty, and `hint` says what then counts.
     """
 
-    def __init__(self, field: plans.Field, tip: str, hint: str = "") -> None:
+    def __init__(self, field: plan_fields.Field, tip: str, hint: str = "") -> None:
         super().__init__(field.label, tip, parser(field), _said, hint)
 
 
@@ -312,7 +312,7 @@ class SearchField(Field):
         self.entry.setCursorPosition(0)
 
 
-def parser(field: plans.Field) -> Callable[[str], int | float | None]:
+def parser(field: plan_fields.Field) -> Callable[[str], int | float | None]:
     """What reads a field's entry: its number, or None for an empty one where allowed. Raises BadInput."""
     parse = PARSERS[field.kind]
 

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QSizePolicy
 from llmplanner.app.fields import CountField, parser
 from llmplanner.app.problem import Problem
 from llmplanner.core.errors import BadInput
-from llmplanner.plans import Field
+from llmplanner.plan_fields import Field
 
 LONGEST = 24  # characters of a wrong entry that are repeated
 

@@ -28,7 +28,8 @@ from llmplanner.core.machine import Machine
 from llmplanner.core.plan import Plan
 from llmplanner.core.verdict import Verdict, verdict
 from llmplanner.models.hub.access import Access
-from llmplanner.plans import CHANGES, FIELDS, Draft, checked
+from llmplanner.plan_fields import CHANGES, FIELDS
+from llmplanner.plans import Draft, checked
 
 OFFLINE = Access(offline=True)  # the hub is asked for what the user types, not for what a plan names
 MODELS_KEPT = 8  # for undo steps: one with a table of 200,000 tensors takes some tens of MB

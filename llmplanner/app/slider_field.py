@@ -5,7 +5,7 @@ from bisect import bisect_right
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QSlider, QWidget
 
-from llmplanner import plans
+from llmplanner import plan_fields
 from llmplanner.app.fields import NO_WHEEL, Entry, Field, parser
 from llmplanner.core.errors import BadInput
 
@@ -23,7 +23,7 @@ class SliderField(Field):
     slid = Signal(object)
     released = Signal()
 
-    def __init__(self, field: plans.Field, tip: str, unit: str, high: int) -> None:
+    def __init__(self, field: plan_fields.Field, tip: str, unit: str, high: int) -> None:
         row = QWidget()
         super().__init__(field.label, tip, row)
         self._title, self._unit, self._low = field.label, unit, int(field.low)

@@ -14,7 +14,8 @@ from llmplanner.cli.planning import Planned, planned_from
 from llmplanner.cli.program import program
 from llmplanner.core.errors import BadInput
 from llmplanner.core.verdict import Verdict, verdict
-from llmplanner.plans import EXAMPLE, FIELDS
+from llmplanner.plan_fields import FIELDS
+from llmplanner.plans import EXAMPLE
 
 PICTURE = Path("llmplanner-memory.png")  # in the working directory
 GO_ON = (

@@ -5,15 +5,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from llmplanner import plans
+from llmplanner import plan_fields, plans
 from llmplanner.cli.hub_options import access, add_hub_arguments
 from llmplanner.cli.program import program
 from llmplanner.core.errors import BadInput
 from llmplanner.core.recipes import groups
 from llmplanner.models.hub.access import ANYBODY, Access
-from llmplanner.plans import FIELDS, Draft
+from llmplanner.plan_fields import FIELDS, used
+from llmplanner.plans import Draft
 
-WEIGHTS = "; ".join((", ".join(plans.FORMATS), *(f"{name}: {', '.join(keys)}" for name, keys in groups())))
+WEIGHTS = "; ".join(
+    (", ".join(plan_fields.FORMATS), *(f"{name}: {', '.join(keys)}" for name, keys in groups()))
+)
 
 # Option, the plan's field, what it says in --help. The values are checked where the plan is put together.
 OPTIONS = (
@@ -23,9 +26,11 @@ OPTIONS = (
     ("--kv", "kv", "format of the KV cache"),
     ("--context", "context", "tokens per sequence, prompt and answer together: 8192, 32k"),
     ("--batch", "batch", "sequences served at once"),
+    ("--parallel", "parallel", "llama.cpp: slots that share the context"),
     ("--gpu", "gpu", "local, the UUID of a local card, or a name of the catalogue such as rtx-4090"),
     ("--count", "count", "how many GPUs: tensor parallel for serving, data parallel for training"),
     ("--method", "method", "how to fine-tune: full"),
+    ("--rank", "rank", "rank of LoRA's adapters"),
     ("--optimizer", "optimizer", "adamw, adamw-fused, adamw-loop, sgd, sgd-momentum"),
     ("--precision", "precision", "fp32, bf16-mixed, fp16-mixed, bf16"),
     ("--checkpointing", "checkpointing", "activation checkpointing: none or full"),
@@ -39,13 +44,6 @@ OPTIONS = (
     ("--cp", "cp", "context-parallel GPUs: 1 in this version"),
     ("--ep", "ep", "expert-parallel GPUs: 1 in this version"),
 )
-LATER = {  # options of the contract that no field of a plan holds yet
-    "parallel": (
-        "--parallel belongs to llama.cpp, which comes in a later version; "
-        "--batch says how many sequences are served at once."
-    ),
-    "rank": "--rank belongs to LoRA, which comes in a later version; this one trains every parameter.",
-}
 
 
 def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,12 +70,10 @@ def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="SIZE=N",
         dest="sizes",
-        help=f"a what-if: another size of the model; may be given often: {', '.join(plans.CHANGES)}",
+        help=f"a what-if: another size of the model; may be given often: {', '.join(plan_fields.CHANGES)}",
     )
     for option, field, text in OPTIONS:
         group.add_argument(option, dest=f"plan_{field}", metavar=_metavar(field), help=text)
-    for field in LATER:
-        group.add_argument(f"--{field}", metavar="N", dest=f"later_{field}", help=argparse.SUPPRESS)
     add_hub_arguments(parser)
 
 
@@ -100,8 +96,8 @@ class Stated:
     @property
     def ignored(self) -> tuple[str, ...]:
         """The fields of the command that the plan's memory does not depend on."""
-        none = plans.without_effect(self.draft.task)
-        return tuple(name for name in FIELDS if name in self.typed & none)
+        needed = used(self.draft.task, self.draft.engine, self.draft.method)
+        return tuple(name for name in FIELDS if name in self.typed and name not in needed)
 
 
 def stated(arguments: argparse.Namespace, otherwise: Draft | None = None) -> Stated:
@@ -109,9 +105,6 @@ def stated(arguments: argparse.Namespace, otherwise: Draft | None = None) -> Sta
 
     `otherwise` is the plan to start from where neither a model nor a plan file is named.
     """
-    for field, sentence in LATER.items():
-        if getattr(arguments, f"later_{field}") is not None:
-            raise BadInput(sentence, field)
     unnamed = arguments.model is None and arguments.plan is None
     if unnamed and otherwise is None:
         raise BadInput(

@@ -1,7 +1,7 @@
 """What a plan needs: terms by phase by device. Sums and the peak phase are derived, never stored."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import TYPE_CHECKING, Literal, Union
 
@@ -41,6 +41,8 @@ class Term:
     source: str
     note: str = ""  # one line: what is in it, what it leaves out
     parts: tuple["Part", ...] = ()
+    measured: str = ""  # how far off such a term was measured to be, of what; empty: nobody has
+    change: str = ""  # the setting, option or command that makes it smaller
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class DeviceEstimate:
 
     name: str
     phases: tuple[Phase, ...]
+    role: str = ""  # what this device does of the whole: "stage 1 of 4: embeddings, layers 0 to 7"
 
     @property
     def peak(self) -> Phase:
@@ -109,10 +112,37 @@ class DeviceEstimate:
 
 
 @dataclass(frozen=True, slots=True)
+class Host:
+    """What the computer keeps for its devices: weights and state that are offloaded, buffers for transfer."""
+
+    parts: tuple[Part, ...]
+    seconds: float | None = None  # that its link takes, for each step or token; None: not known
+    formula: str = ""  # of the seconds
+    place: str = "memory of the computer"  # or its disk
+
+    @property
+    def bytes(self) -> Bytes:
+        """The sum of the parts."""
+        return sum((part.bytes for part in self.parts), start=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What an engine that takes a share of the card has left for keys and values."""
+
+    bytes: int  # for keys and values, on each device; negative: what is missing to start at all
+    tokens: int  # that go in
+    requests: int  # of the plan's context at once
+    formula: str
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
-    """All devices, in the machine's order."""
+    """All devices, in the machine's order, and what stands beside them."""
 
     devices: tuple[DeviceEstimate, ...]
+    host: Host | None = None
+    capacity: Capacity | None = None
 
     @property
     def different(self) -> tuple[DeviceEstimate, ...]:
@@ -128,8 +158,8 @@ class Estimate:
     def each(self, change: Callable[[DeviceEstimate], DeviceEstimate]) -> "Estimate":
         """Every device changed in the same way; alike devices stay one object."""
         if alike(self.devices):
-            return Estimate((change(self.devices[0]),) * len(self.devices))
-        return Estimate(tuple(change(device) for device in self.devices))
+            return replace(self, devices=(change(self.devices[0]),) * len(self.devices))
+        return replace(self, devices=tuple(change(device) for device in self.devices))
 
 
 def holding(phases: tuple[Phase, ...], devices: tuple[Device, ...]) -> tuple[DeviceEstimate, ...]:

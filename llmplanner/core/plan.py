@@ -1,10 +1,12 @@
-"""A plan: a model, a workload, a machine and how the work is split over it."""
+"""A plan: a model, a workload, an engine, a machine and how the work is split over it."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from math import prod
 from typing import TYPE_CHECKING, Union
 
 from llmplanner.core.checkpoint import Checkpoint
+from llmplanner.core.engine import AttentionKernel, Engine, Transformers
 from llmplanner.core.formats import BF16, FP16, FP32, Format, format_named
 from llmplanner.core.machine import Machine
 from llmplanner.core.model import Model
@@ -13,6 +15,7 @@ if TYPE_CHECKING:  # one plan is answered without NumPy: its import would be the
     import numpy as np
     from numpy.typing import NDArray
 
+TRANSFORMERS = Transformers()  # as it is when nothing is set
 WIDE = 24  # bits a weight, on average: more of them are mostly FP32, fewer are not
 Weights = Format | Checkpoint  # every parameter in one format, or as certain files hold them
 Count = Union[int, "NDArray[np.int64]"]  # one number, or a map of them that broadcasts
@@ -25,21 +28,46 @@ class Precision(StrEnum):
     BF16 = "bf16"  # weights, gradients and optimizer state in BF16
     BF16_MIXED = "bf16-mixed"  # FP32 weights under autocast
     FP16_MIXED = "fp16-mixed"  # the same sizes, with a loss scale
-
-
-class AttentionKernel(StrEnum):
-    """How attention is computed."""
-
-    EAGER = "eager"
-    SDPA = "sdpa"
-    FLASH = "flash"
+    BF16_MASTER = "bf16-master"  # BF16 weights and gradients; FP32 master weights and optimizer state
+    FP8_MIXED = "fp8-mixed"  # FP32 weights; operands of the matrix products in FP8
 
 
 class Checkpointing(StrEnum):
     """Which activations are computed again in the backward pass."""
 
     NONE = "none"
+    SELECTIVE = "selective"  # the attention core: scores, softmax, dropout (Korthikanti et al. 2022, sec. 5)
     FULL = "full"  # every layer, non-reentrant
+
+
+class Loss(StrEnum):
+    """How the cross-entropy is taken of the logits."""
+
+    WHOLE = "whole"  # all tokens' logits at once, as PyTorch's own loss
+    CHUNKED = "chunked"  # a part of the tokens at a time
+    FUSED = "fused"  # with the head's product in one kernel, which also makes the gradients
+
+
+class OffloadTo(StrEnum):
+    """Where what is offloaded lies."""
+
+    CPU = "cpu"
+    DISK = "disk"
+
+
+class Offload(StrEnum):
+    """What training keeps off the device."""
+
+    NONE = "none"
+    OPTIMIZER = "optimizer"  # optimizer state and master weights; the step runs on the host
+    PARAMETERS = "parameters"  # the weights as well
+
+
+class Sharding(StrEnum):
+    """Whose rules say what ZeRO gathers."""
+
+    FSDP = "fsdp"  # a wrapped layer at a time
+    DEEPSPEED = "deepspeed"  # up to stage3_max_live_parameters
 
 
 class Optimizer(StrEnum):
@@ -53,13 +81,47 @@ class Optimizer(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Full:
+    """Every parameter is trained, but for those that are frozen."""
+
+    frozen_layers: int = 0  # the first layers of the (last) stack, and with them the embeddings
+
+
+@dataclass(frozen=True, slots=True)
+class Lora:
+    """Low-rank adapters (Hu et al. 2021, arXiv:2106.09685) beside linears that stay as they are.
+
+    The base's weights are stored as `Plan.weights` says: below 16 bits that is QLoRA (arXiv:2305.14314).
+    """
+
+    rank: int
+    targets: tuple[str, ...] = ("all-linear",)  # last parts of linears' names; all-linear; attention
+    dropout: float = 0.0
+    dora: bool = False  # with a trained magnitude for each output (arXiv:2402.09353)
+    embeddings: bool = False  # token embedding and head are trained in full
+    quantized: bool = False  # the base lies in Plan.weights' format and is unpacked for each product
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """Bottleneck adapters behind attention and feed-forward (Houlsby et al. 2019, arXiv:1902.00751)."""
+
+    width: int
+
+
+Method = Full | Lora | Adapters
+FULL = Full()
+
+
+@dataclass(frozen=True, slots=True)
 class Serve:
     """Answering. In an encoder-decoder, `context` is the decoder's tokens, `prompt` the encoder's."""
 
     context: Count  # tokens per sequence, prompt and answer together
     batch: Count = 1  # sequences at once
     prompt: Count | None = None  # tokens prefilled at once; None: the whole context
-    kv_format: Format | None = None  # None: the weights' 16-bit format
+    kv_format: Format | None = None  # of the keys; None: the weights' 16-bit format
+    value_format: Format | None = None  # None: that of the keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +135,11 @@ class Train:
     attention: AttentionKernel = AttentionKernel.SDPA
     checkpointing: Checkpointing = Checkpointing.NONE
     target: Count | None = None  # decoder tokens of an encoder-decoder; None: as many as the encoder's
+    method: Method = FULL
+    loss: Loss = Loss.WHOLE
+    accumulation: int = 1  # micro-batches before a step; with pipeline stages those in flight
+    padded: bool = False  # an attention mask is passed
+    keep_logits: bool = False  # the caller holds the model's output until after the backward pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,27 +159,45 @@ class Pretrain:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """How the work is divided. The number of devices is the product of the sizes."""
+    """How the work is divided. The number of devices is the product of the sizes.
+
+    Expert-parallel devices each work on tokens of their own: for all but the experts they are data parallel.
+    """
 
     data: int = 1
     tensor: int = 1
     zero: int = 0  # ZeRO stage, 0 to 3, over the data-parallel devices
+    pipeline: int = 1
+    context: int = 1
+    expert: int = 1
+    sequence_parallel: bool = False  # what tensor parallelism leaves whole is divided by tokens
+    chunks: int = 1  # model chunks on each stage of an interleaved pipeline
+    group: int | None = None  # hybrid sharding: devices that share one copy; None: all
+    sharding: Sharding = Sharding.FSDP
+    offload: Offload = Offload.NONE
+    offload_to: OffloadTo = OffloadTo.CPU
 
     @property
     def devices(self) -> int:
         """How many devices the split takes."""
-        return self.data * self.tensor
+        return prod((self.data, self.tensor, self.pipeline, self.context, self.expert))
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be estimated. `weights` is how a served model's weights are stored."""
+    """What is to be estimated.
+
+    `weights` is how a served model's weights, or a frozen base's, are stored. `runtime` is what was measured
+    of a process that holds nothing yet, in bytes; None: the published range.
+    """
 
     model: Model
     workload: Serve | FineTune | Pretrain
     machine: Machine
     split: Split
     weights: Weights
+    engine: Engine = TRANSFORMERS
+    runtime: int | None = None
 
 
 def computed_in(weights: Weights, model: Model) -> Format:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from llmplanner.core.engine import TRANSFORMERS
 from llmplanner.core.errors import BadInput
 from llmplanner.core.estimate import DeviceEstimate, Phase, Term, holding
 from llmplanner.core.fullest import fullest
@@ -46,7 +45,7 @@ def _encoded(plan: Plan, model: Model, batch: Count) -> Iterator[Term]:
     """One forward pass of an encoder over the whole context."""
     tokens, operand = _workload(plan).context, _operand(plan)
     run = Pass(tokens, tokens, batch, operand, cached=False)
-    layers = activations(model, model.stacks[0], TRANSFORMERS, run)
+    layers = activations(model, model.stacks[0], run)
     logits = token_logits(plan.model.vocab_size, operand, batch * tokens)
     yield from _layers_or_head(model, run, layers, logits)
 
@@ -58,7 +57,7 @@ def _read(plan: Plan, model: Model, prompt: Count, batch: Count) -> Iterator[Ter
     if decoder:
         yield from _memory(plan, model, prompt, prompt, batch)
     run = Pass(prompt, prompt, batch, operand, cached=decoder)
-    layers = activations(model, model.stacks[0], TRANSFORMERS, run)
+    layers = activations(model, model.stacks[0], run)
     if decoder:
         logits = next_token_logits(plan.model.vocab_size, operand, batch)
         yield from _layers_or_head(model, run, layers, logits)
@@ -72,7 +71,7 @@ def _answered(plan: Plan, model: Model, prompt: Count, batch: Count) -> Iterator
     yield from _memory(plan, model, context, prompt, batch)
     encoder = prompt if model.kind is Kind.ENCODER_DECODER else 0
     run = Pass(1, context, batch, operand, encoder)
-    layers = activations(model, model.stacks[-1], TRANSFORMERS, run)
+    layers = activations(model, model.stacks[-1], run)
     logits = next_token_logits(plan.model.vocab_size, operand, batch)
     yield from _layers_or_head(model, run, layers, logits)
 
@@ -94,7 +93,7 @@ def _memory(plan: Plan, model: Model, context: Count, encoder: Count, batch: Cou
     """What the layers keep of the tokens seen: keys and values, and states of a fixed size."""
     computed = computed_in(plan.weights, plan.model)
     form = _workload(plan).kv_format or computed
-    yield kv_cache(kept(model, TRANSFORMERS), form, context, encoder, batch)
+    yield kv_cache(kept(model), form, context, encoder, batch)
     recurrent = states(model)
     if recurrent:
         yield recurrent_state(recurrent, computed, batch)

@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 
 from llmplanner.core.autograd.tape import ARITHMETIC, Arithmetic, Cause, Unit
 from llmplanner.core.autograd.trace import Place, Traced, trace
+from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.model import Model
-from llmplanner.core.plan import AttentionKernel, Count, Split, Train
+from llmplanner.core.plan import Count, Split, Train
 from llmplanner.core.zero import WEIGHTS
 
 
@@ -56,9 +57,9 @@ def one_step(model: Model, train: Train, split: Split) -> Step:
         split,
         arithmetic,
         traced,
-        parameters=sum(each.distinct(each.count) * sum(each.parameters) for each in traced),
+        parameters=sum(each.distinct(each.count) * each.elements for each in traced),
         tensors=sum(each.distinct(each.count) * len(each.parameters) for each in traced),
-        largest=max(max(each.parameters, default=0) for each in traced),
+        largest=max(weight.elements for each in traced for weight in each.parameters),
     )
 
 

@@ -156,9 +156,9 @@ def elements(module: Module) -> int:
     return sum(prod(shape) for _, shape in _tensors(module))
 
 
-def tensor_sizes(module: Module) -> tuple[int, ...]:
-    """Elements of each of a module's parameter tensors."""
-    return tuple(prod(shape) for _, shape in _tensors(module))
+def tensor_shapes(module: Module) -> tuple[tuple[int, ...], ...]:
+    """Shapes of a module's parameter tensors."""
+    return tuple(shape for _, shape in _tensors(module))
 
 
 def inventory(model: Model) -> tuple[Tensor, ...]:

@@ -9,12 +9,13 @@ from dataclasses import replace
 from functools import partial
 
 from llmplanner.core import moments
+from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.errors import BadInput
 from llmplanner.core.estimate import DeviceEstimate, Phase, Term, holding
 from llmplanner.core.formats import Format
 from llmplanner.core.fullest import fullest
 from llmplanner.core.moments import Moment
-from llmplanner.core.plan import AttentionKernel, Plan, Precision, Serve, Weights
+from llmplanner.core.plan import Plan, Precision, Serve, Weights
 from llmplanner.core.sharding import device_model
 from llmplanner.core.step import Step, one_step
 from llmplanner.core.terms.runtime import runtime

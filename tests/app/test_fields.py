@@ -7,7 +7,7 @@ from pytestqt.qtbot import QtBot
 
 from llmplanner.app.fields import ChoiceField, CountField, SearchField
 from llmplanner.app.slider_field import SliderField
-from llmplanner.plans import FIELDS, Field
+from llmplanner.plan_fields import FIELDS, Field
 
 
 def typed(qtbot: QtBot, entry: QLineEdit, text: str) -> None:

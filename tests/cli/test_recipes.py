@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from llmplanner.core.recipes import RECIPES
-from llmplanner.plans import FIELDS, Draft, read, write
+from llmplanner.plans import Draft, read, write
 from tests.cli.conftest import Answer
 
 Run = Callable[..., Answer]
@@ -58,10 +58,6 @@ def test_a_quantization_that_there_is_not_is_refused_with_its_likes(run: Run) ->
     assert answer.code == 2
     assert answer.error["field"] == "weights"
     assert "q4_k_m" in str(answer.error["message"])
-
-
-def test_a_cache_takes_formats_alone() -> None:
-    assert set(FIELDS["weights"].choices) - set(FIELDS["kv"].choices) == set(RECIPES)
 
 
 def test_a_start_without_a_quantization_loads_no_rules() -> None:

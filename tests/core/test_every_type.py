@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.errors import BadInput
 from llmplanner.core.estimate import Estimate
 from llmplanner.core.estimating import estimate
@@ -14,7 +15,6 @@ from llmplanner.core.formats import FORMATS
 from llmplanner.core.machine import Device, Machine
 from llmplanner.core.model import Model
 from llmplanner.core.plan import (
-    AttentionKernel,
     Checkpointing,
     FineTune,
     Plan,

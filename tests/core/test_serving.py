@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmplanner.core.engine import TRANSFORMERS
 from llmplanner.core.errors import BadInput
 from llmplanner.core.estimate import DeviceEstimate, Term
 from llmplanner.core.estimating import estimate
@@ -72,7 +71,7 @@ def term(device: DeviceEstimate, phase: str, name: str) -> Term:
 @pytest.mark.parametrize("name", sorted({row["name"] for row in KV_ROWS}))
 def test_the_cache_is_what_transformers_allocates(name: str) -> None:
     model = load(REFERENCE / "configs" / f"{name}.json")
-    groups, recurrent = kept(model, TRANSFORMERS), states(model)
+    groups, recurrent = kept(model), states(model)
     for row in KV_ROWS:
         if row["name"] == name:
             tokens, encoder = int(row["tokens"]), int(row["encoder_tokens"] or 0)

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmplanner.core import training
+from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.errors import BadInput
 from llmplanner.core.estimate import DeviceEstimate, Phase, Term
 from llmplanner.core.formats import FORMATS
 from llmplanner.core.machine import Device, Machine
 from llmplanner.core.model import Attention, Model
 from llmplanner.core.plan import (
-    AttentionKernel,
     Checkpointing,
     FineTune,
     Optimizer,

@@ -6,8 +6,9 @@ import pytest
 
 from llmplanner.core import measured
 from llmplanner.core.autograd.tape import Cause
+from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.model import Model
-from llmplanner.core.plan import AttentionKernel, Precision, Split, Train
+from llmplanner.core.plan import Precision, Split, Train
 from llmplanner.core.step import one_step
 from llmplanner.models.config import from_config, read
 from tests.reference import REFERENCE, ROOT, needs_reference

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from llmplanner.core.engine import TRANSFORMERS
 from llmplanner.core.errors import BadInput
 from llmplanner.core.formats import FORMATS
 from llmplanner.core.model import Attention, Layer, Model
@@ -38,7 +37,7 @@ def layers(model: Model) -> Mapping[int, Layer]:
 
 @pytest.mark.parametrize("row", CACHES, ids=lambda row: row["name"])
 def test_the_cache_is_what_transformers_filled(row: dict[str, Any]) -> None:
-    groups = kept(from_config(row["config"], "a", "a"), TRANSFORMERS)
+    groups = kept(from_config(row["config"], "a", "a"))
     cache = kv_cache(groups, FORMATS["bf16"], row["tokens"], 0, row["sequences"])
     assert cache.bytes == 2 * row["elements"]
 
@@ -108,7 +107,7 @@ def test_a_searched_layer_may_lack_a_branch_or_have_one_matrix_for_it() -> None:
     names = {tensor.name for tensor in inventory(model)}
     assert "model.layers.2.self_attn.linear_attn.weight" in names
     assert "model.layers.2.post_attention_layernorm.weight" not in names
-    assert kept(model, TRANSFORMERS)[0].layers == 2
+    assert kept(model)[0].layers == 2
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from llmplanner.core.engine import TRANSFORMERS
 from llmplanner.core.errors import BadInput
 from llmplanner.core.model import Experts, Model
 from llmplanner.core.tensors import inventory, parameters
@@ -57,10 +56,7 @@ def test_the_cache_holds_what_transformers_kept(row: dict[str, object]) -> None:
     assert isinstance(config, dict)
     assert isinstance(tokens, int)
     assert isinstance(sequences, int)
-    held = (
-        group.layers * group.width * group.tokens(tokens, 0) * sequences
-        for group in kept(read(config), TRANSFORMERS)
-    )
+    held = (group.layers * group.width * group.tokens(tokens, 0) * sequences for group in kept(read(config)))
     assert sum(held) == row["elements"]
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from llmplanner.core.engine import TRANSFORMERS
 from llmplanner.core.errors import BadInput
 from llmplanner.core.flops import sequence_flops
 from llmplanner.core.formats import FORMATS
@@ -27,7 +26,7 @@ def test_keeps_what_transformers_keeps(row: dict[str, object]) -> None:
     assert isinstance(config, dict)
     assert isinstance(counted, list)
     model, form = from_config(config, "a", "a.json"), FORMATS["bf16"]
-    cache = kv_cache(kept(model, TRANSFORMERS), form, TOKENS, 0, 1).bytes
+    cache = kv_cache(kept(model), form, TOKENS, 0, 1).bytes
     state = recurrent_state(states(model), form, 1).bytes
     assert cache + state == 2 * counted[0] + 4 * counted[1]
 

@@ -5,18 +5,18 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QPushButton
 
-from llmplanner import plans
+from llmplanner import plan_fields
 from llmplanner.app.cards import note
 from llmplanner.app.fields import ChoiceField, CountField, SearchField
 from llmplanner.app.panels import Panel
 from llmplanner.app.session import Session, State
-from llmplanner.compose import split_of
 from llmplanner.core.errors import BadInput
 from llmplanner.core.machine import Device, alike
 from llmplanner.core.model import Model
 from llmplanner.core.quantities import GIB
 from llmplanner.core.sharding import device_model
 from llmplanner.plans import is_uuid
+from llmplanner.workloads import split_of
 
 if TYPE_CHECKING:
     from llmplanner.gpus.local import Probe
@@ -42,9 +42,11 @@ class MachinePanel(Panel):
         self._gpu = SearchField(
             "GPU", "A card of this computer, or one of the catalogue: type a part of its name."
         )
-        self._count = CountField(plans.Field("GPUs", "count", high=1_000_000), "How many of these GPUs.")
+        self._count = CountField(
+            plan_fields.Field("GPUs", "count", high=1_000_000), "How many of these GPUs."
+        )
         self._tensor = CountField(
-            plans.Field("Tensor parallel", "count", high=1_000_000),
+            plan_fields.Field("Tensor parallel", "count", high=1_000_000),
             "GPUs that share every layer by dividing heads and feed-forward. The rest works on other data.",
         )
         self._zero = ChoiceField(

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from llmplanner.app.fields import CountField
 from llmplanner.app.session import Session, State
 from llmplanner.core.errors import BadInput
-from llmplanner.plans import CHANGES
+from llmplanner.plan_fields import CHANGES
 
 ENTRY_WIDTH = 104  # px
 ROW = 34  # px: a label of two lines

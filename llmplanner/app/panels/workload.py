@@ -14,7 +14,7 @@ from llmplanner.core import recipes
 from llmplanner.core.formats import format_named
 from llmplanner.core.model import Kind, Model
 from llmplanner.core.recipes import RECIPES
-from llmplanner.plans import FIELDS, FORMATS
+from llmplanner.plan_fields import FIELDS, FORMATS
 
 TASKS = (("serve", "Serve"), ("finetune", "Fine-tune, full"), ("pretrain", "Pre-train"))
 KV_FORMATS = tuple((key, f"{format_named(key).name} · {format_named(key).bits} bits") for key in FORMATS)

@@ -30,7 +30,7 @@ from llmplanner.core.quantities import count_text, duration_text, flops_text, mo
 from llmplanner.core.training_run import observed_efficiencies
 from llmplanner.gpus import catalogue as gpus
 from llmplanner.models.runs import training_runs
-from llmplanner.plans import FIELDS
+from llmplanner.plan_fields import FIELDS
 
 STEP = 1000  # kWh in a MWh, MWh in a GWh
 LIMITS = 100  # px: three bars

@@ -25,7 +25,7 @@ from llmplanner.core.scaling import Law, Prediction, RatioRule, optimum, predict
 from llmplanner.core.tensors import parameters
 from llmplanner.models.laws import laws
 from llmplanner.models.runs import training_runs
-from llmplanner.plans import FIELDS
+from llmplanner.plan_fields import FIELDS
 
 LEAST_RATIO = 0.01  # tokens per parameter: below, no law is near
 SIDE = 428  # px, the least width of the cards beside the chart

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from llmplanner.core.autograd.pieces import Walk, cast, drop, linear, multiply, norm, own
 from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit, Value
+from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.model import Attention, LatentAttention
-from llmplanner.core.plan import AttentionKernel
 
 
 @dataclass(frozen=True, slots=True)

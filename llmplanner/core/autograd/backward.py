@@ -95,7 +95,7 @@ def _undo(tape: Tape, weight: int) -> Iterator[Moment]:
         saved, parameters = (
             (operations[index - 1].saved, operations[index - 1].parameters) if index else (0, 0)
         )
-        made += weight * sum(tape.parameters[parameters : operation.parameters])
+        made += weight * sum(each.elements for each in tape.parameters[parameters : operation.parameters])
         yield Moment(kept.copy(), flow.through(operation), made)
         for value in values[saved : operation.saved]:
             _add(kept, value, sign=-1)

@@ -1,7 +1,7 @@
 """Feed-forward blocks: dense, gated and mixtures of experts."""
 
 from llmplanner.core.autograd.pieces import Walk, activate, add, drop, linear, matrix, multiply, own
-from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit, Value
+from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit, Value, Weight
 from llmplanner.core.model import Experts, FeedForward
 
 
@@ -33,16 +33,16 @@ def _experts(walk: Walk, piece: Experts, x: Value) -> Value:
     width, hidden = piece.expert.width, piece.expert.output.outputs
     gathered = tape.op(tape.keep(Cause.EXPERTS, chosen * hidden, size), (x,))
     tape.keep(Cause.EXPERTS, piece.count, FP32, Unit.ONCE)  # where each expert's tokens end
-    elements = piece.count * sum(each.inputs * each.outputs for each in piece.expert.inputs)
-    both = matrix(walk, elements, Cause.EXPERTS)  # all experts' matrices lie in two tensors
+    elements = sum(each.inputs * each.outputs for each in piece.expert.inputs)
+    both = matrix(walk, (piece.count, elements), Cause.EXPERTS)  # all experts' matrices lie in two tensors
     whole = tape.op(tape.keep(Cause.EXPERTS, chosen * 2 * width, size), (gathered, *both))
     active = tape.op(tape.keep(Cause.EXPERTS, chosen * width, size), (whole,))
     product = tape.op(tape.keep(Cause.EXPERTS, chosen * width, size), (active, whole))
-    down = matrix(walk, piece.count * width * hidden, Cause.EXPERTS)
+    down = matrix(walk, (piece.count, hidden, width), Cause.EXPERTS)
     if piece.expert.output.bias:  # gpt-oss: its gate is written out, with limits
         tape.keep(Cause.EXPERTS, 3 * chosen * width, size)
     biased = (each for each in (*piece.expert.inputs, piece.expert.output) if each.bias)
-    tape.parameters.extend(piece.count * each.outputs for each in biased)
+    tape.parameters.extend(Weight((piece.count, each.outputs)) for each in biased)
     own(walk, piece.extras)
     out = tape.op(tape.keep(Cause.EXPERTS, chosen * hidden, size), (product, *down))
     out = tape.op(Value(hidden, x.size), (out,))

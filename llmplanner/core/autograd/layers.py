@@ -4,9 +4,9 @@ from llmplanner.core.autograd.attention import attention
 from llmplanner.core.autograd.feed_forward import feed_forward
 from llmplanner.core.autograd.pieces import Walk, activate, add, drop, linear, norm, own
 from llmplanner.core.autograd.recurrent import recurrent
-from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit, Value
+from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit, Value, Weight
+from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.model import Attention, Head, LatentAttention, Layer, Linear, Model, Norm
-from llmplanner.core.plan import AttentionKernel
 
 
 def layer(walk: Walk, piece: Layer, x: Value, memory: Value | None = None) -> Value:
@@ -49,7 +49,7 @@ def _biases(walk: Walk, piece: Layer) -> None:
     first, crossed = piece.attention, piece.cross_attention
     if not isinstance(first, Attention) or first.relative_bias is None:
         return
-    walk.tape.parameters.append(first.relative_bias.rows * first.relative_bias.width)
+    walk.tape.parameters.append(Weight((first.relative_bias.rows, first.relative_bias.width)))
     walk.tape.keep(Cause.POSITIONS, 1, INT64, Unit.PAIR)
     if crossed is not None and walk.kernel is not AttentionKernel.EAGER:
         walk.tape.keep(Cause.POSITIONS, crossed.heads, walk.arithmetic.operand, Unit.CROSS_PAIR)
@@ -66,7 +66,7 @@ def embed(walk: Walk, model: Model, place: int) -> Value:
     _positions(walk, model, place)
     if place == 0:
         tables = (model.token_embedding, *model.embeddings)
-        walk.tape.parameters.extend(table.rows * table.width for table in tables)
+        walk.tape.parameters.extend(Weight((table.rows, table.width)) for table in tables)
     x = Value(model.token_embedding.width, walk.arithmetic.residual)
     for each in model.projections[:1]:
         x = linear(walk, each, x, Cause.HEAD)
@@ -115,9 +115,9 @@ def _logits(walk: Walk, head: Head, matrix: Linear, x: Value) -> None:
         x = norm(walk, head.norm, x)
     logits = linear(walk, matrix, x, Cause.HEAD)
     if head.tied:  # counted as the token embedding
-        walk.tape.parameters.remove(matrix.inputs * matrix.outputs)
+        walk.tape.parameters.remove(Weight((matrix.outputs, matrix.inputs)))
     if head.spare_bias:
-        walk.tape.parameters.append(matrix.outputs)
+        walk.tape.parameters.append(Weight((matrix.outputs,)))
     if head.softcap:
         walk.tape.save(Cause.LOSS, logits)
     walk.tape.keep(Cause.LOSS, logits.width, loss_size(walk, head))

@@ -6,10 +6,10 @@ Source: lists of the tensors that autograd saves, PyTorch 2.13 with Transformers
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from llmplanner.core.autograd.tape import FP32, Arithmetic, Cause, Tape, Unit, Value
+from llmplanner.core.autograd.tape import FP32, Arithmetic, Cause, Tape, Unit, Value, Weight
+from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.model import Activation, Dropout, Linear, Module, Norm, NormKind
-from llmplanner.core.plan import AttentionKernel
-from llmplanner.core.tensors import tensor_sizes
+from llmplanner.core.tensors import tensor_shapes
 
 LAYER_NORMS = (NormKind.LAYER, NormKind.LAYER_WIDE, NormKind.LAYER_WRITTEN)
 
@@ -48,7 +48,7 @@ def norm(walk: Walk, piece: Norm | None, x: Value) -> Value:
     else:
         tape.keep(Cause.NORMS, width, FP32 if piece.kind is NormKind.RMS_WIDE else x.size, x.unit)
         out = Value(width, max(x.size, walk.arithmetic.weight), x.unit)
-    tape.parameters.extend([piece.width] * (piece.weight + piece.bias))
+    tape.parameters.extend([Weight((piece.width,))] * (piece.weight + piece.bias))
     return tape.op(out, (wide,), Value(2 * width, FP32, x.unit))
 
 
@@ -62,7 +62,7 @@ def _layer_norm(walk: Walk, piece: Norm, x: Value) -> Value:
     else:
         tape.save(Cause.NORMS, wide)
     tape.keep(Cause.NORMS, 2, FP32, x.unit)  # mean and reciprocal deviation
-    tape.parameters.extend([piece.width] * (piece.weight + piece.bias))
+    tape.parameters.extend([Weight((piece.width,))] * (piece.weight + piece.bias))
     return tape.op(Value(x.width, wide.size if plain else x.size, x.unit), (wide,))
 
 
@@ -76,22 +76,23 @@ def cast(walk: Walk, x: Value) -> Value:
 def linear(walk: Walk, piece: Linear, x: Value, cause: Cause) -> Value:
     """A matrix product. It saves its input; under autocast the cast weight too."""
     x = cast(walk, x)
-    weight = matrix(walk, piece.inputs * piece.outputs, Cause.CASTS)
+    weight = matrix(walk, (piece.outputs, piece.inputs), Cause.CASTS)
     walk.tape.save(cause, x)
     if piece.bias:
-        walk.tape.parameters.append(piece.outputs)
+        walk.tape.parameters.append(Weight((piece.outputs,)))
     return walk.tape.op(Value(piece.outputs, walk.arithmetic.operand, x.unit), (x, *weight))
 
 
-def matrix(walk: Walk, elements: int, cause: Cause) -> tuple[Value, ...]:
+def matrix(walk: Walk, shape: tuple[int, ...], cause: Cause) -> tuple[Value, ...]:
     """A parameter that a product reads: under autocast a copy, whose gradient is cast back afterwards.
 
     A gathered weight is told in the term communication.
     """
-    walk.tape.parameters.append(elements)
+    weight = Weight(shape)
+    walk.tape.parameters.append(weight)
     if walk.arithmetic.gathered or not walk.arithmetic.autocast:
         return ()
-    copy = walk.tape.op(Value(elements, walk.arithmetic.operand, Unit.ONCE), ())
+    copy = walk.tape.op(Value(weight.elements, walk.arithmetic.operand, Unit.ONCE), ())
     walk.tape.save(cause, copy)
     return (copy,)
 
@@ -99,7 +100,7 @@ def matrix(walk: Walk, elements: int, cause: Cause) -> tuple[Value, ...]:
 def own(walk: Walk, modules: Iterable[Module]) -> None:
     """Parameters that no piece of the walk reads by itself, such as scales; they keep next to nothing."""
     for module in modules:
-        walk.tape.parameters.extend(tensor_sizes(module))
+        walk.tape.parameters.extend(Weight(shape) for shape in tensor_shapes(module))
 
 
 def drop(walk: Walk, probability: float, x: Value) -> Value:

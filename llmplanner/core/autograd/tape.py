@@ -6,6 +6,7 @@ Nothing is multiplied by tokens here: a value says what it is counted per.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import prod
 from typing import NamedTuple
 
 from llmplanner.core.plan import Precision
@@ -81,11 +82,25 @@ ARITHMETIC = {
     Precision.BF16: Arithmetic(2, 2, 2, autocast=False),
     Precision.BF16_MIXED: Arithmetic(4, 2, 4, autocast=True),
     Precision.FP16_MIXED: Arithmetic(4, 2, 4, autocast=True),
+    Precision.BF16_MASTER: Arithmetic(2, 2, 2, autocast=False),
+    Precision.FP8_MIXED: Arithmetic(4, 2, 4, autocast=True),
 }
 FP32 = 4
 INT64 = 8
 
 Amounts = dict[tuple[Cause, Unit], int]
+
+
+class Weight(NamedTuple):
+    """A parameter that a walk met."""
+
+    shape: tuple[int, ...]
+    trained: bool = True
+
+    @property
+    def elements(self) -> int:
+        """How many values it has."""
+        return prod(self.shape)
 
 
 class Operation(NamedTuple):
@@ -110,7 +125,7 @@ class Tape:
         """`elsewhere`: a value that is counted on another tape, as the encoder's output is."""
         self._saved: dict[Value, Cause] = {}
         self._elsewhere = elsewhere
-        self.parameters: list[int] = []  # elements of each tensor
+        self.parameters: list[Weight] = []
         self.operations: list[Operation] = []
 
     def save(self, cause: Cause, *values: Value) -> None:

@@ -7,10 +7,11 @@ from enum import StrEnum
 from llmplanner.core.autograd.backward import NOTHING, Alive, worst
 from llmplanner.core.autograd.layers import embed, finish, layer
 from llmplanner.core.autograd.pieces import Walk
-from llmplanner.core.autograd.tape import Amounts, Arithmetic, Cause, Tape, Unit, Value
+from llmplanner.core.autograd.tape import Amounts, Arithmetic, Cause, Tape, Unit, Value, Weight
+from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.estimate import Bytes
 from llmplanner.core.model import Attention, Kind, Layer, Model, Stack
-from llmplanner.core.plan import AttentionKernel, Count, Train
+from llmplanner.core.plan import Count, Train
 
 Counts = dict[Unit, Count]
 
@@ -32,9 +33,14 @@ class Traced:
     indices: tuple[int, ...]  # the layers' places in their stack; none for an end
     amounts: Amounts
     counts: Counts  # how many there are of each unit in the step
-    parameters: tuple[int, ...]  # elements of each tensor of one layer
+    parameters: tuple[Weight, ...]  # of one layer
     backward: Alive = NOTHING  # of a layer, at the worst moment of undoing it
     shared: bool = False  # its layers have their parameters in common
+
+    @property
+    def elements(self) -> int:
+        """Elements of one layer's parameters."""
+        return sum(each.elements for each in self.parameters)
 
     @property
     def count(self) -> int:

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from llmplanner.core.autograd.layers import rotary_dim
 from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit
 from llmplanner.core.autograd.trace import Place, Traced
+from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.estimate import Bytes, Part
 from llmplanner.core.model import Attention, Kind
-from llmplanner.core.plan import AttentionKernel, Checkpointing
+from llmplanner.core.plan import Checkpointing
 from llmplanner.core.step import Step, shown
 
 IN_LOGITS = (Cause.LOSS,)  # told in the term logits

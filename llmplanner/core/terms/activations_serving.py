@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from llmplanner.core.engine import Engine
 from llmplanner.core.estimate import Bytes, Part, Term, exact, largest, smallest
 from llmplanner.core.measured import CHUNK, serving, written_out
 from llmplanner.core.model import (
@@ -47,6 +46,7 @@ class Pass:
     batch: Count
     operand: int  # bytes of a matrix product's operands
     encoder: Count = 0  # per sequence: tokens of the encoder's output, kept for the decoder
+    growing: bool = True  # the cache grows by copying: one layer's old and new keys exist together
     cached: bool = True  # keys and values are kept, and counted as the cache
     eager: bool = False  # no fused attention
     scores_fp32: bool = False
@@ -92,12 +92,12 @@ def _nothing(count: Count) -> bool:
     return isinstance(count, int) and count == 0
 
 
-def activations(model: Model, stack: Stack, engine: Engine, run: Pass) -> Term:
+def activations(model: Model, stack: Stack, run: Pass) -> Term:
     """The fullest moment of one stack's layers in a pass. An estimate: see the module."""
     classes = {"eager": model.eager, "scores_fp32": model.scores_fp32, "rotary_fp32": model.rotary_fp32}
     run = replace(run, **classes)
     lives = chain.from_iterable(
-        walk(group.layer, model.hidden_size, run, growing=engine.growing_cache) for group in stack.groups
+        walk(group.layer, model.hidden_size, run, growing=run.growing) for group in stack.groups
     )
     parts = [_stream(model, stack, run), _fullest([live.part(run) for live in dict.fromkeys(lives)])]
     parts += [part for part in _beside(model, stack, run) if not _nothing(part.bytes)]

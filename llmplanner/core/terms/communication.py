@@ -46,9 +46,9 @@ def reduced(step: Step) -> list[Part]:
 
 def unit(step: Step) -> int:
     """Parameters of the largest layer, which is what FSDP gathers at once."""
-    return max(sum(each.parameters) for each in step.layers)
+    return max(each.elements for each in step.layers)
 
 
 def outside(step: Step) -> int:
     """Parameters outside the layers: embeddings, final norm, head."""
-    return sum(sum(each.parameters) for each in step.ends)
+    return sum(each.elements for each in step.ends)

@@ -31,7 +31,7 @@ def behind(step: Step, group: Traced, layer: int) -> list[Part]:
         count = each.count
         if each.place is Place.LAYERS and each.stack == group.stack:
             count = len(each.indices) - bisect_right(each.indices, layer)
-        elements += each.distinct(count) * sum(each.parameters)
+        elements += each.distinct(count) * each.elements
     if step.model.head.tied:
         elements += step.model.token_embedding.rows * step.model.token_embedding.width
     return [Part("of the layers behind and the head", *held(step, elements))]

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, replace
 
-from llmplanner.core.engine import Engine
 from llmplanner.core.estimate import Bytes, Part, Term, smallest
 from llmplanner.core.formats import Format
 from llmplanner.core.model import Attention, Kind, LatentAttention, Model
 from llmplanner.core.plan import Count
 
 SIXTEEN = 16
+WINDOW_LESS = 1  # Transformers 5.23 keeps one token less than the window
 SCALE_SHARE = 8  # of an INT4 cache: 16-bit scale and zero point a group of 64 (Transformers' default)
 GROWTH = "What the tokens hold; the cache's growth by copying counts as activations."
 QUANTIZED = "Needs an engine that stores it so; scales and zero points: up to the upper bound."
@@ -31,7 +31,7 @@ class Kept:
         return seen // self.every if self.window is None else smallest(seen, self.window)
 
 
-def kept(model: Model, engine: Engine) -> tuple[Kept, ...]:
+def kept(model: Model) -> tuple[Kept, ...]:
     """What the model's layers keep, those alike together; nothing for an encoder.
 
     A layer that reads an earlier layer's keys and values keeps none.
@@ -47,14 +47,14 @@ def kept(model: Model, engine: Engine) -> tuple[Kept, ...]:
             attentions = ((group.layer.attention, False), (group.layer.cross_attention, True))
             for attention, of_encoder in attentions:
                 if attention is not None and keeps(attention):
-                    for one in _kept_by(attention, engine, of_encoder=of_encoder):
+                    for one in _kept_by(attention, of_encoder=of_encoder):
                         layers[one] = layers.get(one, 0) + len(group.indices)
     return tuple(replace(one, layers=count) for one, count in layers.items())
 
 
-def _kept_by(attention: Attention | LatentAttention, engine: Engine, *, of_encoder: bool) -> tuple[Kept, ...]:
+def _kept_by(attention: Attention | LatentAttention, *, of_encoder: bool) -> tuple[Kept, ...]:
     """What one layer keeps."""
-    room = None if attention.window is None else attention.window - engine.window_less
+    room = None if attention.window is None else attention.window - WINDOW_LESS
     whole = Kept(_label(attention, of_encoder), 1, width(attention), room, of_encoder)
     if not isinstance(attention, Attention) or attention.compressed is None:
         return (whole,)

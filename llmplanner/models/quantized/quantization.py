@@ -1,12 +1,21 @@
 """The bytes of a quantized checkpoint, from its config.json alone: scales, zero points and all."""
 
 from collections.abc import Iterator, Mapping
+from math import prod
 
 from llmplanner.core.checkpoint import Amount, Checkpoint, StoredTensor
 from llmplanner.core.errors import BadInput
 from llmplanner.core.model import Embedding, Linear, Model, Module
 from llmplanner.core.recipes.linear import Part, Parts, plain
-from llmplanner.core.tensors import Piece, Role, distinct, inventory, layer_pieces, outer_pieces, tensor_sizes
+from llmplanner.core.tensors import (
+    Piece,
+    Role,
+    distinct,
+    inventory,
+    layer_pieces,
+    outer_pieces,
+    tensor_shapes,
+)
 from llmplanner.models.entries import shown
 from llmplanner.models.quantized.module_names import too_many
 from llmplanner.models.quantized.scheme import FIELD, Scheme, Setting
@@ -71,7 +80,7 @@ def checkpoint_of(model: Model, table: Mapping[str, object]) -> Checkpoint | Non
     for _, parts, times in _stored(model, scheme, dtype, apart=apart):
         sums.add(parts, times)
     for module, times in _others(model):
-        for size in tensor_sizes(module):
+        for size in map(prod, tensor_shapes(module)):
             sums.add((Part("", dtype, (size,), size),), times)
     return Checkpoint(scheme.label, sums.amounts(), "its quantization_config", scheme.exact)
 

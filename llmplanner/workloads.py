@@ -1,0 +1,180 @@
+"""What a plan's fields say of the workload, the engine and the split: a Draft as the core's dataclasses."""
+
+from math import prod
+
+from llmplanner.core.engine import AttentionKernel, Engine, LlamaCpp, Transformers, Vllm
+from llmplanner.core.errors import BadInput, quoted
+from llmplanner.core.formats import format_named
+from llmplanner.core.model import Kind, Model
+from llmplanner.core.plan import (
+    Adapters,
+    Checkpointing,
+    Full,
+    Lora,
+    Loss,
+    Method,
+    Offload,
+    OffloadTo,
+    Optimizer,
+    Precision,
+    Serve,
+    Sharding,
+    Split,
+    Train,
+    Weights,
+    computed_in,
+)
+from llmplanner.plans import Draft
+
+GIB = 2**30
+LATER = {  # what this version does not know yet, by field: what it takes
+    "engine": ("transformers",),
+    "static_cache": (False,),
+    "all_logits": (False,),
+    "method": ("full",),
+    "frozen_layers": (0,),
+    "precision": ("fp32", "bf16-mixed", "fp16-mixed", "bf16"),
+    "checkpointing": ("none", "full"),
+    "loss": ("whole",),
+    "padding": ("none", "packed"),
+    "keep_logits": (False,),
+    "pp": (1,),
+    "cp": (1,),
+    "ep": (1,),
+    "sequence_parallel": (False,),
+    "hybrid": (None,),
+    "sharding": ("fsdp",),
+    "offload": ("none",),
+    "runtime": (None,),
+}
+
+
+def serve_of(draft: Draft, model: Model, weights: Weights) -> Serve:
+    """What is served. Raises BadInput."""
+    _within_context(model, draft.context, "context")
+    if draft.prompt is not None and draft.prompt > draft.context and model.kind is not Kind.ENCODER_DECODER:
+        raise BadInput(
+            f"A prompt of {draft.prompt:,} tokens does not go into a context of {draft.context:,}; "
+            "lower one or raise the other.",
+            "prompt",
+        )
+    keys = format_named(draft.kv) if draft.kv else computed_in(weights, model)
+    values = format_named(draft.kv_values) if draft.kv_values else None
+    return Serve(draft.context, draft.batch, draft.prompt, keys, values)
+
+
+def train_of(draft: Draft, model: Model) -> Train:
+    """One optimizer step. Raises BadInput."""
+    _within_context(model, draft.sequence, "sequence")
+    return Train(
+        draft.sequence,
+        draft.micro_batch,
+        Precision(draft.precision),
+        Optimizer(draft.optimizer),
+        AttentionKernel(draft.attention),
+        Checkpointing(draft.checkpointing),
+        method=Full() if draft.task == "pretrain" else method_of(draft),
+        loss=Loss(draft.loss),
+        accumulation=draft.accumulation,
+        padded=draft.padding == "padded",
+        keep_logits=draft.keep_logits,
+    )
+
+
+def method_of(draft: Draft) -> Method:
+    """What a fine-tune trains."""
+    if draft.method == "full":
+        return Full(draft.frozen_layers)
+    if draft.method == "adapters":
+        return Adapters(draft.adapter_width)
+    return Lora(
+        draft.rank,
+        tuple(name.strip() for name in draft.lora_targets.split(",") if name.strip()),
+        draft.lora_dropout,
+        dora=draft.method == "dora",
+        embeddings=draft.train_embeddings,
+        quantized=draft.method == "qlora",
+    )
+
+
+def engine_of(draft: Draft) -> Engine:
+    """The program that serves, as it is set. Raises BadInput."""
+    if draft.engine == "vllm":
+        return Vllm(
+            draft.vllm_share, draft.block_size, draft.cuda_graphs, draft.batched_tokens, draft.max_sequences
+        )
+    if draft.engine == "llama.cpp":
+        return LlamaCpp(
+            parallel=draft.parallel,
+            ubatch=draft.ubatch,
+            flash_attention=draft.flash_attention,
+            swa_full=draft.swa_full,
+            unified=draft.kv_unified,
+            gpu_layers=draft.gpu_layers,
+            cpu_experts=draft.cpu_experts,
+            tensor_split=_shares(draft.tensor_split),
+            kv_offload=draft.kv_offload,
+        )
+    return Transformers(AttentionKernel(draft.attention), draft.static_cache, draft.all_logits)
+
+
+def _shares(text: str | None) -> tuple[float, ...] | None:
+    """The shares of the cards in "3,1". Raises BadInput."""
+    if text is None:
+        return None
+    try:
+        shares = tuple(float(each) for each in text.replace("/", ",").split(","))
+    except ValueError:
+        shares = ()
+    if not shares or not all(0 <= share < float("inf") for share in shares) or not any(shares):
+        message = f"Shares of the GPUs are numbers with commas between, such as 3,1; {quoted(text)} is not."
+        raise BadInput(message, "tensor_split")
+    return shares
+
+
+def split_of(draft: Draft) -> Split:
+    """How the draft divides the work. Raises BadInput where its sizes and its count disagree."""
+    stated = {
+        name: size
+        for name in ("dp", "tp", "pp", "cp", "ep")
+        if (size := getattr(draft, name)) is not None and (size != 1 or name in {"dp", "tp"})
+    }
+    sizes = {name: stated.get(name, 1) for name in ("dp", "tp", "pp", "cp", "ep")}
+    if draft.count is not None and not stated:
+        sizes["tp" if draft.task == "serve" else "dp"] = draft.count
+    elif draft.count is not None and draft.count != prod(stated.values()):
+        ways = " x ".join(str(size) for size in stated.values())
+        raise BadInput(
+            f"{draft.count} GPUs cannot be split {ways} ways; "
+            f"set the count to {prod(stated.values())} or change {' and '.join(stated)}.",
+            "count",
+        )
+    serving = draft.task == "serve"
+    return Split(
+        data=sizes["dp"],
+        tensor=sizes["tp"],
+        zero=0 if serving else draft.zero,
+        pipeline=sizes["pp"],
+        context=sizes["cp"],
+        expert=sizes["ep"],
+        sequence_parallel=not serving and draft.sequence_parallel,
+        chunks=1 if serving else draft.pipeline_chunks,
+        group=None if serving else draft.hybrid,
+        sharding=Sharding(draft.sharding),
+        offload=Offload.NONE if serving else Offload(draft.offload),
+        offload_to=OffloadTo(draft.offload_to),
+    )
+
+
+def runtime_of(draft: Draft) -> int | None:
+    """Bytes that were measured of a process that holds nothing yet; None: not measured."""
+    return None if draft.runtime is None else round(draft.runtime * GIB)
+
+
+def _within_context(model: Model, tokens: int, field: str) -> None:
+    if model.context_length is not None and tokens > model.context_length:
+        raise BadInput(
+            f"{tokens:,} tokens are beyond the {model.context_length:,} that {model.name} was built for; "
+            "ask for fewer.",
+            field,
+        )
