@@ -1,9 +1,9 @@
 """A plan in, an estimate out: the one way in which every front end asks."""
 
-from llmplanner.core import serving
 from llmplanner.core.errors import BadInput
 from llmplanner.core.estimate import Estimate
 from llmplanner.core.plan import Plan, Serve
+from llmplanner.core.serving import serve
 
 
 def estimate(plan: Plan) -> Estimate:
@@ -15,7 +15,7 @@ def estimate(plan: Plan) -> Estimate:
             field="count",
         )
     if isinstance(plan.workload, Serve):
-        return Estimate(serving.devices(plan))
-    from llmplanner.core import training  # noqa: PLC0415 - half of the core, which serving does not load
+        return serve(plan)
+    from llmplanner.core.training import train  # noqa: PLC0415 - half of the core, which serving does not load
 
-    return Estimate(training.devices(plan))
+    return train(plan)

@@ -11,7 +11,7 @@ from functools import partial
 from llmplanner.core import moments
 from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.errors import BadInput
-from llmplanner.core.estimate import DeviceEstimate, Phase, Term, holding
+from llmplanner.core.estimate import Estimate, Phase, Term, holding
 from llmplanner.core.formats import Format
 from llmplanner.core.fullest import fullest
 from llmplanner.core.moments import Moment
@@ -24,20 +24,20 @@ from llmplanner.core.terms.trained import term
 SIXTEEN = 16
 
 
-def devices(plan: Plan) -> tuple[DeviceEstimate, ...]:
+def train(plan: Plan) -> Estimate:
     """The estimate of every device of the split; all hold the same. Raises BadInput."""
     if isinstance(plan.workload, Serve):
         raise BadInput("Serving has no training step; choose fine-tuning or pre-training.", "task")
-    train, count = plan.workload.step, plan.split.devices
-    if train.attention is AttentionKernel.FLASH and train.precision is Precision.FP32:
+    step, count = plan.workload.step, plan.split.devices
+    if step.attention is AttentionKernel.FLASH and step.precision is Precision.FP32:
         raise BadInput(
             "FlashAttention computes in 16 bits only; take sdpa or another precision.", "attention"
         )
-    step = one_step(device_model(plan.model, plan.split.tensor), train, plan.split)
+    walked = one_step(device_model(plan.model, plan.split.tensor), step, plan.split)
     beside = runtime(count, plan.machine.devices[0].vendor)
     told = partial(_told, plan.weights)
-    phases = tuple(Phase(phase.name, (*map(told, phase.terms), beside)) for phase in tensors(step))
-    return holding(phases, plan.machine.devices[:count])
+    phases = tuple(Phase(phase.name, (*map(told, phase.terms), beside)) for phase in tensors(walked))
+    return Estimate(holding(phases, plan.machine.devices[:count]))
 
 
 def _told(stored: Weights, each: Term) -> Term:

@@ -1,10 +1,9 @@
-"""What serving needs on each device: to load the weights, to read a prompt, to answer."""
+"""What Transformers needs on each device: to load the weights, to read a prompt, to answer."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 
-from llmplanner.core.errors import BadInput
-from llmplanner.core.estimate import DeviceEstimate, Phase, Term, holding
+from llmplanner.core.estimate import Estimate, Phase, Term, holding
 from llmplanner.core.fullest import fullest
 from llmplanner.core.model import Kind, Model
 from llmplanner.core.plan import Count, Plan, Serve, computed_in
@@ -17,26 +16,25 @@ from llmplanner.core.terms.runtime import runtime
 from llmplanner.core.terms.weights import weights
 
 
-def devices(plan: Plan) -> tuple[DeviceEstimate, ...]:
+def serve(plan: Plan) -> Estimate:
     """Every device's phases. Data-parallel copies share the sequences. Raises BadInput."""
     phases = tuple(_phases(plan))
-    return holding(phases, plan.machine.devices[: plan.split.devices])
+    return Estimate(holding(phases, plan.machine.devices[: plan.split.devices]))
 
 
 def _phases(plan: Plan) -> Iterator[Phase]:
-    if not isinstance(plan.workload, Serve):
-        raise BadInput("This plan trains; serving is estimated for plans that serve.", "task")
     model = device_model(plan.model, plan.split.tensor)
     resident = (
         weights(plan.model, model, plan.weights),
         runtime(plan.split.tensor, plan.machine.devices[0].vendor),
     )
     yield Phase("load", resident)
-    batch = -(-plan.workload.batch // plan.split.data)
+    workload = _workload(plan)
+    batch = -(-workload.batch // plan.split.data)
     if model.kind is Kind.ENCODER:
         yield Phase("forward", (*resident, *_encoded(plan, model, batch)))
         return
-    prompt = plan.workload.context if plan.workload.prompt is None else plan.workload.prompt
+    prompt = workload.context if workload.prompt is None else workload.prompt
     yield Phase("prefill", (*resident, *_read(plan, model, prompt, batch)))
     yield Phase("decode", (*resident, *_answered(plan, model, prompt, batch)))
 
@@ -105,5 +103,5 @@ def _operand(plan: Plan) -> int:
 
 
 def _workload(plan: Plan) -> Serve:
-    assert isinstance(plan.workload, Serve)  # noqa: S101 - checked where the phases begin
+    assert isinstance(plan.workload, Serve)  # noqa: S101 - checked where the engine is chosen
     return plan.workload

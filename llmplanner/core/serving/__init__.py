@@ -1,0 +1,18 @@
+"""What serving needs on each device: each engine in its own file."""
+
+from llmplanner.core.engine import Transformers
+from llmplanner.core.errors import BadInput
+from llmplanner.core.estimate import Estimate
+from llmplanner.core.plan import Plan, Serve
+from llmplanner.core.serving import transformers
+
+
+def serve(plan: Plan) -> Estimate:
+    """What the plan's engine holds to load the weights, to read a prompt and to answer. Raises BadInput."""
+    if not isinstance(plan.workload, Serve):
+        raise BadInput("This plan trains; serving is estimated for plans that serve.", "task")
+    match plan.engine:
+        case Transformers():
+            return transformers.serve(plan)
+        case engine:
+            raise BadInput(f"{type(engine).__name__} comes in a later version; take transformers.", "engine")
