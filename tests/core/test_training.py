@@ -221,7 +221,7 @@ def plan(train: Train, built: Model | None = None, split: Split = ALONE) -> Plan
 
 
 def device(train: Train, built: Model | None = None, split: Split = ALONE) -> DeviceEstimate:
-    return training.devices(plan(train, built, split))[0]
+    return training.train(plan(train, built, split)).devices[0]
 
 
 def tensors_of(phase: Phase) -> int:
@@ -384,6 +384,6 @@ def test_serving_and_flash_attention_in_fp32_are_refused() -> None:
     served = plan(Train(1))
     served = Plan(served.model, Serve(1024), served.machine, served.split, served.weights)
     with pytest.raises(BadInput, match="no training step"):
-        training.devices(served)
+        training.train(served)
     with pytest.raises(BadInput, match="16 bits"):
         device(Train(1024, precision=Precision.FP32, attention=AttentionKernel.FLASH))
