@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from llmplanner.core.checkpoint import StoredTensor
@@ -233,6 +233,8 @@ SHAPES_OF_PARTS = st.lists(st.sampled_from([8, 16, 64]), min_size=1, max_size=3)
     st.sets(st.sampled_from(PARTS)),
     st.sampled_from([0, 1, 2, 8]),
 )
+@example({"attn_q": (8,), "attn_k": (8,), "attn_v": (8,), "attn_output": (8, 8)}, set(), 1)
+@example({"attn_qkv": (8, 8, 8), "attn_output": (8, 8)}, set(), 2)
 def test_every_tensor_of_an_unknown_architecture_counts_once(
     tmp_path: Path, parts: dict[str, tuple[int, ...]], biases: set[str], heads: int
 ) -> None:

@@ -194,14 +194,15 @@ def _layer(entries: Entries, kind: _Kind) -> Layer:
 
 def _attention(entries: Entries, kind: _Kind, left: _Left) -> Attention | None:
     output = left.shape("attn_output")
-    if not kind.heads or len(output) != MATRIX or not (left.shape("attn_qkv") or left.shape("attn_q")):
+    reads = left.has_matrices("attn_qkv") or left.has_matrices("attn_q")
+    if not kind.heads or len(output) != MATRIX or not reads:
         return None
     keys, values = left.shape("attn_k")[:1], left.shape("attn_v")[:1]
     value_dim = values[0] // kind.kv_heads if values else output[1] // kind.heads
     key_dim = keys[0] // kind.kv_heads if keys else entries.optional_size("head_dim") or value_dim
     inputs = left.linears("attn_qkv") or left.linears("attn_q", "attn_k", "attn_v")
     written = left.linear("attn_output")
-    if written is None or not inputs or not key_dim or not value_dim:
+    if written is None or not key_dim or not value_dim:
         raise entries.refuse("layers", "has an attention whose sizes do not fit; open the file again")
     query_norm, key_norm = left.norm("attn_q_norm"), left.norm("attn_k_norm")
     return Attention(
