@@ -28,7 +28,7 @@ from llmplanner.plans import Draft
 
 GIB = 2**30
 LATER = {  # what this version does not know yet, by field: what it takes
-    "engine": ("transformers",),
+    "engine": ("transformers", "vllm"),
     "static_cache": (False,),
     "all_logits": (False,),
     "method": ("full",),

@@ -11,7 +11,8 @@ from llmplanner.core.formats import BF16, FP8_E4M3, FP16, FP32, INT4, INT8
 from llmplanner.core.machine import Device
 from llmplanner.core.plan import FineTune, Plan, Precision, Pretrain, Serve, at_weights
 from llmplanner.core.quantities import GIB, gb_text, gib_text
-from llmplanner.core.verdict import Judgement, State, available_empty, available_now, state_of, verdict
+from llmplanner.core.room import available_empty, available_now
+from llmplanner.core.verdict import Judgement, State, state_of, verdict
 
 WEIGHTS = (FP32, BF16, FP16, FP8_E4M3, INT8, INT4)
 PRECISIONS = {

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from llmplanner.core.engine import Engine, Vllm
 from llmplanner.core.estimate import DeviceEstimate, Estimate, PhaseName, Term, TermName
 from llmplanner.core.machine import Device
 from llmplanner.core.plan import Plan, Serve
 from llmplanner.core.quantities import GIB, gib_text
+from llmplanner.core.room import available_empty, available_now, share_of
 
 State = Literal["fits", "tight", "no", "unknown"]
 Pairs = tuple[tuple[Device, DeviceEstimate], ...]
@@ -20,9 +22,6 @@ RESERVE_PERCENT = 8  # vLLM's default share of the card is 92 % (gpu_memory_util
 TRAINING_PERCENT = (
     115  # fragmentation of the caching allocator: 5 to 30 % (torchtune issue 1185, GMLake 2024)
 )
-WDDM_PERCENT = 5  # what Windows holds back of a card that drives the desktop
-UNIFIED_PERMILLE = 870  # DGX Spark users cap at 0.85 to 0.87 of the computer's memory
-USABLE_PERMILLE = 985  # of NVML's total, where neither a reserve nor CUDA's own total is known
 
 WORST_FIRST: tuple[State, ...] = ("no", "unknown", "tight", "fits")
 DOING: dict[PhaseName, str] = {
@@ -81,39 +80,13 @@ def verdict(plan: Plan, estimate: Estimate) -> Verdict:
     """Judges an estimate of one plan against the plan's devices."""
     training = not isinstance(plan.workload, Serve)
     pairs = estimate.beside(plan.machine.devices)
-    now = _worst(pairs, available_now, training=training)
-    empty = _worst(pairs, available_empty, training=training)
+    engine = None if training else plan.engine
+    now = _worst(pairs, available_now, engine)
+    empty = _worst(pairs, available_empty, engine)
     judged = empty if now.available_bytes is None else now
     fullest = max(estimate.different, key=lambda device: int(device.bytes))
-    return Verdict(now, empty, _message(now, empty, pairs), _why(fullest, judged, training=training))
-
-
-def available_now(device: Device) -> int | None:
-    """What a new process could take at this moment."""
-    if device.memory_free is None:
-        return None
-    return max(device.memory_free - _held_back(device), 0)
-
-
-def available_empty(device: Device) -> int | None:
-    """What one process could take of the card if it ran alone."""
-    total = device.memory_total
-    if total is None:
-        return device.memory_usable
-    if device.unified:
-        return total * UNIFIED_PERMILLE // 1000
-    if device.memory_reserved is not None:
-        room = total - device.memory_reserved
-    elif device.memory_usable is not None:
-        room = device.memory_usable
-    else:
-        room = total * USABLE_PERMILLE // 1000
-    return max(room - _held_back(device), 0)
-
-
-def _held_back(device: Device) -> int:
-    """What Windows keeps from every process on a card under its own driver model."""
-    return (device.memory_total or 0) * WDDM_PERCENT // 100 if device.wddm else 0
+    message = _message(now, empty, pairs) + _cannot_start(pairs, engine)
+    return Verdict(now, empty, message, _why(fullest, judged, training=training))
 
 
 def state_of(needed: int, available: int | None, *, training: bool) -> State:
@@ -128,15 +101,35 @@ def state_of(needed: int, available: int | None, *, training: bool) -> State:
     return "fits" if needed <= available - reserve else "tight"
 
 
-def _worst(pairs: Pairs, available: Callable[[Device], int | None], *, training: bool) -> Judgement:
-    """The judgement of the device that fares worst; of equals, the one with least left."""
-    judged = [_judge(device, int(need.bytes), available(device), training=training) for device, need in pairs]
+def _worst(pairs: Pairs, available: Callable[[Device], int | None], engine: Engine | None) -> Judgement:
+    """The judgement of the device that fares worst; of equals, that with least left. No engine: training."""
+    judged = [_judge(device, int(need.bytes), available(device), engine) for device, need in pairs]
     return min(judged, key=lambda one: (WORST_FIRST.index(one.state), one.margin_bytes or 0))
 
 
-def _judge(device: Device, needed: int, available: int | None, *, training: bool) -> Judgement:
+def _judge(device: Device, needed: int, available: int | None, engine: Engine | None) -> Judgement:
+    """One device's. What vLLM holds has to go into the share of the card that it takes."""
+    share = share_of(device, engine.share) if isinstance(engine, Vllm) else None
+    if available is not None and share is not None and needed > share:
+        available = min(available, share)
     margin = None if available is None else available - needed
-    return Judgement(state_of(needed, available, training=training), device.name, needed, available, margin)
+    state = state_of(needed, available, training=engine is None)
+    return Judgement(state, device.name, needed, available, margin)
+
+
+def _cannot_start(pairs: Pairs, engine: Engine | None) -> str:
+    """The sentence on a share that vLLM asks for at its start and that is not free."""
+    if not isinstance(engine, Vllm):
+        return ""
+    for device, _ in pairs:
+        free, share = available_now(device), share_of(device, engine.share)
+        if free is not None and share is not None and share > free:
+            part = int(free / (share / engine.share) * 100) / 100
+            return (
+                f" vLLM will not start: it asks for {gib_text(share)}, a share of {engine.share:g}, "
+                f"and {gib_text(free)} are free on {device.name}; set vllm_share to {part:g}."
+            )
+    return ""
 
 
 def _message(now: Judgement, empty: Judgement, pairs: Pairs) -> str:

@@ -10,7 +10,8 @@ from llmplanner.core.estimate import DeviceEstimate, Estimate, Phase, exact
 from llmplanner.core.formats import FORMATS
 from llmplanner.core.machine import Device, Machine
 from llmplanner.core.plan import FineTune, Plan, Serve, Split, Train
-from llmplanner.core.verdict import available_empty, available_now, state_of, verdict
+from llmplanner.core.room import available_empty, available_now
+from llmplanner.core.verdict import state_of, verdict
 from llmplanner.models.config import from_config
 
 GIB = 2**30

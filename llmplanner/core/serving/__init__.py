@@ -1,10 +1,10 @@
 """What serving needs on each device: each engine in its own file."""
 
-from llmplanner.core.engine import Transformers
+from llmplanner.core.engine import Transformers, Vllm
 from llmplanner.core.errors import BadInput
 from llmplanner.core.estimate import Estimate
 from llmplanner.core.plan import Plan, Serve
-from llmplanner.core.serving import transformers
+from llmplanner.core.serving import transformers, vllm
 
 
 def serve(plan: Plan) -> Estimate:
@@ -14,5 +14,7 @@ def serve(plan: Plan) -> Estimate:
     match plan.engine:
         case Transformers():
             return transformers.serve(plan)
+        case Vllm():
+            return vllm.serve(plan)
         case engine:
             raise BadInput(f"{type(engine).__name__} comes in a later version; take transformers.", "engine")
