@@ -33,4 +33,4 @@ class Kind:
     needs: tuple[str, ...]  # columns by which it is known, and without which no row can be answered
     measured: tuple[str, ...]  # columns that are predicted
     answer: Callable[[Row, Lookup], Answers]
-    estimates: bool = False  # with low and high
+    estimates: bool = False  # with bounds

@@ -26,9 +26,10 @@ COMMANDS = {
     "bits": "a value in every number format",
     "compute": "FLOPs, PF-days, time, cost and energy of a training run",
     "scaling": "the best size and tokens for a budget, and the loss, under each law",
+    "check": "predicts every row of a table of measurements, and says how far off it is",
     "chart": "a chart of the window as a .png, .svg, .pdf or .csv file",
 }
-LATER = ("solve", "check")
+LATER = ("solve",)
 
 USAGE = """\
 LLM Planner {version}: does this model fit, how long will it take, what will it cost?
