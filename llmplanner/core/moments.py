@@ -7,6 +7,7 @@ from llmplanner.core.estimate import Bytes, Part, TermName
 from llmplanner.core.plan import Checkpointing
 from llmplanner.core.step import Step
 from llmplanner.core.terms import activations, communication, gradients, loss, optimizer
+from llmplanner.core.terms.master_weights import master_weights
 from llmplanner.core.terms.trained import Estimated, weights
 from llmplanner.core.zero import GRADIENTS
 
@@ -62,7 +63,12 @@ def update(step: Step) -> list[Moment]:
 
 
 def _always(step: Step) -> Moment:
-    return {"weights": weights(step), "gradients": (), "optimizer": optimizer.state(step)}
+    return {
+        "weights": weights(step),
+        "gradients": (),
+        "optimizer": optimizer.state(step),
+        "master_weights": master_weights(step),
+    }
 
 
 def _at_the_loss(step: Step) -> Moment:

@@ -76,8 +76,29 @@ class Optimizer(StrEnum):
     ADAMW = "adamw"  # PyTorch's foreach default
     ADAMW_FUSED = "adamw-fused"
     ADAMW_LOOP = "adamw-loop"
+    ADAMW_BF16 = "adamw-bf16"  # moments in BF16 whatever the weights are in
+    ADAMW_8BIT = "adamw-8bit"  # of bitsandbytes
+    PAGED_ADAMW_8BIT = "paged-adamw-8bit"
+    ADAMW_32BIT = "adamw-32bit"  # of bitsandbytes: in FP32 whatever the weights are in
+    ADAMW_4BIT = "adamw-4bit"  # of torchao
+    ADAMW_FP8 = "adamw-fp8"  # of torchao
+    ADAM_AMSGRAD = "adam-amsgrad"
+    ADAM_MINI = "adam-mini"
+    ADAMAX = "adamax"
+    NADAM = "nadam"
+    RADAM = "radam"
     SGD = "sgd"
     SGD_MOMENTUM = "sgd-momentum"
+    ADAGRAD = "adagrad"
+    RMSPROP = "rmsprop"
+    LION = "lion"  # of bitsandbytes
+    LION_8BIT = "lion-8bit"
+    ADAFACTOR = "adafactor"  # of Transformers
+    ADAFACTOR_TORCH = "adafactor-torch"
+    MUON = "muon"  # of the layers' matrices, AdamW of the rest
+    SHAMPOO = "shampoo"
+    SOAP = "soap"
+    GALORE = "galore"
 
 
 @dataclass(frozen=True, slots=True)

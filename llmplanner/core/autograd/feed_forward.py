@@ -33,8 +33,8 @@ def _experts(walk: Walk, piece: Experts, x: Value) -> Value:
     width, hidden = piece.expert.width, piece.expert.output.outputs
     gathered = tape.op(tape.keep(Cause.EXPERTS, chosen * hidden, size), (x,))
     tape.keep(Cause.EXPERTS, piece.count, FP32, Unit.ONCE)  # where each expert's tokens end
-    elements = sum(each.inputs * each.outputs for each in piece.expert.inputs)
-    both = matrix(walk, (piece.count, elements), Cause.EXPERTS)  # all experts' matrices lie in two tensors
+    rows = sum(each.outputs for each in piece.expert.inputs)
+    both = matrix(walk, (piece.count, rows, hidden), Cause.EXPERTS)  # all experts' in two tensors
     whole = tape.op(tape.keep(Cause.EXPERTS, chosen * 2 * width, size), (gathered, *both))
     active = tape.op(tape.keep(Cause.EXPERTS, chosen * width, size), (whole,))
     product = tape.op(tape.keep(Cause.EXPERTS, chosen * width, size), (active, whole))

@@ -1,49 +1,97 @@
-"""Optimizer state and what its step takes beside it.
+"""Optimizer state and what its step makes: the rules of core/optimizers.py over the trained tensors."""
 
-Source: state and step of PyTorch 2.13's optimizers, measured tensor by tensor.
-"""
+from collections.abc import Iterator
 
+from llmplanner.core.autograd.trace import Place
 from llmplanner.core.estimate import Part
-from llmplanner.core.plan import Optimizer
+from llmplanner.core.optimizers import FP32, RULES, Kept, Rule, Tensor
+from llmplanner.core.plan import Precision
 from llmplanner.core.step import Step
+from llmplanner.core.terms.trained import Estimated
 from llmplanner.core.zero import OPTIMIZER, share
 
-MOMENTS = {
-    Optimizer.ADAMW: 2,
-    Optimizer.ADAMW_FUSED: 2,
-    Optimizer.ADAMW_LOOP: 2,
-    Optimizer.SGD: 0,
-    Optimizer.SGD_MOMENTUM: 1,
-}
-COUNTER = 4  # bytes of a fused step's counter, one a tensor; the others keep theirs in the computer's memory
+Tensors = list[tuple[int, Tensor]]
+
+
+def rule_of(step: Step) -> Rule:
+    """The optimizer's rule."""
+    return RULES[step.train.optimizer]
+
+
+def trained(step: Step) -> Tensors:
+    """How many there are of each trained tensor, in their order; in FP32 where there is a master copy."""
+    return [*_trained(step)]
+
+
+def _trained(step: Step) -> Iterator[tuple[int, Tensor]]:
+    master = step.train.precision is Precision.BF16_MASTER
+    for each in step.traced:
+        hidden, count = each.place is Place.LAYERS, each.distinct(each.count)
+        for weight in each.parameters:
+            if weight.trained:
+                yield count, Tensor(weight.shape, FP32 if master else step.arithmetic.weight, hidden)
 
 
 def state(step: Step) -> list[Part]:
-    """Moments in the weight's format."""
-    moments, size, split = MOMENTS[step.train.optimizer], step.arithmetic.weight, step.split
-    parts = []
-    if moments:
-        amount = share(moments * size * step.parameters, split.data, split.zero, OPTIMIZER)
-        text = f"{moments} × {size} B × {step.parameters:,} parameters{_divided(step)}"
-        parts.append(Part("moments", amount, text))
-    if step.train.optimizer is Optimizer.ADAMW_FUSED:
-        parts.append(Part("step counters", COUNTER * step.tensors, f"{COUNTER} B × {step.tensors:,} tensors"))
-    return parts
+    """What the optimizer keeps from step to step."""
+    tensors = trained(step)
+    return [part for kept in rule_of(step).kept if (part := _kept(kept, tensors, step)) is not None]
+
+
+def _kept(kept: Kept, tensors: Tensors, step: Step) -> Part | None:
+    """One kind of state of all tensors; None where no tensor has it."""
+    sizes = [(count, one, kept.bytes(one)) for count, one in tensors]
+    whole = sum(count * size for count, _, size in sizes)
+    if not whole:
+        return None
+    having = [(count, one) for count, one, size in sizes if size]
+    split = step.split
+    amount = share(whole, split.data, split.zero, OPTIMIZER)
+    text = kept.words.format(
+        size=_size({one.size for _, one in having}),
+        elements=f"{sum(count * one.elements for count, one in having):,} parameters",
+        tensors=_many(sum(count for count, _ in having)),
+    )
+    text += f" / {split.data} devices" if _divided(step) else ""
+    if kept.moves:
+        return Estimated(kept.name, amount, text, 0, amount)
+    return Part(kept.name, amount, text)
+
+
+def _size(sizes: set[int]) -> str:
+    return " or ".join(f"{size} B" for size in sorted(sizes))
+
+
+def _many(count: int) -> str:
+    return f"{count:,} tensor" + ("" if count == 1 else "s")
 
 
 def temporaries(step: Step) -> list[Part]:
-    """What the update makes and drops: foreach AdamW one copy of all weights, the loop two of the largest."""
-    size, split = step.arithmetic.weight, step.split
-    if step.train.optimizer is Optimizer.ADAMW:
-        amount = share(size * step.parameters, split.data, split.zero, OPTIMIZER)
-        text = f"{size} B × {step.parameters:,} parameters{_divided(step)}"
-        return [Part("all tensors updated at once", amount, text)]
-    if step.train.optimizer is Optimizer.ADAMW_LOOP:
-        text = f"2 × {size} B × {step.largest:,} elements of the largest tensor"
-        return [Part("one tensor's update", 2 * size * step.largest, text)]
-    return []
+    """What the update makes and drops, and the gradients' FP32 copy where the weights have one."""
+    rule, parts = rule_of(step), _cast_gradients(step)
+    tensors = trained(step)
+    if not tensors:
+        return parts
+    for made in rule.made(tensors):
+        split = step.split
+        amount = share(made.bytes, split.data, split.zero, OPTIMIZER) if made.whole else made.bytes
+        text = made.words + (f" / {split.data} devices" if made.whole and _divided(step) else "")
+        if rule.measured:
+            parts.append(Part(made.name, amount, text))
+        else:
+            parts.append(Estimated(made.name, amount, text, 0, 2 * amount))
+    return parts
 
 
-def _divided(step: Step) -> str:
-    split = step.split
-    return f" / {split.data} devices" if split.zero >= OPTIMIZER and split.data > 1 else ""
+def _cast_gradients(step: Step) -> list[Part]:
+    """A master copy is updated by FP32 gradients (Micikevicius et al. 2018, arXiv:1710.03740, sec. 3.1)."""
+    if step.train.precision is not Precision.BF16_MASTER:
+        return []
+    elements = sum(count * one.elements for count, one in trained(step))
+    amount = share(FP32 * elements, step.split.data, step.split.zero, OPTIMIZER)
+    divided = f" / {step.split.data} devices" if _divided(step) else ""
+    return [Part("gradients cast to FP32", amount, f"{FP32} B × {elements:,} parameters{divided}")]
+
+
+def _divided(step: Step) -> bool:
+    return step.split.zero >= OPTIMIZER and step.split.data > 1

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from llmplanner.core.autograd.tape import FP32
 from llmplanner.core.estimate import Bytes, Part, Term, TermName, largest
 from llmplanner.core.measured import EXACT, training, written_out
+from llmplanner.core.optimizers import RULES
 from llmplanner.core.plan import Split
 from llmplanner.core.step import Step
 from llmplanner.core.zero import WEIGHTS, share
@@ -14,7 +15,7 @@ WALKED = "PyTorch 2.13 and Transformers 5.23, walked operation by operation"
 SOURCES: dict[TermName, str] = {
     "weights": "every parameter at the width that the precision gives it",
     "gradients": "one per trainable parameter (PyTorch's zero_grad drops them)",
-    "optimizer": "state of PyTorch 2.13's optimizers",
+    "master_weights": "Micikevicius et al. 2018 (arXiv:1710.03740) section 3.1",
     "activations": WALKED,
     "logits": WALKED,
     "temporaries": WALKED,
@@ -27,7 +28,7 @@ NOTES: dict[TermName, str] = {
     "temporaries": "Alive at this moment only.",
 }
 OVER_DEVICES = "; over several devices as in {paper}: not measured, shown as a tenth more or less"
-COUNTED = {"weights", "gradients", "optimizer"}  # the same on every device, where nothing is divided
+COUNTED = {"weights", "gradients", "optimizer", "master_weights"}  # the same where nothing is divided
 TENTH = 10  # the band over several devices: a judgement, for want of measurements
 
 
@@ -50,7 +51,12 @@ def weights(step: Step) -> list[Part]:
 def term(name: TermName, parts: Sequence[Part], step: Step) -> Term:
     """The sum of the parts. A formula with more than one part names each."""
     amount, split = _sum([part.bytes for part in parts]), step.split
-    low, high, source, note = amount, amount, SOURCES[name], NOTES.get(name, "")
+    low, high, note, measured = amount, amount, NOTES.get(name, ""), ""
+    if name == "optimizer":
+        rule = RULES[step.train.optimizer]
+        source, note, measured = rule.source, rule.note, rule.measured
+    else:
+        source = SOURCES[name]
     if any(isinstance(part, Estimated) for part in parts):
         low = _sum([part.low if isinstance(part, Estimated) else part.bytes for part in parts])
         high = _sum([part.high if isinstance(part, Estimated) else part.bytes for part in parts])
@@ -68,7 +74,7 @@ def term(name: TermName, parts: Sequence[Part], step: Step) -> Term:
         low, high = largest(low - amount // TENTH, 0 * low), high + amount // TENTH
         source += OVER_DEVICES.format(paper=_paper(split))
         note = note if name in COUNTED or known is not EXACT else ""
-    return Term(name, amount, low, high, formula, source, note, tuple(parts))
+    return Term(name, amount, low, high, formula, source, note, tuple(parts), measured)
 
 
 def _without_kernels(step: Step) -> Bytes:
