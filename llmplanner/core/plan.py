@@ -5,8 +5,9 @@ from enum import StrEnum
 from math import prod
 from typing import TYPE_CHECKING, Union
 
+from llmplanner.core.blocks import CacheFormat
 from llmplanner.core.checkpoint import Checkpoint
-from llmplanner.core.engine import AttentionKernel, Engine, Transformers
+from llmplanner.core.engine import AttentionKernel, Engine, LlamaCpp, Transformers
 from llmplanner.core.formats import BF16, FP16, FP32, Format, format_named
 from llmplanner.core.machine import Machine
 from llmplanner.core.model import Model
@@ -105,7 +106,11 @@ class Optimizer(StrEnum):
 class Full:
     """Every parameter is trained, but for those that are frozen."""
 
-    frozen_layers: int = 0  # the first layers of the (last) stack, and with them the embeddings
+    frozen_layers: int = 0  # the first layers, an encoder's before a decoder's, and with them the embeddings
+
+
+ALL_LINEAR = "all-linear"  # PEFT's word for every linear but the head's
+ATTENTION = "attention"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,7 @@ class Lora:
     """
 
     rank: int
-    targets: tuple[str, ...] = ("all-linear",)  # last parts of linears' names; all-linear; attention
+    targets: tuple[str, ...] = (ALL_LINEAR,)  # last parts of linears' names; all-linear; attention
     dropout: float = 0.0
     dora: bool = False  # with a trained magnitude for each output (arXiv:2402.09353)
     embeddings: bool = False  # token embedding and head are trained in full
@@ -141,8 +146,8 @@ class Serve:
     context: Count  # tokens per sequence, prompt and answer together
     batch: Count = 1  # sequences at once
     prompt: Count | None = None  # tokens prefilled at once; None: the whole context
-    kv_format: Format | None = None  # of the keys; None: the weights' 16-bit format
-    value_format: Format | None = None  # None: that of the keys
+    kv_format: CacheFormat | None = None  # of the keys; None: the weights' 16-bit format, in llama.cpp FP16
+    value_format: CacheFormat | None = None  # None: that of the keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +242,7 @@ def computed_in(weights: Weights, model: Model) -> Format:
 def at_weights(plan: Plan, weights: Weights) -> Plan:
     """The same serving plan with other weights. A KV cache in the format computed in moves with it."""
     workload = plan.workload
-    if not isinstance(workload, Serve):
+    if not isinstance(workload, Serve) or isinstance(plan.engine, LlamaCpp):
         return replace(plan, weights=weights)
     follows = workload.kv_format in {None, computed_in(plan.weights, plan.model)}
     kv_format = computed_in(weights, plan.model) if follows else workload.kv_format

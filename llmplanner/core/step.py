@@ -19,8 +19,11 @@ class Step:
     split: Split
     arithmetic: Arithmetic
     traced: tuple[Traced, ...]
-    parameters: int  # elements of the trainable tensors, before ZeRO divides them
-    tensors: int  # how many trainable tensors there are
+    weights: int  # elements of the model's own parameters, trained or not
+    parameters: int  # elements of the trained tensors, before ZeRO divides them
+    trained_bytes: int  # of the trained tensors, and of their gradients
+    added: tuple[int, int]  # elements and bytes of what the method adds: adapters, trained copies
+    tensors: int  # how many trained tensors there are
     largest: int  # elements of the largest
 
     @property
@@ -51,15 +54,23 @@ def one_step(model: Model, train: Train, split: Split) -> Step:
     gathered = split.zero >= WEIGHTS and split.data > 1
     arithmetic = replace(ARITHMETIC[train.precision], gathered=gathered)
     traced = trace(model, train, arithmetic)
+    tensors = [(each.distinct(each.count), weight) for each in traced for weight in each.parameters]
+    sizes = [(times, one, times * one.elements) for times, one in tensors]
     return Step(
         model,
         train,
         split,
         arithmetic,
         traced,
-        parameters=sum(each.distinct(each.count) * each.elements for each in traced),
-        tensors=sum(each.distinct(each.count) * len(each.parameters) for each in traced),
-        largest=max(weight.elements for each in traced for weight in each.parameters),
+        weights=sum([elements for _, one, elements in sizes if not one.added]),
+        parameters=sum([elements for _, one, elements in sizes if one.trained]),
+        trained_bytes=sum([one.size * elements for _, one, elements in sizes if one.trained]),
+        added=(
+            sum([elements for _, one, elements in sizes if one.added]),
+            sum([one.size * elements for _, one, elements in sizes if one.added]),
+        ),
+        tensors=sum([times for times, one, _ in sizes if one.trained]),
+        largest=max([one.elements for _, one, _ in sizes if one.trained], default=0),
     )
 
 

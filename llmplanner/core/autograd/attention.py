@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from llmplanner.core.autograd.pieces import Walk, cast, drop, linear, multiply, norm, own
+from llmplanner.core.autograd.pieces import linear, multiply, norm
 from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit, Value
+from llmplanner.core.autograd.walk import Walk, cast, drop, own
 from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.model import Attention, LatentAttention
 
@@ -117,13 +118,16 @@ def _latent(walk: Walk, piece: LatentAttention, x: Value) -> tuple[Value, Value,
 
 
 def _fused(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> Value:
-    """One kernel: query, key, value, output and the log-sum-exp of each row."""
+    """One kernel: query, key, value, output and the log-sum-exp of each row, whichever has a gradient."""
     tape, size = walk.tape, walk.arithmetic.operand
     query, key = cast(walk, query), cast(walk, key)
+    out = Value(heads.heads * heads.value_dim, size, query.unit)
+    if not (query.grad or key.grad or value.grad):
+        return tape.op(out, (query, key, value))
     tape.save(Cause.ATTENTION, query)
     for each in (key, value):
         _read(walk, heads, each)
-    out = tape.keep(Cause.ATTENTION, heads.heads * heads.value_dim, size, query.unit)
+    tape.save(Cause.ATTENTION, out)
     same_dims = heads.heads * heads.value_dim == query.width
     if size == FP32 or heads.position_bias or (walk.kernel is AttentionKernel.SDPA and not same_dims):
         tape.keep(Cause.ATTENTION, heads.heads, FP32, Unit.PADDED)  # the memory-efficient kernel
@@ -161,25 +165,33 @@ def _bias(walk: Walk, heads: Heads, size: int) -> None:
 
 def _math(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> Value:
     """FP32 with grouped heads, which no fused kernel takes: PyTorch repeats them and keeps the softmax."""
-    for _ in (query, key):
-        walk.tape.keep(Cause.ATTENTION, query.width, FP32, query.unit)
-    weights = _weights(walk, heads, query, key)
+    for other in (key, query):
+        walk.tape.keep(Cause.ATTENTION, query.width, FP32, query.unit, when=other.grad)
+    weights = _weights(walk, heads, query, key, value)
     out = Value(heads.heads * heads.value_dim, FP32, query.unit)
-    walk.tape.keep(Cause.ATTENTION, out.width, FP32, query.unit)
+    walk.tape.keep(Cause.ATTENTION, out.width, FP32, query.unit, when=weights.grad)
     return walk.tape.op(out, (weights, value))
 
 
 def _eager(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> Value:
-    """Two matrix products and a softmax, with key and value repeated for each query head."""
-    views = {id(each.base): each.base for each in (query, key, value) if each.base is not None}
+    """Two matrix products and a softmax, with key and value repeated for each query head.
+
+    A factor is saved for the gradient of the other.
+    """
+    scored = query.grad or key.grad
+    needed = ((query, key.grad), (key, query.grad), (value, scored))
+    views = {id(each.base): each.base for each, when in needed if when and each.base is not None}
     for base in views.values():
         walk.tape.keep(Cause.ATTENTION, base.width, base.size, Unit.SINGLE)
     repeated = heads.heads // heads.kv_heads
     size = FP32 if walk.scores_fp32 else walk.arithmetic.operand
-    _operand(walk, query, 1, 1, size)
-    _operand(walk, key, repeated, heads.kv_heads, size)
-    weights = _weights(walk, heads, query, key)
-    _operand(walk, value, repeated, heads.kv_heads, walk.arithmetic.operand)
+    if key.grad:
+        _operand(walk, query, 1, 1, size)
+    if query.grad:
+        _operand(walk, key, repeated, heads.kv_heads, size)
+    weights = _weights(walk, heads, query, key, value)
+    if scored:
+        _operand(walk, value, repeated, heads.kv_heads, walk.arithmetic.operand)
     out = Value(heads.heads * heads.value_dim, walk.arithmetic.operand, query.unit)
     return walk.tape.op(out, (weights, value))
 
@@ -195,18 +207,18 @@ def _operand(walk: Walk, value: Value, copies: int, heads: int, size: int) -> No
     walk.tape.keep(Cause.ATTENTION, value.width * copies, size, Unit.BATCHED)
 
 
-def _weights(walk: Walk, heads: Heads, query: Value, key: Value) -> Value:
+def _weights(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> Value:
     """Scores, their softmax, its cast and its dropout: what weights the values."""
     size, count, tape = walk.arithmetic.operand, heads.heads, walk.tape
-    unit = Unit.CROSS if heads.crossed else Unit.SCORE
+    unit, flows = Unit.CROSS if heads.crossed else Unit.SCORE, query.grad or key.grad
     scores = tape.op(Value(count, size, unit), (query, key))
     if heads.softcap:
-        scores = tape.op(tape.keep(Cause.ATTENTION, count, size, unit), (scores,))
+        scores = tape.op(tape.keep(Cause.ATTENTION, count, size, unit, when=flows), (scores,))
     narrow = not walk.scores_fp32 and (heads.sinks or not heads.softmax_fp32)
     wide = size if narrow and not walk.arithmetic.autocast else FP32
     if wide != size:
         scores = tape.op(Value(count, wide, unit), (scores,))
-    weights = tape.op(tape.keep(Cause.ATTENTION, count, wide, unit), (scores,))
+    weights = tape.op(tape.keep(Cause.ATTENTION, count, wide, unit, when=flows), (scores,))
     weights = drop(walk, walk.dropout.attention, cast(walk, weights))
-    tape.save(Cause.ATTENTION, weights)
+    tape.save(Cause.ATTENTION, weights, when=value.grad)
     return weights

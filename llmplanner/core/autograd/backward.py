@@ -53,12 +53,14 @@ class Moment:
         )
 
 
-def worst(tape: Tape, counts: Mapping[Unit, Count], weight: int) -> Alive:
+def worst(tape: Tape, counts: Mapping[Unit, Count]) -> Alive:
     """What is alive at the worst moment between the gradients of the layer's output and of its input.
 
-    `weight`: bytes of an element of a parameter's gradient.
+    Nothing, where no gradient flows into what the layer makes.
     """
-    moments = list(_undo(tape, weight))
+    moments = list(_undo(tape)) if tape.operations else []
+    if not moments:
+        return NOTHING
     if all(isinstance(count, int) for count in counts.values()):
         return max((moment.alive(counts) for moment in moments), key=lambda alive: alive.total)
     import numpy as np  # noqa: PLC0415 - of maps alone
@@ -82,7 +84,7 @@ def _pruned(moments: list[Moment]) -> list[Moment]:
     return left
 
 
-def _undo(tape: Tape, weight: int) -> Iterator[Moment]:
+def _undo(tape: Tape) -> Iterator[Moment]:
     """The moments of undoing a layer, one for each operation."""
     values, operations = tape.saved, tape.operations
     kept: PerUnit = {}
@@ -95,7 +97,9 @@ def _undo(tape: Tape, weight: int) -> Iterator[Moment]:
         saved, parameters = (
             (operations[index - 1].saved, operations[index - 1].parameters) if index else (0, 0)
         )
-        made += weight * sum(each.elements for each in tape.parameters[parameters : operation.parameters])
+        made += sum(
+            [each.bytes for each in tape.parameters[parameters : operation.parameters] if each.trained]
+        )
         yield Moment(kept.copy(), flow.through(operation), made)
         for value in values[saved : operation.saved]:
             _add(kept, value, sign=-1)

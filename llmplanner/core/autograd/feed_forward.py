@@ -1,7 +1,8 @@
 """Feed-forward blocks: dense, gated and mixtures of experts."""
 
-from llmplanner.core.autograd.pieces import Walk, activate, add, drop, linear, matrix, multiply, own
-from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit, Value, Weight
+from llmplanner.core.autograd.pieces import activate, add, linear, matrix, matrix_product, multiply
+from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit, Value
+from llmplanner.core.autograd.walk import Walk, drop, own, parameter
 from llmplanner.core.model import Experts, FeedForward
 
 
@@ -30,22 +31,25 @@ def _experts(walk: Walk, piece: Experts, x: Value) -> Value:
     """A grouped matrix product over the tokens sorted by expert. What it keeps does not depend on routing."""
     tape, size, chosen = walk.tape, walk.arithmetic.operand, piece.run
     _router(walk, piece, x)
+    trained, flows = walk.trained, walk.trained or x.grad
     width, hidden = piece.expert.width, piece.expert.output.outputs
-    gathered = tape.op(tape.keep(Cause.EXPERTS, chosen * hidden, size), (x,))
-    tape.keep(Cause.EXPERTS, piece.count, FP32, Unit.ONCE)  # where each expert's tokens end
-    rows = sum(each.outputs for each in piece.expert.inputs)
-    both = matrix(walk, (piece.count, rows, hidden), Cause.EXPERTS)  # all experts' in two tensors
-    whole = tape.op(tape.keep(Cause.EXPERTS, chosen * 2 * width, size), (gathered, *both))
-    active = tape.op(tape.keep(Cause.EXPERTS, chosen * width, size), (whole,))
-    product = tape.op(tape.keep(Cause.EXPERTS, chosen * width, size), (active, whole))
-    down = matrix(walk, (piece.count, hidden, width), Cause.EXPERTS)
+    gathered = tape.op(tape.keep(Cause.EXPERTS, chosen * hidden, size, when=trained), (x,))
+    tape.keep(Cause.EXPERTS, piece.count, FP32, Unit.ONCE, when=flows)  # where each expert's tokens end
+    elements = sum(each.inputs * each.outputs for each in piece.expert.inputs)
+    both = matrix(walk, (piece.count, elements), Cause.EXPERTS, x)  # all experts' in two tensors
+    whole = tape.keep(Cause.EXPERTS, chosen * 2 * width, size, when=flows)
+    tape.op(whole, (gathered, *both), trained=trained)
+    active = tape.op(tape.keep(Cause.EXPERTS, chosen * width, size, when=flows), (whole,))
+    product = tape.op(tape.keep(Cause.EXPERTS, chosen * width, size, when=trained), (active, whole))
+    down = matrix(walk, (piece.count, hidden, width), Cause.EXPERTS, whole)
     if piece.expert.output.bias:  # gpt-oss: its gate is written out, with limits
-        tape.keep(Cause.EXPERTS, 3 * chosen * width, size)
-    biased = (each for each in (*piece.expert.inputs, piece.expert.output) if each.bias)
-    tape.parameters.extend(Weight((piece.count, each.outputs)) for each in biased)
+        tape.keep(Cause.EXPERTS, 3 * chosen * width, size, when=flows)
+    for each in (*piece.expert.inputs, piece.expert.output):
+        if each.bias:
+            parameter(walk, (piece.count, each.outputs))
     own(walk, piece.extras)
-    out = tape.op(tape.keep(Cause.EXPERTS, chosen * hidden, size), (product, *down))
-    out = tape.op(Value(hidden, x.size), (out,))
+    out = tape.keep(Cause.EXPERTS, chosen * hidden, size, when=flows)
+    out = tape.op(Value(hidden, x.size), (tape.op(out, (product, *down), trained=trained),))
     if piece.shared is not None:
         shared = _dense(walk, piece.shared, x)
         if piece.shared_gate is not None:
@@ -57,12 +61,14 @@ def _experts(walk: Walk, piece: Experts, x: Value) -> Value:
 
 def _router(walk: Walk, piece: Experts, x: Value) -> None:
     """Scores over the experts in FP32, indices and weights of those chosen."""
+    trained, flows = walk.trained, walk.trained or x.grad
     if piece.router_fp32:
-        walk.tape.keep(Cause.EXPERTS, x.width, FP32)
+        walk.tape.keep(Cause.EXPERTS, x.width, FP32, when=trained)
         own(walk, (piece.router,))
-        walk.tape.keep(Cause.EXPERTS, piece.router.inputs * piece.router.outputs, FP32, Unit.ONCE)
+        elements = piece.router.inputs * piece.router.outputs
+        walk.tape.keep(Cause.EXPERTS, elements, FP32, Unit.ONCE, when=x.grad)
     else:
-        linear(walk, piece.router, x, Cause.EXPERTS)
-    walk.tape.keep(Cause.EXPERTS, piece.count, FP32)  # softmax
-    walk.tape.keep(Cause.EXPERTS, piece.top_k * 5, INT64)  # order, its inverse, experts, weights
-    walk.tape.keep(Cause.EXPERTS, 1, FP32)  # sum of the chosen weights
+        matrix_product(walk, piece.router, x, Cause.EXPERTS)
+    walk.tape.keep(Cause.EXPERTS, piece.count, FP32, when=flows)  # softmax
+    walk.tape.keep(Cause.EXPERTS, piece.top_k * 5, INT64, when=flows)  # order, its inverse, experts, weights
+    walk.tape.keep(Cause.EXPERTS, 1, FP32, when=flows)  # sum of the chosen weights

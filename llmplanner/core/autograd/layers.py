@@ -2,9 +2,11 @@
 
 from llmplanner.core.autograd.attention import attention
 from llmplanner.core.autograd.feed_forward import feed_forward
-from llmplanner.core.autograd.pieces import Walk, activate, add, drop, linear, norm, own
+from llmplanner.core.autograd.lora import bottleneck
+from llmplanner.core.autograd.pieces import activate, add, linear, norm
 from llmplanner.core.autograd.recurrent import recurrent
 from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit, Value, Weight
+from llmplanner.core.autograd.walk import Walk, drop, own, parameter
 from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.model import Attention, Head, LatentAttention, Layer, Linear, Model, Norm
 
@@ -18,6 +20,7 @@ def layer(walk: Walk, piece: Layer, x: Value, memory: Value | None = None) -> Va
     if piece.attention is not None or piece.recurrent is not None:
         attended = _mixed(walk, piece, read)
         attended = drop(walk, probability, norm(walk, piece.attention_output_norm, attended))
+        attended = bottleneck(walk, attended, Cause.ATTENTION)
         x = _sum(walk, piece, piece.attention_norm, x, attended)
     if piece.cross_attention is not None:
         crossed = x if piece.post_norm else norm(walk, piece.cross_norm, x)
@@ -31,6 +34,7 @@ def layer(walk: Walk, piece: Layer, x: Value, memory: Value | None = None) -> Va
     fed = source if piece.post_norm else norm(walk, piece.feed_forward_norm, source)
     fed = feed_forward(walk, piece.feed_forward, fed)
     fed = drop(walk, probability, norm(walk, piece.feed_forward_output_norm, fed))
+    fed = bottleneck(walk, fed, Cause.FEED_FORWARD)
     return _sum(walk, piece, piece.feed_forward_norm, x, fed)
 
 
@@ -49,8 +53,8 @@ def _biases(walk: Walk, piece: Layer) -> None:
     first, crossed = piece.attention, piece.cross_attention
     if not isinstance(first, Attention) or first.relative_bias is None:
         return
-    walk.tape.parameters.append(Weight((first.relative_bias.rows, first.relative_bias.width)))
-    walk.tape.keep(Cause.POSITIONS, 1, INT64, Unit.PAIR)
+    parameter(walk, (first.relative_bias.rows, first.relative_bias.width))
+    walk.tape.keep(Cause.POSITIONS, 1, INT64, Unit.PAIR, when=walk.trained)
     if crossed is not None and walk.kernel is not AttentionKernel.EAGER:
         walk.tape.keep(Cause.POSITIONS, crossed.heads, walk.arithmetic.operand, Unit.CROSS_PAIR)
 
@@ -62,12 +66,14 @@ def _sum(walk: Walk, piece: Layer, after: Norm | None, x: Value, branch: Value) 
 
 
 def embed(walk: Walk, model: Model, place: int) -> Value:
-    """Embeddings of a stack, what follows them, and what its layers share: positions and their sines."""
-    _positions(walk, model, place)
+    """Embeddings of a stack and what follows them."""
+    table = model.token_embedding
     if place == 0:
-        tables = (model.token_embedding, *model.embeddings)
-        walk.tape.parameters.extend(Weight((table.rows, table.width)) for table in tables)
-    x = Value(model.token_embedding.width, walk.arithmetic.residual)
+        for rows in (table, *model.embeddings):
+            parameter(walk, (rows.rows, rows.width))
+        _saved(walk, (table.rows, table.width))
+    x = Value(table.width, walk.arithmetic.residual)
+    x.grad = walk.trained or walk.saves_modules
     for each in model.projections[:1]:
         x = linear(walk, each, x, Cause.HEAD)
     norms = model.embedding_norms_by_stack
@@ -75,16 +81,28 @@ def embed(walk: Walk, model: Model, place: int) -> Value:
     return drop(walk, walk.dropout.embedding, x)
 
 
-def _positions(walk: Walk, model: Model, place: int) -> None:
+def _saved(walk: Walk, *shapes: tuple[int, ...]) -> None:
+    """The trained copy of a module that lies beside the frozen one."""
+    if walk.saves_modules:
+        size = walk.arithmetic.weight
+        walk.tape.parameters.extend(Weight(shape, size, added=True) for shape in shapes)
+
+
+def positions(walk: Walk, model: Model, place: int, *, flows: bool) -> None:
+    """What the layers of a stack share: token numbers and their positions, cosines and sines.
+
+    `flows`: a gradient flows through the layers.
+    """
     layers = [group.layer.attention for group in model.stacks[place].groups]
     rotary = max((rotary_dim(each) for each in layers), default=0)
     if rotary:  # cosines and sines
-        walk.tape.keep(Cause.POSITIONS, 2 * rotary, walk.arithmetic.residual, Unit.POSITION)
+        walk.tape.keep(Cause.POSITIONS, 2 * rotary, walk.arithmetic.residual, Unit.POSITION, when=flows)
     if place > 0:
         walk.tape.keep(Cause.POSITIONS, 2, INT64)  # the decoder's token ids, the labels shifted
     for table in model.embeddings[:1]:
         offset = model.context_length is not None and table.rows > model.context_length
-        walk.tape.keep(Cause.POSITIONS, 1, INT64, Unit.TOKEN if offset else Unit.POSITION)
+        unit = Unit.TOKEN if offset else Unit.POSITION
+        walk.tape.keep(Cause.POSITIONS, 1, INT64, unit, when=walk.trained)
 
 
 def rotary_dim(piece: Attention | LatentAttention | None) -> int:
@@ -113,17 +131,25 @@ def _logits(walk: Walk, head: Head, matrix: Linear, x: Value) -> None:
     if head.transform is not None:
         x = activate(walk, head.transform_activation, linear(walk, head.transform, x, Cause.HEAD), Cause.HEAD)
         x = norm(walk, head.norm, x)
-    logits = linear(walk, matrix, x, Cause.HEAD)
-    if head.tied:  # counted as the token embedding
-        walk.tape.parameters.remove(Weight((matrix.outputs, matrix.inputs)))
+    met, read = len(walk.tape.parameters), walk.of_embeddings() if head.tied or walk.saves_modules else walk
+    logits = linear(read, matrix, x, Cause.HEAD, head=True)
+    found = walk.tape.parameters[met:]
+    walk.tape.parameters[met:] = _heads(walk, head, found)
     if head.spare_bias:
-        walk.tape.parameters.append(Weight((matrix.outputs,)))
+        parameter(walk, (matrix.outputs,))
     if head.softcap:
         walk.tape.save(Cause.LOSS, logits)
     walk.tape.keep(Cause.LOSS, logits.width, loss_size(walk, head))
     if head.loss_fp32:
         walk.tape.keep(Cause.LOSS, 1, INT64)  # labels, shifted
     walk.tape.keep(Cause.LOSS, 2, FP32, Unit.ONCE)  # the loss and the weight of its mean
+
+
+def _heads(walk: Walk, head: Head, found: list[Weight]) -> list[Weight]:
+    """The head's parameters: a tied matrix counts as the token embedding; a trained copy lies beside."""
+    own = [each._replace(trained=walk.trained) for each in found if not each.added]
+    copies = [each._replace(trained=True, added=True) for each in own] if walk.saves_modules else []
+    return [*(own[1:] if head.tied else own), *copies, *(each for each in found if each.added)]
 
 
 def loss_size(walk: Walk, head: Head) -> int:

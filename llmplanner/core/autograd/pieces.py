@@ -3,117 +3,98 @@
 Source: lists of the tensors that autograd saves, PyTorch 2.13 with Transformers 5.23.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-
-from llmplanner.core.autograd.tape import FP32, Arithmetic, Cause, Tape, Unit, Value, Weight
-from llmplanner.core.engine import AttentionKernel
-from llmplanner.core.model import Activation, Dropout, Linear, Module, Norm, NormKind
-from llmplanner.core.tensors import tensor_shapes
+from llmplanner.core.autograd.lora import adapted, low_rank
+from llmplanner.core.autograd.tape import FP32, Cause, Unit, Value
+from llmplanner.core.autograd.walk import Walk, cast, copied, parameter
+from llmplanner.core.model import Activation, Linear, Norm, NormKind
 
 LAYER_NORMS = (NormKind.LAYER, NormKind.LAYER_WIDE, NormKind.LAYER_WRITTEN)
 
 
-@dataclass(frozen=True, slots=True)
-class Walk:
-    """What every piece needs to know beside its inputs."""
-
-    tape: Tape
-    arithmetic: Arithmetic
-    kernel: AttentionKernel
-    dropout: Dropout
-    causal: bool = True  # a decoder's
-    scores_fp32: bool = False  # GPT-J: of queries and keys in FP32
-
-
 def norm(walk: Walk, piece: Norm | None, x: Value) -> Value:
-    """Normalises x. The RMS forms compute in FP32 and save the copy, LayerNorm its input as it stands."""
+    """Normalises x. The RMS forms compute in FP32 and save the copy, LayerNorm its input as it stands.
+
+    The gradient of the weight needs the normalised value, that of x all the rest.
+    """
     if piece is None:
         return x
     if piece.kind in LAYER_NORMS:
         return _layer_norm(walk, piece, x)
-    tape, width = walk.tape, x.width
-    wide = x if x.size == FP32 else tape.op(Value(width, FP32, x.unit), (x,))
-    tape.save(Cause.NORMS, wide)
-    tape.keep(Cause.NORMS, width // piece.width, FP32, x.unit)  # reciprocal root mean square, per head
+    tape, width, flows = walk.tape, x.width, x.grad
+    wide = cast(walk, x, FP32)
+    tape.save(Cause.NORMS, wide, when=flows)
+    tape.keep(Cause.NORMS, width // piece.width, FP32, x.unit, when=flows)  # reciprocal rms, per head
     if piece.kind is NormKind.RMS_PLUS_ONE:
-        tape.keep(Cause.NORMS, width, FP32, x.unit)
-        tape.keep(Cause.NORMS, piece.width, FP32, Unit.ONCE)  # 1 + w
+        tape.keep(Cause.NORMS, width, FP32, x.unit, when=walk.trained)
+        tape.keep(Cause.NORMS, piece.width, FP32, Unit.ONCE, when=flows)  # 1 + w
         out = Value(width, x.size, x.unit)
     elif piece.kind is NormKind.RMS_T5:
-        tape.save(Cause.NORMS, x)
-        out = Value(width, tape.keep(Cause.NORMS, width, walk.arithmetic.weight, x.unit).size, x.unit)
+        tape.save(Cause.NORMS, x, when=flows)
+        tape.keep(Cause.NORMS, width, walk.arithmetic.weight, x.unit, when=walk.trained)
+        out = Value(width, walk.arithmetic.weight, x.unit)
     elif not piece.weight:
         out = Value(width, x.size, x.unit)
     else:
-        tape.keep(Cause.NORMS, width, FP32 if piece.kind is NormKind.RMS_WIDE else x.size, x.unit)
+        size = FP32 if piece.kind is NormKind.RMS_WIDE else x.size
+        tape.keep(Cause.NORMS, width, size, x.unit, when=walk.trained)
         out = Value(width, max(x.size, walk.arithmetic.weight), x.unit)
-    tape.parameters.extend([Weight((piece.width,))] * (piece.weight + piece.bias))
-    return tape.op(out, (wide,), Value(2 * width, FP32, x.unit))
+    trained = _affine(walk, piece)
+    return tape.op(out, (wide,), Value(2 * width, FP32, x.unit), trained=trained)
 
 
 def _layer_norm(walk: Walk, piece: Norm, x: Value) -> Value:
     tape, plain = walk.tape, piece.kind is NormKind.LAYER
     kept = x.size == FP32 or (plain and not walk.arithmetic.autocast)
-    wide = x if kept else tape.op(Value(x.width, FP32, x.unit), (x,))
+    wide = x if kept else cast(walk, x, FP32)
+    flows = x.grad or (plain and walk.trained)
     if piece.kind is NormKind.LAYER_WRITTEN:  # the difference from the mean, twice; what is weighted
-        for _ in range(3):
-            tape.keep(Cause.NORMS, x.width, FP32, x.unit)
+        for when in (flows, flows, walk.trained):
+            tape.keep(Cause.NORMS, x.width, FP32, x.unit, when=when)
     else:
-        tape.save(Cause.NORMS, wide)
-    tape.keep(Cause.NORMS, 2, FP32, x.unit)  # mean and reciprocal deviation
-    tape.parameters.extend([Weight((piece.width,))] * (piece.weight + piece.bias))
-    return tape.op(Value(x.width, wide.size if plain else x.size, x.unit), (wide,))
+        tape.save(Cause.NORMS, wide, when=flows)
+    tape.keep(Cause.NORMS, 2, FP32, x.unit, when=flows)  # mean and reciprocal deviation
+    trained = _affine(walk, piece)
+    return tape.op(Value(x.width, wide.size if plain else x.size, x.unit), (wide,), trained=trained)
 
 
-def cast(walk: Walk, x: Value) -> Value:
-    """The value as an operand of a matrix product: autocast makes a copy at every use."""
-    if x.size == walk.arithmetic.operand:
-        return x
-    return walk.tape.op(Value(x.width, walk.arithmetic.operand, x.unit), (x,))
+def _affine(walk: Walk, piece: Norm) -> bool:
+    """Notes the norm's parameters; whether any is trained."""
+    for _ in range(piece.weight + piece.bias):
+        parameter(walk, (piece.width,))
+    return walk.trained and (piece.weight or piece.bias)
 
 
-def linear(walk: Walk, piece: Linear, x: Value, cause: Cause) -> Value:
-    """A matrix product. It saves its input; under autocast the cast weight too."""
-    x = cast(walk, x)
-    weight = matrix(walk, (piece.outputs, piece.inputs), Cause.CASTS)
-    walk.tape.save(cause, x)
-    if piece.bias:
-        walk.tape.parameters.append(Weight((piece.outputs,)))
-    return walk.tape.op(Value(piece.outputs, walk.arithmetic.operand, x.unit), (x, *weight))
+def linear(walk: Walk, piece: Linear, x: Value, cause: Cause, *, head: bool = False) -> Value:
+    """A matrix product, with its adapter where it has one. A trained one saves its input.
 
-
-def matrix(walk: Walk, shape: tuple[int, ...], cause: Cause) -> tuple[Value, ...]:
-    """A parameter that a product reads: under autocast a copy, whose gradient is cast back afterwards.
-
-    A gathered weight is told in the term communication.
+    `head`: it makes the logits.
     """
-    weight = Weight(shape)
-    walk.tape.parameters.append(weight)
-    if walk.arithmetic.gathered or not walk.arithmetic.autocast:
-        return ()
-    copy = walk.tape.op(Value(weight.elements, walk.arithmetic.operand, Unit.ONCE), ())
-    walk.tape.save(cause, copy)
-    return (copy,)
+    out = matrix_product(walk, piece, x, cause)
+    method = adapted(walk, piece, cause, head=head)
+    return out if method is None else low_rank(walk, method, piece, x, out, cause)
 
 
-def own(walk: Walk, modules: Iterable[Module]) -> None:
-    """Parameters that no piece of the walk reads by itself, such as scales; they keep next to nothing."""
-    for module in modules:
-        walk.tape.parameters.extend(Weight(shape) for shape in tensor_shapes(module))
+def matrix_product(walk: Walk, piece: Linear, x: Value, cause: Cause) -> Value:
+    """The linear itself. A packed matrix is unpacked for each product, and again in the backward pass."""
+    x = cast(walk, x)
+    weight = matrix(walk, (piece.outputs, piece.inputs), Cause.CASTS, x)
+    walk.tape.save(cause, x, when=walk.trained)
+    if piece.bias:
+        parameter(walk, (piece.outputs,))
+    out = Value(piece.outputs, walk.arithmetic.operand, x.unit)
+    unpacked = [Value(piece.outputs * piece.inputs, out.size, Unit.ONCE)] if walk.packed else []
+    return walk.tape.op(out, (x, *weight), *unpacked, trained=walk.trained)
 
 
-def drop(walk: Walk, probability: float, x: Value) -> Value:
-    """Dropout: a mask of one byte per element and a new value."""
-    if probability == 0:
-        return x
-    walk.tape.keep(Cause.DROPOUT, x.width, 1, x.unit)
-    return walk.tape.op(Value(x.width, x.size, x.unit), (x,))
+def matrix(walk: Walk, shape: tuple[int, ...], cause: Cause, reader: Value) -> tuple[Value, ...]:
+    """A parameter that a product of `reader` reads: what stands in its place, if anything does."""
+    return copied(walk, parameter(walk, shape), cause, reader)
 
 
 def multiply(walk: Walk, a: Value, b: Value, cause: Cause) -> Value:
     """A product element by element saves both factors."""
-    walk.tape.save(cause, a, b)
+    walk.tape.save(cause, a, when=b.grad)
+    walk.tape.save(cause, b, when=a.grad)
     return walk.tape.op(Value(a.width, max(a.size, b.size), a.unit), (a, b))
 
 
@@ -125,18 +106,17 @@ def add(walk: Walk, x: Value, branch: Value) -> Value:
 
 def activate(walk: Walk, kind: Activation, x: Value, cause: Cause) -> Value:
     """An activation function."""
-    tape = walk.tape
+    tape, flows = walk.tape, x.grad
     if kind is Activation.RELU:
         out = Value(x.width, x.size, x.unit)
-        tape.save(cause, out)
+        tape.save(cause, out, when=flows)
         return tape.op(out, (x,))
     if kind is not Activation.GELU_NEW:
-        tape.save(cause, x)
+        tape.save(cause, x, when=flows)
         scratch = [Value(4 * x.width, x.size, x.unit)] if kind is Activation.GELU_BLOOM else []
         return tape.op(Value(x.width, x.size, x.unit), (x,), *scratch)  # bloom_gelu_back, written out
     wide = FP32 if walk.arithmetic.autocast else x.size  # autocast takes the power in FP32
-    tape.save(cause, x if x.size == wide else Value(x.width, wide, x.unit))
-    tape.keep(cause, x.width, x.size, x.unit)  # half of x
-    tape.keep(cause, x.width, wide, x.unit)  # tanh
-    tape.keep(cause, x.width, wide, x.unit)  # 1 + tanh
+    tape.save(cause, x if x.size == wide else Value(x.width, wide, x.unit), when=flows)
+    for size in (x.size, wide, wide):  # half of x, tanh, 1 + tanh
+        tape.keep(cause, x.width, size, x.unit, when=flows)
     return tape.op(Value(x.width, wide, x.unit), (x,), Value(2 * x.width, wide, x.unit))

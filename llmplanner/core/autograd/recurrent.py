@@ -1,7 +1,8 @@
 """Mixers with a state of fixed size: what a fused scan keeps. By the papers; no such step was measured."""
 
-from llmplanner.core.autograd.pieces import Walk, linear, own
+from llmplanner.core.autograd.pieces import linear
 from llmplanner.core.autograd.tape import Cause, Value
+from llmplanner.core.autograd.walk import Walk, own
 from llmplanner.core.model import Recurrent
 
 
@@ -13,13 +14,18 @@ def recurrent(walk: Walk, piece: Recurrent, x: Value) -> Value:
     """
     size, width = walk.arithmetic.operand, piece.output.inputs
     made = tuple(linear(walk, each, x, Cause.RECURRENCE) for each in piece.inputs)
-    walk.tape.save(Cause.RECURRENCE, *made)
-    scanned = walk.tape.op(walk.tape.keep(Cause.RECURRENCE, width, size), made)
+    flows = walk.trained or any(each.grad for each in made)
+    walk.tape.save(Cause.RECURRENCE, *made, when=flows)
+    scanned = walk.tape.op(
+        walk.tape.keep(Cause.RECURRENCE, width, size, when=flows), made, trained=walk.trained
+    )
     inner = tuple(
         linear(walk, each, Value(each.inputs, size) if each.inputs != width else scanned, Cause.RECURRENCE)
         for each in piece.inner
     )
-    walk.tape.save(Cause.RECURRENCE, *inner)
+    flows = flows or any(each.grad for each in inner)
+    walk.tape.save(Cause.RECURRENCE, *inner, when=flows)
     own(walk, piece.parameters)
-    out = walk.tape.op(walk.tape.keep(Cause.RECURRENCE, width, size), (scanned, *inner))
+    kept = walk.tape.keep(Cause.RECURRENCE, width, size, when=flows)
+    out = walk.tape.op(kept, (scanned, *inner), trained=walk.trained)
     return linear(walk, piece.output, out, Cause.RECURRENCE)

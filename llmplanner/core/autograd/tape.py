@@ -52,17 +52,19 @@ class Cause(StrEnum):
 class Value:
     """A tensor of `width` elements of `size` bytes for each `unit`. Known by identity, as storages are.
 
-    A view has a `base`, the whole of which stays alive with it. Never changed; a plain class, as a walk makes
-    some hundred of them and a frozen dataclass takes three times as long.
+    A view has a `base`, the whole of which stays alive with it. `grad`: a gradient flows into it, which the
+    operation that makes it decides. Else never changed; a plain class, as a walk makes some hundred of them
+    and a frozen dataclass takes three times as long.
     """
 
-    __slots__ = ("base", "bytes", "size", "unit", "width")
+    __slots__ = ("base", "bytes", "grad", "size", "unit", "width")
 
     def __init__(self, width: int, size: int, unit: Unit = Unit.TOKEN, base: "Value | None" = None) -> None:
         self.width = width
         self.size = size
         self.unit = unit
         self.base = base
+        self.grad = True
         self.bytes = width * size  # per unit
 
 
@@ -92,15 +94,22 @@ Amounts = dict[tuple[Cause, Unit], int]
 
 
 class Weight(NamedTuple):
-    """A parameter that a walk met."""
+    """A parameter that a walk met; `size` bytes for each of its elements, and of its gradient's."""
 
     shape: tuple[int, ...]
+    size: int
     trained: bool = True
+    added: bool = False  # by the method: an adapter, no part of the model
 
     @property
     def elements(self) -> int:
         """How many values it has."""
         return prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        """What it takes."""
+        return self.size * prod(self.shape)
 
 
 class Operation(NamedTuple):
@@ -128,22 +137,39 @@ class Tape:
         self.parameters: list[Weight] = []
         self.operations: list[Operation] = []
 
-    def save(self, cause: Cause, *values: Value) -> None:
-        """Keeps values for the backward pass."""
-        for value in values:
+    def save(self, cause: Cause, *values: Value, when: bool = True) -> None:
+        """Keeps values for the backward pass; `when`: a gradient that needs them is asked for."""
+        for value in values if when else ():
             if value is not self._elsewhere:
                 self._saved.setdefault(value.base or value, cause)
 
-    def keep(self, cause: Cause, width: int, size: int, unit: Unit = Unit.TOKEN) -> Value:
-        """Keeps a new value and returns it."""
+    def keep(
+        self, cause: Cause, width: int, size: int, unit: Unit = Unit.TOKEN, *, when: bool = True
+    ) -> Value:
+        """Makes a new value and keeps it, as `save` does."""
         value = Value(width, size, unit)
-        self._saved[value] = cause
+        if when:
+            self._saved[value] = cause
         return value
 
-    def op(self, out: Value, inputs: tuple[Value, ...], *scratch: Value, passes: bool = False) -> Value:
-        """Notes an operation, after what it saves, and returns what it makes."""
-        held = len(self._saved), len(self.parameters)
-        self.operations.append(Operation(out, inputs, *held, scratch, passes))
+    def op(
+        self,
+        out: Value,
+        inputs: tuple[Value, ...],
+        *scratch: Value,
+        passes: bool = False,
+        trained: bool = False,
+    ) -> Value:
+        """Notes an operation, after what it saves, and returns what it makes.
+
+        Nothing flows back into inputs without gradient, nor into what is made of such alone, unless the
+        operation has `trained` parameters.
+        """
+        flows = tuple([each for each in inputs if each.grad])
+        out.grad = trained or bool(flows)
+        if out.grad:
+            held = len(self._saved), len(self.parameters)
+            self.operations.append(Operation(out, flows, *held, scratch, passes))
         return out
 
     @property

@@ -3,15 +3,16 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple, Protocol
 
 from llmplanner.core.autograd.backward import NOTHING, Alive, worst
-from llmplanner.core.autograd.layers import embed, finish, layer
-from llmplanner.core.autograd.pieces import Walk
+from llmplanner.core.autograd.layers import embed, finish, layer, positions
 from llmplanner.core.autograd.tape import Amounts, Arithmetic, Cause, Tape, Unit, Value, Weight
+from llmplanner.core.autograd.walk import Walk
 from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.estimate import Bytes
-from llmplanner.core.model import Attention, Kind, Layer, Model, Stack
-from llmplanner.core.plan import Count, Train
+from llmplanner.core.model import Attention, Kind, Layer, LayerGroup, Model, Stack
+from llmplanner.core.plan import Count, Full, Train
 
 Counts = dict[Unit, Count]
 
@@ -39,8 +40,18 @@ class Traced:
 
     @property
     def elements(self) -> int:
-        """Elements of one layer's parameters."""
+        """Elements of one layer's parameters, trained or not."""
         return sum(each.elements for each in self.parameters)
+
+    @property
+    def trained(self) -> int:
+        """Elements of one layer's trained parameters."""
+        return sum(each.elements for each in self.parameters if each.trained)
+
+    @property
+    def gradients(self) -> int:
+        """Bytes of their gradients."""
+        return sum(each.bytes for each in self.parameters if each.trained)
 
     @property
     def count(self) -> int:
@@ -85,6 +96,7 @@ def trace(model: Model, step: Train, arithmetic: Arithmetic) -> tuple[Traced, ..
         found, out = _stack(model, place, step, arithmetic, memory)
         traced.extend(found)
         memory = Value(out.width, out.size, Unit.SOURCE)
+        memory.grad = out.grad
     return tuple(traced)
 
 
@@ -94,31 +106,89 @@ def _stack(
     """The pieces of a stack and its output; `memory` is the encoder's, for a decoder."""
     stack = model.stacks[place]
     counts = units(model, stack, step)
+    causal, full = stack.role is Kind.DECODER, isinstance(step.method, Full)
+    about = (model.dropout, causal, model.scores_fp32)
+    walked: dict[tuple[Layer, bool, bool], tuple[Traced, bool]] = {}
 
-    def walk() -> Walk:
-        causal = stack.role is Kind.DECODER
-        return Walk(Tape(memory), arithmetic, step.attention, model.dropout, causal, model.scores_fp32)
+    def walk(*, trained: bool, prefix: str = "") -> Walk:
+        own = trained and full
+        return Walk(Tape(memory), arithmetic, step.attention, *about, own, step.method, prefix)
 
-    front, back = walk(), walk()
-    embed(front, model, place)
-    traced = [_end(place, Place.FRONT, front, counts)]
-    walked: dict[Layer, Traced] = {}
-    for group in stack.groups:
-        shape = _shape(group.layer, step)
-        if shape not in walked:
-            inner = walk()
-            layer(inner, shape, Value(model.hidden_size, arithmetic.residual), memory)
-            tape = inner.tape
-            inside = counts | _masked(counts, _window(shape))
-            alive = worst(tape, inside, arithmetic.weight)
-            saved, elements = tape.amounts(), tuple(tape.parameters)
-            walked[shape] = Traced(place, Place.LAYERS, group.indices, saved, inside, elements, alive)
-        traced.append(replace(walked[shape], indices=group.indices, shared=group.shared))
-    out = finish(back, model, place, Value(model.hidden_size, arithmetic.residual))
+    def one(piece: Layer, *, trained: bool, flows: bool) -> tuple[Traced, bool]:
+        """A layer as it is walked, and whether a gradient flows into what it makes."""
+        key = (_shape(piece, step), trained, flows)
+        if key not in walked:
+            inner, x = (
+                walk(trained=trained, prefix=stack.prefix),
+                Value(model.hidden_size, arithmetic.residual),
+            )
+            x.grad = flows
+            out = layer(inner, key[0], x, memory)
+            inside = counts | _masked(counts, _window(piece))
+            walked[key] = _one(place, inner.tape, inside), out.grad
+        return walked[key]
+
+    frozen = step.method.frozen_layers if isinstance(step.method, Full) else 0
+    cut = max(frozen - sum(each.depth for each in model.stacks[:place]), 0)
+    front, back = walk(trained=frozen == 0), walk(trained=True)
+    spans, x = _spans(stack, cut, one, flows=embed(front, model, place).grad)
+    positions(front, model, place, flows=x)
+    groups = [
+        replace(
+            one(span.group.layer, trained=span.trained, flows=span.flows)[0],
+            indices=span.indices,
+            shared=span.group.shared,
+        )
+        for span in spans
+    ]
+    hidden = Value(model.hidden_size, arithmetic.residual)
+    hidden.grad = x
+    out = finish(back, model, place, hidden)
     if place < len(model.stacks) - 1 and not arithmetic.autocast:
         back.tape.save(Cause.ATTENTION, out)  # read by every layer of the decoder, stored once
-    traced.append(_end(place, Place.BACK, back, counts))
-    return traced, out
+    return [_end(place, Place.FRONT, front, counts), *groups, _end(place, Place.BACK, back, counts)], out
+
+
+class _Span(NamedTuple):
+    """Layers of a group that are alike in what is trained."""
+
+    group: LayerGroup
+    indices: tuple[int, ...]
+    trained: bool = True
+    flows: bool = True  # a gradient flows into their input
+
+
+def _spans(stack: Stack, cut: int, one: "_One", *, flows: bool) -> tuple[list[_Span], bool]:
+    """The groups of a stack, cut where training and where gradients begin; whether they reach its end.
+
+    The first `cut` layers are frozen, `flows` says whether a gradient flows into the first. Layers that share
+    their parameters stay together.
+    """
+    if flows and not cut:
+        return [_Span(group, group.indices) for group in stack.groups], flows
+    found: dict[tuple[int, bool, bool], list[int]] = {}
+    order = [(index, number) for number, group in enumerate(stack.groups) for index in group.indices]
+    for index, number in sorted(order):
+        group = stack.groups[number]
+        trained = (group.indices[-1] if group.shared else index) >= cut
+        found.setdefault((number, trained, flows or group.shared), []).append(index)
+        flows = flows or one(group.layer, trained=trained, flows=False)[1]
+    return [
+        _Span(stack.groups[number], tuple(indices), trained, into)
+        for (number, trained, into), indices in sorted(found.items())
+    ], flows
+
+
+class _One(Protocol):
+    """Walks a layer."""
+
+    def __call__(self, piece: Layer, *, trained: bool, flows: bool) -> tuple[Traced, bool]: ...
+
+
+def _one(place: int, tape: Tape, counts: Counts) -> Traced:
+    return Traced(
+        place, Place.LAYERS, (), tape.amounts(), counts, tuple(tape.parameters), worst(tape, counts)
+    )
 
 
 def _end(stack: int, place: Place, walk: Walk, counts: Counts) -> Traced:

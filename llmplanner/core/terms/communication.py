@@ -13,9 +13,8 @@ def buckets(step: Step) -> list[Part]:
     split = step.split
     if split.data == 1 or split.zero > 1:
         return []
-    size = step.arithmetic.weight
-    amount = size * step.parameters
-    text = f"{size} B × {step.parameters:,} parameters in buckets of 25 MB"
+    amount = step.trained_bytes
+    text = f"{amount:,} B of {step.parameters:,} gradients in buckets of 25 MB"
     return [Estimated("gradient buckets", amount, text, 0, amount + 25 * MB)]
 
 

@@ -29,7 +29,7 @@ def _trained(step: Step) -> Iterator[tuple[int, Tensor]]:
         hidden, count = each.place is Place.LAYERS, each.distinct(each.count)
         for weight in each.parameters:
             if weight.trained:
-                yield count, Tensor(weight.shape, FP32 if master else step.arithmetic.weight, hidden)
+                yield count, Tensor(weight.shape, FP32 if master else weight.size, hidden)
 
 
 def state(step: Step) -> list[Part]:

@@ -7,7 +7,7 @@ from llmplanner.core.autograd.tape import FP32
 from llmplanner.core.estimate import Bytes, Part, Term, TermName, largest
 from llmplanner.core.measured import EXACT, training, written_out
 from llmplanner.core.optimizers import RULES
-from llmplanner.core.plan import Split
+from llmplanner.core.plan import Lora, Split, Train
 from llmplanner.core.step import Step
 from llmplanner.core.zero import WEIGHTS, share
 
@@ -44,8 +44,19 @@ def weights(step: Step) -> list[Part]:
     """The parameters."""
     size, split = step.arithmetic.weight, step.split
     divided = f" / {split.data} devices" if split.zero >= WEIGHTS and split.data > 1 else ""
-    amount = share(size * step.parameters, split.data, split.zero, WEIGHTS)
-    return [Part("parameters", amount, f"{size} B × {step.parameters:,} parameters{divided}")]
+    amount = share(size * step.weights, split.data, split.zero, WEIGHTS)
+    parts = [Part("parameters", amount, f"{size} B × {step.weights:,} parameters{divided}")]
+    elements, size = step.added
+    if elements:
+        text = f"{size:,} B of {elements:,} parameters{divided}"
+        parts.append(Part(_added(step.train), share(size, split.data, split.zero, WEIGHTS), text))
+    return parts
+
+
+def _added(train: Train) -> str:
+    """What the method adds, for people."""
+    copies = isinstance(train.method, Lora) and train.method.embeddings
+    return "adapters and trained copies" if copies else "adapters"
 
 
 def term(name: TermName, parts: Sequence[Part], step: Step) -> Term:

@@ -1,0 +1,81 @@
+"""What a method adds beside or behind the model's own pieces: low-rank adapters and bottlenecks.
+
+Source: PEFT 0.21.2, tuners/lora (layer.py, dora.py, variants.py) and tuners_utils.py.
+"""
+
+from llmplanner.core.autograd.tape import FP32, Cause, Unit, Value, Weight
+from llmplanner.core.autograd.walk import Walk, cast, copied, drop
+from llmplanner.core.model import Linear
+from llmplanner.core.plan import ALL_LINEAR, ATTENTION, Adapters, Lora
+
+
+def adapted(walk: Walk, piece: Linear, cause: Cause, *, head: bool) -> Lora | None:
+    """The method where it adapts this linear: by name as PEFT matches it, by being any but the head's."""
+    method = walk.method
+    if not isinstance(method, Lora):
+        return None
+    if ALL_LINEAR in method.targets:
+        return None if head else method
+    if ATTENTION in method.targets and cause is Cause.ATTENTION:
+        return method
+    name = f".{walk.prefix}{piece.name}"
+    return method if any(name.endswith(f".{target}") for target in method.targets) else None
+
+
+def low_rank(  # noqa: PLR0913, PLR0917 - a matrix, what it reads and what it makes
+    walk: Walk, method: Lora, piece: Linear, x: Value, base: Value, cause: Cause
+) -> Value:
+    """Adds B(A(dropout(x))) times a scale to the base: adapters in FP32, under autocast as operands are.
+
+    Every adapter casts its input for itself.
+    """
+    wide = cast(walk, x, FP32)
+    read = drop(walk, method.dropout, wide)
+    inner = _product(walk, (method.rank, piece.inputs), read, cause)
+    outer = _product(walk, (piece.outputs, method.rank), inner, cause)
+    if method.dora:
+        return _magnitude(walk, piece, base, outer, cause)
+    scaled = walk.tape.op(Value(outer.width, outer.size, outer.unit), (outer,))
+    total = walk.tape.op(Value(base.width, max(base.size, outer.size), base.unit), (base, scaled))
+    return cast(walk, total, base.size)
+
+
+def _magnitude(walk: Walk, piece: Linear, base: Value, outer: Value, cause: Cause) -> Value:
+    """DoRA: (m - 1) base + m B(A(x)), m the trained magnitude over the column's norm."""
+    tape = walk.tape
+    tape.parameters.append(Weight((piece.outputs,), FP32, added=True))
+    tape.keep(cause, 2 * piece.outputs, FP32, Unit.ONCE)  # m and m - 1
+    tape.save(cause, base, outer)
+    grown = tape.op(Value(base.width, FP32, base.unit), (base,), trained=True)
+    scaled = tape.op(Value(outer.width, FP32, outer.unit), (outer,), trained=True)
+    total = tape.op(Value(base.width, FP32, base.unit), (base, grown, scaled))
+    return cast(walk, total, base.size)
+
+
+def bottleneck(walk: Walk, x: Value, cause: Cause) -> Value:
+    """What attention or feed-forward made plus a narrow GELU network of it, in the weights' own format.
+
+    Source: Houlsby et al. 2019 (arXiv:1902.00751) section 2.1 and figure 2.
+    """
+    if not isinstance(walk.method, Adapters):
+        return x
+    tape, size, width = walk.tape, walk.arithmetic.weight, walk.method.width
+    inner = _product(walk, (width, x.width), x, cause, size, bias=True)
+    tape.save(cause, inner)
+    active = tape.op(Value(width, inner.size, inner.unit), (inner,))
+    outer = _product(walk, (x.width, width), active, cause, size, bias=True)
+    return tape.op(Value(x.width, max(x.size, outer.size), x.unit), (x, outer), passes=True)
+
+
+def _product(  # noqa: PLR0913 - a matrix, what it reads and how it is stored
+    walk: Walk, shape: tuple[int, int], x: Value, cause: Cause, size: int = FP32, *, bias: bool = False
+) -> Value:
+    """A trained matrix that the method adds, which saves its input."""
+    weight = Weight(shape, size, added=True)
+    walk.tape.parameters.append(weight)
+    if bias:
+        walk.tape.parameters.append(Weight(shape[:1], size, added=True))
+    x = cast(walk, x) if walk.arithmetic.autocast else x
+    copy = copied(walk, weight, Cause.CASTS, x)
+    walk.tape.save(cause, x)
+    return walk.tape.op(Value(shape[0], x.size, x.unit), (x, *copy), trained=True)
