@@ -216,6 +216,9 @@ def _check_checkpoint(held: Checkpoint) -> None:
     for amount in held.amounts:
         if not all(0 <= count <= MOST_HELD for count in (amount.tensors, amount.elements, amount.bytes)):
             raise BadInput("The plan's checkpoint states sizes that no file has; take it out.", "checkpoint")
+    for place in held.places:
+        if not 0 <= place.bytes <= MOST_HELD or len(place.name) > LONGEST_NAME:
+            raise BadInput("The plan's checkpoint has a place that no file has; take it out.", "checkpoint")
 
 
 def _resizable(name: str) -> Field:

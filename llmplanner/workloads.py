@@ -2,9 +2,9 @@
 
 from math import prod
 
+from llmplanner.core.blocks import cache_format_named, refuse_blocks
 from llmplanner.core.engine import AttentionKernel, Engine, LlamaCpp, Transformers, Vllm
 from llmplanner.core.errors import BadInput, quoted
-from llmplanner.core.formats import format_named
 from llmplanner.core.model import Kind, Model
 from llmplanner.core.plan import (
     Adapters,
@@ -29,8 +29,6 @@ from llmplanner.plans import Draft
 GIB = 2**30
 LATER = {  # what this version does not know yet, by field: what it takes
     "engine": ("transformers", "vllm"),
-    "static_cache": (False,),
-    "all_logits": (False,),
     "method": ("full",),
     "frozen_layers": (0,),
     "precision": ("fp32", "bf16-mixed", "fp16-mixed", "bf16"),
@@ -58,8 +56,12 @@ def serve_of(draft: Draft, model: Model, weights: Weights) -> Serve:
             "lower one or raise the other.",
             "prompt",
         )
-    keys = format_named(draft.kv) if draft.kv else computed_in(weights, model)
-    values = format_named(draft.kv_values) if draft.kv_values else None
+    keys = cache_format_named(draft.kv) if draft.kv else None
+    values = cache_format_named(draft.kv_values) if draft.kv_values else None
+    if draft.engine != "llama.cpp":
+        keys = keys or computed_in(weights, model)
+        for form, field in ((keys, "kv"), (values, "kv_values")):
+            refuse_blocks(form, draft.engine, field)
     return Serve(draft.context, draft.batch, draft.prompt, keys, values)
 
 

@@ -9,6 +9,11 @@ MOST_HELD = (
     10**18
 )  # bytes or parameters of a checkpoint: more than any file has, and fewer than 64 bits count
 
+TOKENS = "token_embd"
+INPUTS = frozenset({"position_embd", "token_types", "token_embd_norm", "per_layer_token_embd"})
+EXPERTS = ".exps"
+MOST_PLACES = 20_003  # 10,000 layers and their experts
+
 
 @dataclass(frozen=True, slots=True)
 class StoredTensor:
@@ -32,16 +37,26 @@ class Amount:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """What a GGUF file holds in one place, as llama.cpp puts it on a device."""
+
+    name: str  # "token_embd", "input", "output"; of layer 3 "blk.3", and its routed experts "blk.3.exps"
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """How the weights of a model are stored: by format, largest first.
 
-    `exact`: the bytes were read from a header, or follow exactly from what the config states.
+    `exact`: the bytes were read from a header, or follow exactly from what the config states. `places`: the
+    same bytes by place, of a GGUF file; empty for any other.
     """
 
     label: str  # "Q4_K_M", "GPTQ 4-bit, groups of 128", "BF16"
     amounts: tuple[Amount, ...]
     source: str
     exact: bool = True
+    places: tuple[Place, ...] = ()
 
     @property
     def name(self) -> str:
@@ -67,13 +82,19 @@ class Checkpoint:
 def checkpoint(label: str, tensors: Iterable[StoredTensor], source: str, *, exact: bool = True) -> Checkpoint:
     """The checkpoint that these tensors make up. Raises BadInput at sizes that no file has."""
     sums: dict[str, list[int]] = {}
+    held: dict[str, int] = {}
     for tensor in tensors:
         total = sums.setdefault(tensor.format, [0, 0, 0])
         total[0] += 1
         total[1] += tensor.elements
         total[2] += tensor.bytes
+        place = place_of(tensor.name)
+        held[place] = held.get(place, 0) + tensor.bytes
     amounts = (Amount(name, *total) for name, total in sums.items())
-    found = Checkpoint(label, tuple(sorted(amounts, key=lambda one: -one.bytes)), source, exact)
+    places = (
+        tuple(Place(*each) for each in held.items()) if TOKENS in held and len(held) <= MOST_PLACES else ()
+    )
+    found = Checkpoint(label, tuple(sorted(amounts, key=lambda one: -one.bytes)), source, exact, places)
     if max(found.bytes, found.elements) > MOST_HELD:
         raise BadInput(
             f"The {source} states {found.bytes:,} bytes of weights, more than any file has; "
@@ -81,3 +102,18 @@ def checkpoint(label: str, tensors: Iterable[StoredTensor], source: str, *, exac
             "model",
         )
     return found
+
+
+def place_of(name: str) -> str:
+    """Where a tensor of a GGUF file belongs, by its name: see Place.
+
+    Source: ggml-org/llama.cpp v0.5.0, src/llama-arch.cpp (input, output and repeating layers) and
+    common/common.h (which tensors --n-cpu-moe keeps on the host).
+    """
+    stem, *rest = name.removeprefix("enc.").removeprefix("dec.").split(".", 2)
+    if stem == "blk" and len(rest) > 1:
+        experts = rest[1].startswith("ffn_") and rest[1].partition(".")[0].endswith("exps")
+        return f"blk.{rest[0]}{EXPERTS}" if experts else f"blk.{rest[0]}"
+    if stem == TOKENS:
+        return TOKENS
+    return "input" if stem in INPUTS else "output"

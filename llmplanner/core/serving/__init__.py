@@ -1,6 +1,6 @@
 """What serving needs on each device: each engine in its own file."""
 
-from llmplanner.core.engine import Transformers, Vllm
+from llmplanner.core.engine import LlamaCpp, Transformers, Vllm
 from llmplanner.core.errors import BadInput
 from llmplanner.core.estimate import Estimate
 from llmplanner.core.plan import Plan, Serve
@@ -16,5 +16,7 @@ def serve(plan: Plan) -> Estimate:
             return transformers.serve(plan)
         case Vllm():
             return vllm.serve(plan)
-        case engine:
-            raise BadInput(f"{type(engine).__name__} comes in a later version; take transformers.", "engine")
+        case LlamaCpp():
+            from llmplanner.core.serving import llamacpp  # noqa: PLC0415 - with the recipes of its files
+
+            return llamacpp.serve(plan)

@@ -6,8 +6,8 @@ holds as many layers as the smallest kind has. Source: vLLM 0.10, vllm/v1/core/k
 
 from dataclasses import dataclass
 
+from llmplanner.core.blocks import CacheFormat
 from llmplanner.core.estimate import Bytes, Part, Term, smallest
-from llmplanner.core.formats import Format
 from llmplanner.core.model import Kind, LatentAttention, Model
 from llmplanner.core.plan import Count
 from llmplanner.core.terms.kv_cache import counted, keeps, said, width
@@ -60,7 +60,7 @@ def layers(model: Model) -> tuple[Layers, ...]:
     return tuple(Layers(count, size, window) for (size, window), count in found.items())
 
 
-def kv_blocks(model: Model, form: Format, requests: Requests) -> Term:
+def kv_blocks(model: Model, form: CacheFormat, requests: Requests) -> Term:
     """The blocks that requests take of the pool. Shapes: as the requests'."""
     kinds = layers(model)
     size = _group(kinds)
@@ -88,7 +88,7 @@ def _group(kinds: tuple[Layers, ...]) -> int:
     return max(counts) if max(counts) * EVEN < min(counts) * (EVEN + 1) else min(counts)
 
 
-def _part(kind: Layers, size: int, form: Format, requests: Requests) -> Part:
+def _part(kind: Layers, size: int, form: CacheFormat, requests: Requests) -> Part:
     held, block = -(-kind.count // size) * size, requests.block
     blocks = kind.blocks(requests)
     amount = requests.batch * blocks * form.bytes_for(held * block * kind.width)

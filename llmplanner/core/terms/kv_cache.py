@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+from llmplanner.core.blocks import CacheFormat
 from llmplanner.core.estimate import Bytes, Part, Term, smallest
-from llmplanner.core.formats import Format
 from llmplanner.core.model import Attention, Kind, LatentAttention, Model
 from llmplanner.core.plan import Count
 
@@ -31,10 +31,11 @@ class Kept:
         return seen // self.every if self.window is None else smallest(seen, self.window)
 
 
-def kept(model: Model) -> tuple[Kept, ...]:
+def kept(model: Model, window_less: int = WINDOW_LESS) -> tuple[Kept, ...]:
     """What the model's layers keep, those alike together; nothing for an encoder.
 
-    A layer that reads an earlier layer's keys and values keeps none.
+    A layer that reads an earlier layer's keys and values keeps none; a sliding one its window but for
+    `window_less` tokens.
 
     Sources: Ainslie et al. 2023 (arXiv:2305.13245) sec. 2; Jiang et al. 2023 (arXiv:2310.06825) sec. 2
     (window); DeepSeek-V2 (arXiv:2405.04434) sec. 2.1 (latent).
@@ -47,14 +48,16 @@ def kept(model: Model) -> tuple[Kept, ...]:
             attentions = ((group.layer.attention, False), (group.layer.cross_attention, True))
             for attention, of_encoder in attentions:
                 if attention is not None and keeps(attention):
-                    for one in _kept_by(attention, of_encoder=of_encoder):
+                    for one in _kept_by(attention, window_less, of_encoder=of_encoder):
                         layers[one] = layers.get(one, 0) + len(group.indices)
     return tuple(replace(one, layers=count) for one, count in layers.items())
 
 
-def _kept_by(attention: Attention | LatentAttention, *, of_encoder: bool) -> tuple[Kept, ...]:
+def _kept_by(
+    attention: Attention | LatentAttention, window_less: int, *, of_encoder: bool
+) -> tuple[Kept, ...]:
     """What one layer keeps."""
-    room = None if attention.window is None else attention.window - WINDOW_LESS
+    room = None if attention.window is None else attention.window - window_less
     whole = Kept(_label(attention, of_encoder), 1, width(attention), room, of_encoder)
     if not isinstance(attention, Attention) or attention.compressed is None:
         return (whole,)
@@ -77,7 +80,9 @@ def width(attention: Attention | LatentAttention) -> int:
     return heads * (attention.key_dim + values) + attention.index_dim
 
 
-def kv_cache(groups: tuple[Kept, ...], form: Format, context: Count, encoder: Count, batch: Count) -> Term:
+def kv_cache(
+    groups: tuple[Kept, ...], form: CacheFormat, context: Count, encoder: Count, batch: Count
+) -> Term:
     """The cache of `batch` sequences of `context` tokens, and of `encoder` tokens in cross-attention.
 
     Shapes: context, encoder and batch broadcast.
@@ -97,7 +102,7 @@ def kv_cache(groups: tuple[Kept, ...], form: Format, context: Count, encoder: Co
     )
 
 
-def _part(group: Kept, form: Format, tokens: Count, batch: Count) -> Part:
+def _part(group: Kept, form: CacheFormat, tokens: Count, batch: Count) -> Part:
     amount = form.bytes_for(batch * tokens * (group.layers * group.width))
     words = (
         f"{group.layers} layers × {group.width:,} × {counted(tokens, 'tokens')}"

@@ -1,0 +1,106 @@
+"""What llama.cpp holds on each device and on the host: a file for each of its buffers.
+
+All of it is allocated when the model is loaded and its context is made; reading and answering need no more.
+Devices hold whole layers, as with -sm layer, its default.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from llmplanner.core.blocks import CacheFormat, of_llamacpp
+from llmplanner.core.engine import LlamaCpp
+from llmplanner.core.errors import BadInput
+from llmplanner.core.estimate import DeviceEstimate, Estimate, Host, Part, Phase, Term
+from llmplanner.core.formats import FP16
+from llmplanner.core.machine import Device
+from llmplanner.core.model import Kind
+from llmplanner.core.plan import Plan, Serve
+from llmplanner.core.serving.llamacpp import cache, cells, weights
+from llmplanner.core.serving.llamacpp.cells import Cells
+from llmplanner.core.serving.llamacpp.placement import HOST, Placement, placed
+from llmplanner.core.serving.llamacpp.process import output_buffer, runtime
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What follows from a plan for all of its devices."""
+
+    plan: Plan
+    engine: LlamaCpp
+    sizes: Cells
+    keys: CacheFormat
+    values: CacheFormat
+    held: weights.Stored
+    where: Placement
+    kept: tuple[cache.Keeps, ...]
+    recurring: tuple[cache.Recurs, ...]
+
+
+def serve(plan: Plan) -> Estimate:
+    """Every device's phases, and what the host holds. Raises BadInput."""
+    context = _context(plan)
+    devices = plan.machine.devices[: plan.split.devices]
+    found = tuple(_device(context, device, place) for place, device in enumerate(devices))
+    return Estimate(found, Host(tuple(_host(context))))
+
+
+def _context(plan: Plan) -> _Context:
+    workload, engine = plan.workload, plan.engine
+    if not isinstance(workload, Serve) or not isinstance(engine, LlamaCpp):
+        raise BadInput("This plan is not one of llama.cpp's; choose the engine llama.cpp.", "engine")
+    if plan.split.devices != plan.split.tensor:
+        raise BadInput("llama.cpp runs one copy of a model; divide its layers with tp alone.", "dp")
+    keys = of_llamacpp(workload.kv_format or FP16, "kv")
+    values = of_llamacpp(workload.value_format or keys, "kv_values")
+    cache.check_formats(plan.model, keys, values, flash=engine.flash_attention)
+    sizes = cells.of_workload(workload, engine)
+    held = weights.stored(plan.model, plan.weights)
+    where = placed(len(held.layers), engine, plan.machine.devices[: plan.split.devices])
+    kept = cache.kept(plan.model, transposed=not engine.flash_attention)
+    return _Context(plan, engine, sizes, keys, values, held, where, kept, cache.recurring(plan.model))
+
+
+def _device(context: _Context, device: Device, place: int) -> DeviceEstimate:
+    loaded = (
+        weights.on_device(context.held, context.where, place, context.engine.cpu_experts),
+        runtime(device, context.plan.runtime),
+    )
+    at_work = (*loaded, *_memory(context, _caching(context, place)))
+    encoder = context.plan.model.kind is Kind.ENCODER
+    phases = (
+        (Phase("forward", at_work),) if encoder else (Phase("prefill", at_work), Phase("decode", at_work))
+    )
+    return DeviceEstimate(device.name, (Phase("load", loaded), *phases), _role(context.where, place))
+
+
+def _caching(context: _Context, place: int) -> frozenset[int]:
+    """The layers whose cache one device holds; all are on the host where the cache is not offloaded."""
+    layers = range(len(context.where.layers))
+    if not context.engine.kv_offload:
+        return frozenset(layers if place == HOST else ())
+    return frozenset(context.where.on(place))
+
+
+def _memory(context: _Context, layers: frozenset[int]) -> Iterator[Term]:
+    if context.plan.model.kind is Kind.ENCODER:
+        return
+    if context.kept or not context.recurring:
+        yield cache.cache(context.kept, context.sizes, context.keys, context.values, layers)
+    if context.recurring:
+        yield cache.states(context.recurring, context.sizes, layers)
+
+
+def _host(context: _Context) -> Iterator[Part]:
+    yield from weights.on_host(context.held, context.where, context.engine.cpu_experts)
+    for term in _memory(context, _caching(context, HOST)):
+        yield from term.parts
+    yield output_buffer(context.plan.model, context.sizes)
+
+
+def _role(where: Placement, place: int) -> str:
+    """What the device does of the whole."""
+    layers, count = where.on(place), len(where.layers)
+    told = "no layer"
+    if layers:
+        told = "all layers" if len(layers) == count else f"layers {layers[0]} to {layers[-1]} of {count}"
+    return f"{told} and the output" if where.output == place else told
