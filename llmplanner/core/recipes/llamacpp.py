@@ -6,6 +6,7 @@ Source: ggml-org/llama.cpp, src/llama-quant.cpp, at llama.cpp 0.5.0-dev; 1,956 o
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 
 from llmplanner.core.checkpoint import StoredTensor
@@ -52,6 +53,7 @@ KINDS = (
     ("ffn_down", "down"),
 )
 SHARED_BY_FOUR = 4
+MOST_NAMES = 10_000  # of tensors whose kind is remembered: one file is asked for at many file types
 MIXTRAL = 8
 CALLED_70B = {"llama": 80, "qwen2": 80, "deci": 80, "jais2": 68}  # layers
 
@@ -102,11 +104,15 @@ def is_quantized(tensor: StoredTensor) -> bool:
     """Whether llama.cpp gives the tensor the format of the file type at all."""
     name = tensor.name
     is_matrix = sum(size > 1 for size in tensor.shape[:-1]) > 0
-    if not is_matrix or not name.endswith("weight") or name in TABLES:
-        return False
-    return not any(part in name for part in UNTOUCHED)
+    return is_matrix and name.endswith("weight") and name not in TABLES and not _untouched(name)
 
 
+@lru_cache(MOST_NAMES)
+def _untouched(name: str) -> bool:
+    return any(part in name for part in UNTOUCHED)
+
+
+@lru_cache(MOST_NAMES)
 def layer_of(name: str) -> int:
     """The number in `blk.NUMBER.`; -1 outside the layers."""
     parts = name.split(".", 2)
@@ -117,6 +123,7 @@ def _order(tensor: StoredTensor) -> tuple[int, str]:
     return layer_of(tensor.name), tensor.name
 
 
+@lru_cache(MOST_NAMES)
 def _kind_of(name: str) -> str | None:
     if name == HEAD:
         return "head"
