@@ -153,4 +153,6 @@ def used(task: str, engine: str, method: str) -> tuple[str, ...]:
     """The fields that the memory of such a plan depends on. A plan keeps the others for other tasks."""
     if task == "serve":
         return (*EVERY, *SERVING, *OF_ENGINE[engine])
+    if task == "pretrain":  # in full, always
+        return (*EVERY, *TRAINING)
     return (*EVERY, "method", *OF_METHOD[method], *TRAINING)

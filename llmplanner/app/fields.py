@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from PySide6.QtCore import QEvent, QKeyCombination, QObject, QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QFont, QKeyEvent, QKeySequence, QStandardItemModel, QWheelEvent
-from PySide6.QtWidgets import QComboBox, QCompleter, QLabel, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QCompleter, QLabel, QLineEdit, QVBoxLayout, QWidget
 
 from llmplanner import plan_fields
 from llmplanner.app.problem import Problem
@@ -228,6 +228,21 @@ class ChoiceField(Field):
         self.show_problem("")
         with QSignalBlocker(self.box):
             self.box.setCurrentIndex(self.box.findData(value))
+
+
+class SwitchField(Field):
+    """A check box, which bears its name itself."""
+
+    def __init__(self, label: str, tip: str) -> None:
+        self.box = QCheckBox(label)
+        super().__init__(label, tip, self.box)
+        self.label.hide()
+        self.box.clicked.connect(self.entered.emit)
+
+    def show_value(self, value: object) -> None:
+        """Shows a value that came from elsewhere."""
+        self.show_problem("")
+        self.box.setChecked(bool(value))
 
 
 class SearchField(Field):

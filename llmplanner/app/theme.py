@@ -152,6 +152,9 @@ QPushButton[small="true"] {{ padding: 1px 8px; min-height: 16px; }}
 QPushButton:hover {{ background: {theme.field}; }}
 QPushButton:pressed, QPushButton:checked {{ background: {theme.line}; }}
 QPushButton:disabled {{ color: {theme.mute}; }}
+QToolButton[fold="true"] {{ background: transparent; border: 1px solid transparent; border-radius: 6px;
+    color: {theme.accent}; padding: 2px 6px 2px 0; }}
+QToolButton[fold="true"]:focus {{ border: 1px solid {theme.accent}; }}
 QSlider {{ min-height: 22px; }}
 QSlider::groove:horizontal {{ height: 4px; background: {theme.line}; border-radius: 2px; }}
 QSlider::sub-page:horizontal {{ background: {theme.accent}; border-radius: 2px; }}

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 from llmplanner.charts.figure import Axis, Bar, Dash, Figure, Rule, Segment
 from llmplanner.charts.palette import TERM_TITLES
+from llmplanner.charts.words import IN_A_LINE, optimizer
 from llmplanner.core.estimate import DeviceEstimate, Estimate, Phase, Term
 from llmplanner.core.machine import Device
-from llmplanner.core.plan import Optimizer, Plan, Precision, Pretrain, Serve
+from llmplanner.core.plan import Plan, Pretrain, Serve
 from llmplanner.core.quantities import GIB, exact_text, gib_figure, gib_text
-from llmplanner.core.verdict import DOING, Verdict, available_empty, available_now, verdict
+from llmplanner.core.room import available_empty, available_now
+from llmplanner.core.verdict import DOING, Verdict, verdict
 
 MOST_DEVICES = 8  # bars that can still be read; the worst are shown
 ORDER = tuple(TERM_TITLES)  # of the segments, the same in every bar
@@ -18,20 +20,6 @@ SOURCE = (
     "Each term's formula and source are in the CSV export."
 )
 JUDGED = {"fits": "ok", "tight": "warn", "no": "bad", "unknown": "mute"}  # colours of the limit that decides
-
-PRECISIONS = {
-    Precision.FP32: "FP32",
-    Precision.BF16: "BF16 throughout",
-    Precision.BF16_MIXED: "BF16 mixed precision",
-    Precision.FP16_MIXED: "FP16 mixed precision",
-}
-OPTIMIZERS = {
-    Optimizer.ADAMW: "AdamW",
-    Optimizer.ADAMW_FUSED: "fused AdamW",
-    Optimizer.ADAMW_LOOP: "AdamW, parameter by parameter",
-    Optimizer.SGD: "SGD",
-    Optimizer.SGD_MOMENTUM: "SGD with momentum",
-}
 
 Need = tuple[DeviceEstimate, Device]
 
@@ -101,7 +89,7 @@ def _workload(plan: Plan) -> str:
     step = work.step
     doing = "Pre-training" if isinstance(work, Pretrain) else "Fine-tuning"
     each = f"{_sequences(int(step.micro_batch))} of {int(step.sequence):,} tokens per device"
-    return f"{doing} on {each}, {PRECISIONS[step.precision]} with {OPTIMIZERS[step.optimizer]}"
+    return f"{doing} on {each}, {IN_A_LINE[step.precision]} with {optimizer(step.optimizer)}"
 
 
 def _sequences(count: int) -> str:

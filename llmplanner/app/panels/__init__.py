@@ -22,8 +22,12 @@ class Panel(QWidget):
 
     def show_problem(self, name: str, sentence: str) -> bool:
         """Marks the field of that name, where it is in this group and can be seen; says whether it is."""
-        field = self.fields.get(name)
+        field = self.fields.get(name) if self.reveal(name) else None
         if field is None or field.isHidden():
             return False
         field.show_problem(sentence)
         return True
+
+    def reveal(self, name: str) -> bool:
+        """Brings a field that is folded away to sight; whether one of that name is seen."""
+        return name in self.fields

@@ -1,34 +1,34 @@
 """Which GPUs: this computer's or the catalogue's, how many, and how the work is split over them."""
 
+from math import prod
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QPushButton
 
-from llmplanner import plan_fields
 from llmplanner.app.cards import note
-from llmplanner.app.fields import ChoiceField, CountField, SearchField
+from llmplanner.app.fields import SearchField
 from llmplanner.app.panels import Panel
+from llmplanner.app.panels.controls import control
+from llmplanner.app.panels.form import AS_THEY_COME, Form
+from llmplanner.app.panels.workload import OF_MACHINE, SIZES
 from llmplanner.app.session import Session, State
 from llmplanner.core.errors import BadInput
 from llmplanner.core.machine import Device, alike
-from llmplanner.core.model import Model
+from llmplanner.core.model import Experts, Model
+from llmplanner.core.plan import Split
 from llmplanner.core.quantities import GIB
 from llmplanner.core.sharding import device_model
-from llmplanner.plans import is_uuid
-from llmplanner.workloads import split_of
+from llmplanner.plan_fields import used
+from llmplanner.plans import Draft, is_uuid
 
 if TYPE_CHECKING:
     from llmplanner.gpus.local import Probe
 
 MOST_HEADS = 128  # of a layer, in the models there are
 LOOKING = "Looking at this computer's GPUs…"
-ZERO = (
-    (0, "0: nothing is split"),
-    (1, "1: optimizer state"),
-    (2, "2: and gradients"),
-    (3, "3: and weights"),
-)
+WAYS = ("tp", "pp", "cp", "ep")  # sizes of a split beside the data-parallel one
+FIRST = frozenset({"count", "tp", "dp", "zero"})
 
 
 class MachinePanel(Panel):
@@ -42,19 +42,8 @@ class MachinePanel(Panel):
         self._gpu = SearchField(
             "GPU", "A card of this computer, or one of the catalogue: type a part of its name."
         )
-        self._count = CountField(
-            plan_fields.Field("GPUs", "count", high=1_000_000), "How many of these GPUs."
-        )
-        self._tensor = CountField(
-            plan_fields.Field("Tensor parallel", "count", high=1_000_000),
-            "GPUs that share every layer by dividing heads and feed-forward. The rest works on other data.",
-        )
-        self._zero = ChoiceField(
-            "ZeRO stage",
-            "What data-parallel GPUs divide among themselves instead of each keeping it all.",
-            ZERO,
-        )
-        self.fields = {"gpu": self._gpu, "count": self._count, "tp": self._tensor, "zero": self._zero}
+        self._form = Form(session, "machine", control, after=self._gpu.entry)
+        self.fold = self._form.fold
         self.about = note()
         self.seen = note()
         self.seen.hide()
@@ -65,17 +54,15 @@ class MachinePanel(Panel):
         self.look = look
         self._lay_out()
         self._gpu.entered.connect(lambda gpu: session.edit(gpu=gpu))
-        self._count.entered.connect(self._ask_count)
-        self._tensor.entered.connect(lambda size: self._split(split_of(session.state.draft).devices, size))
-        self._zero.entered.connect(lambda stage: session.edit(zero=stage))
+        self._form.entered.connect(self._enter)
+        self.show_state(session.state)
 
     def _lay_out(self) -> None:
         self.head.addWidget(self.look)
         self.rows.addWidget(self._gpu)
         self.rows.addWidget(self.about)
         self.rows.addWidget(self.seen)
-        for field in (self._count, self._tensor, self._zero):
-            self.rows.addWidget(field)
+        self.rows.addWidget(self._form)
 
     def offer(self, local: tuple[Device, ...], catalogue: tuple[tuple[object, str], ...]) -> None:
         """Takes what can be chosen: this computer's cards, then (id, name) of the catalogue."""
@@ -120,30 +107,117 @@ class MachinePanel(Panel):
         several = len(different) > 1
         lines = (_about(device, f"{device.name}: " if several else here) for device in different)
         self.about.setText("\n".join(dict.fromkeys(lines)))
-        self._count.show_value(plan.split.devices)
-        self._tensor.show_value(plan.split.tensor)
-        self._tensor.setVisible(plan.split.devices > 1)
-        self._zero.show_value(draft.zero)
-        self._zero.setVisible(plan.split.data > 1 and draft.task != "serve")
+        self._form.show_fields(draft, *_placed(state))
+        self.fields = {"gpu": self._gpu, **self._form.fields}
+        split = plan.split
+        sizes = {"count": split.devices, "tp": split.tensor, "dp": split.data}
+        for name, size in sizes.items():
+            if name in self.fields:
+                self.fields[name].show_value(size)
+
+    def reveal(self, name: str) -> bool:
+        """Opens the fold where the field of that name is in it."""
+        seen = self._form.reveal(name)
+        self.fields = {"gpu": self._gpu, **self._form.fields}
+        return seen or name == "gpu"
+
+    # What the user enters
+
+    def _enter(self, name: str, value: object) -> None:
+        if name == "count":
+            self._ask_count(int(str(value)))
+        elif name in {*WAYS, "dp"}:
+            self._ask_size(name, int(str(value)))
+        else:
+            self._session.edit(**{name: value})
 
     def _ask_count(self, devices: int) -> None:
+        """So many GPUs: the sizes of the split stay where they divide them."""
         state = self._session.state
-        if state.draft.task != "serve":
-            tensor = state.plan.split.tensor
-            self._split(devices, tensor if devices % tensor == 0 else 1)
-        elif _divides(state.plan.model, devices):
-            self._split(devices, devices)
-        else:
-            self._count.show_problem(_counts(state.plan.model, devices))
+        split, field = state.plan.split, self._form.fields["count"]
+        if state.draft.engine == "llama.cpp" and state.draft.task == "serve":
+            self._session.edit(count=devices, dp=None, tp=None)  # whole layers are shared out
+            return
+        ways = _ways(split)
+        others = prod(ways.values()) // split.tensor
+        if state.draft.task == "serve" and split.data == 1 and devices % others == 0:
+            ways["tp"] = devices // others
+            if not _divides(state.plan.model, ways["tp"]):
+                field.show_problem(_counts(state.plan.model, ways["tp"]))
+                return
+        elif devices % prod(ways.values()):
+            ways = dict.fromkeys(WAYS, 1)
+        self._edit(devices, ways)
 
-    def _split(self, devices: int, tensor: int) -> None:
-        model = self._session.state.plan.model
-        if devices % tensor:
-            self._tensor.show_problem(f"{devices:,} GPUs cannot be shared out in groups of {tensor:,}.")
-        elif _divides(model, tensor):
-            self._session.edit(count=devices, dp=devices // tensor, tp=tensor)
+    def _ask_size(self, name: str, size: int) -> None:
+        """Another size of the split. More groups of data take more GPUs; the other sizes share those there
+        are, or as many as they need.
+        """
+        split, field = self._session.state.plan.split, self._form.fields[name]
+        ways = _ways(split) | ({} if name == "dp" else {name: size})
+        shared = prod(ways.values())
+        devices = size * shared if name == "dp" else max(split.devices, shared)
+        if devices % shared:
+            field.show_problem(f"{devices:,} GPUs cannot be shared out in groups of {shared:,}.")
+        elif name == "tp" and not _divides(self._session.state.plan.model, size):
+            field.show_problem(_counts(self._session.state.plan.model, size))
         else:
-            self._tensor.show_problem(_counts(model, tensor))
+            self._edit(devices, ways)
+
+    def _edit(self, devices: int, ways: dict[str, int]) -> None:
+        """So many GPUs, split in these ways; data parallelism takes what they leave."""
+        data = devices // prod(ways.values())
+        stated = {"dp": data, "tp": ways["tp"]}
+        entries = {name: size if size > 1 else None for name, size in stated.items()}
+        self._session.edit(count=devices, **{**ways, **entries})
+
+
+def _ways(split: Split) -> dict[str, int]:
+    """The sizes of a split beside the data-parallel one, by the names of a draft's fields."""
+    return dict(zip(WAYS, (split.tensor, split.pipeline, split.context, split.expert), strict=True))
+
+
+def _placed(state: State) -> tuple[list[str], list[str]]:
+    """The names of the fields that are always seen, and of those behind More, in their order.
+
+    What is of no use to this split is left out, unless it is set.
+    """
+    draft, split = state.draft, state.plan.split
+    useful = {
+        "tp": split.devices > 1,
+        "zero": split.data > 1,
+        "sharding": draft.zero > 0,
+        "hybrid": draft.zero > 0,
+        "sequence_parallel": split.tensor > 1,
+        "pipeline_chunks": split.pipeline > 1,
+        "dp": split.devices > 1,
+        "ep": _has_experts(state.plan.model),
+        "tensor_split": split.devices > 1,
+        "offload_to": draft.offload != "none",
+    }
+    if draft.engine == "llama.cpp" and draft.task == "serve":
+        useful["tp"] = False
+    names = sorted(
+        (
+            name
+            for name in used(draft.task, draft.engine, draft.method)
+            if name in OF_MACHINE - {"gpu"} and (useful.get(name, True) or _is_set(draft, name))
+        ),
+        key="runtime".__eq__,  # last
+    )
+    return [name for name in names if name in FIRST], [name for name in names if name not in FIRST]
+
+
+def _is_set(draft: Draft, name: str) -> bool:
+    """Whether the plan states what is not so by itself. One GPU in a group is nobody's wish."""
+    value = getattr(draft, name)
+    return value != getattr(AS_THEY_COME, name) and (name not in SIZES or value > 1)
+
+
+def _has_experts(model: Model) -> bool:
+    return any(
+        isinstance(group.layer.feed_forward, Experts) for stack in model.stacks for group in stack.groups
+    )
 
 
 def _divides(model: Model, devices: int) -> bool:

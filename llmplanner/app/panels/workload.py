@@ -1,47 +1,35 @@
 """What the GPUs are to do: serving, fine-tuning or pre-training, and what each of them needs to know."""
 
-from dataclasses import replace
-from functools import partial
-
-from PySide6.QtWidgets import QWidget
-
-from llmplanner.app.fields import ChoiceField, CountField, Field
+from llmplanner.app.fields import ChoiceField, CountField
 from llmplanner.app.panels import Panel
+from llmplanner.app.panels.controls import SLIDER_CONTEXT, cache_formats, control
+from llmplanner.app.panels.form import AS_THEY_COME, Form
 from llmplanner.app.session import Session, State
 from llmplanner.app.slider_field import SliderField
 from llmplanner.compose import tokens_of
-from llmplanner.core import recipes
 from llmplanner.core.formats import format_named
 from llmplanner.core.model import Kind, Model
-from llmplanner.core.recipes import RECIPES
-from llmplanner.plan_fields import FIELDS, FORMATS
+from llmplanner.plan_fields import BLOCKS, used
+from llmplanner.plans import Draft
 
-TASKS = (("serve", "Serve"), ("finetune", "Fine-tune, full"), ("pretrain", "Pre-train"))
-KV_FORMATS = tuple((key, f"{format_named(key).name} · {format_named(key).bits} bits") for key in FORMATS)
-PUBLISHED = (None, "As published")
-RECIPE_GROUPS = tuple(
-    (group, tuple((key, RECIPES[key].name) for key in keys)) for group, keys in recipes.groups()
+# Those of a plan's fields that say which GPUs, and how the work is split over them.
+OF_MACHINE = frozenset(
+    {
+        *("gpu", "count", "dp", "tp", "zero", "sharding", "hybrid", "sequence_parallel"),
+        *("pp", "pipeline_chunks", "cp", "ep", "tensor_split"),
+        *("offload", "offload_to", "host_memory", "runtime"),
+    }
 )
-PRECISIONS = (
-    ("bf16-mixed", "BF16 mixed (autocast)"),
-    ("fp16-mixed", "FP16 mixed (autocast)"),
-    ("bf16", "BF16 throughout"),
-    ("fp32", "FP32"),
+ELSEWHERE = OF_MACHINE | {"model"}
+ALWAYS = frozenset(
+    {
+        *("task", "engine", "weights", "kv", "context", "batch"),
+        *("method", "rank", "adapter_width", "sequence", "micro_batch"),
+        *("precision", "optimizer", "attention", "checkpointing", "tokens"),
+    }
 )
-OPTIMIZERS = (
-    ("adamw", "AdamW"),
-    ("adamw-fused", "AdamW, fused"),
-    ("adamw-loop", "AdamW, one by one"),
-    ("sgd-momentum", "SGD with momentum"),
-    ("sgd", "SGD"),
-)
-ATTENTION = (("sdpa", "SDPA (fused)"), ("flash", "FlashAttention 2"), ("eager", "Eager"))
-CHECKPOINTING = (("none", "None: keep activations"), ("full", "Full: recompute layers"))
-SLIDER_CONTEXT = 131_072  # where the model names no limit of its own
-SLIDER_BATCH = 256
-
-SERVING = ("weights", "kv", "context", "prompt", "batch")
-TRAINING = ("precision", "optimizer", "attention", "checkpointing", "sequence", "micro_batch")
+SIZES = ("dp", "tp", "pp", "cp", "ep")
+ENCODER_TOKENS = "Tokens that the encoder reads."
 
 
 class WorkloadPanel(Panel):
@@ -50,49 +38,27 @@ class WorkloadPanel(Panel):
     def __init__(self, session: Session) -> None:
         super().__init__("Workload")
         self._session = session
-        self.fields: dict[str, Field] = {}
-        self._add({"task": ChoiceField("Task", "What the GPUs are to do with the model.", TASKS)})
-        self._make(session.state.draft.task)
-
-    def _add(self, fields: dict[str, Field]) -> None:
-        """Takes more fields, below those there are and after them in the order of the Tab key."""
-        before = [stop for field in self.fields.values() for stop in field.stops()]
-        self.fields |= fields
-        for name, field in fields.items():
-            self.rows.addWidget(field)
-            for stop in field.stops():
-                if before:
-                    QWidget.setTabOrder(before[-1], stop)
-                before.append(stop)
-            field.entered.connect(partial(self._enter, name))
-            if isinstance(field, SliderField):
-                field.slid.connect(partial(self._slide, name))
-                field.released.connect(self._session.settle)
-
-    def _make(self, task: str) -> None:
-        """Makes the fields of a kind of task when it is first shown."""
-        if task == "serve" and "context" not in self.fields:
-            self._add(_serving_fields())
-        if task != "serve" and "sequence" not in self.fields:
-            self._add(_training_fields())
+        self._engine = ""  # whose formats the KV cache's fields offer
+        self._form = Form(session, "workload", control)
+        self.fields = self._form.fields
+        self.fold = self._form.fold
+        self.rows.addWidget(self._form)
+        self._form.entered.connect(self._enter)
+        self.show_state(session.state)
 
     def _enter(self, name: str, value: object) -> None:
-        self._session.edit(**{name: value})
+        draft = self._session.state.draft
+        self._session.edit(**{name: value}, **(adapted(draft, name, str(value)) if name in STEERS else {}))
 
-    def _slide(self, name: str, value: object) -> None:
-        self._session.slide(**{name: value})
+    def reveal(self, name: str) -> bool:
+        """Opens the fold where the field of that name is in it."""
+        return self._form.reveal(name)
 
     def show_state(self, state: State) -> None:
-        """Shows a plan and the fields that its task needs. Emits nothing."""
+        """Shows a plan and the fields that it uses. Emits nothing."""
         model, draft = state.plan.model, state.draft
-        self._make(draft.task)
-        shown = {"task", *(SERVING if draft.task == "serve" else TRAINING)}
-        if model.kind is not Kind.ENCODER_DECODER:
-            shown.discard("prompt")
-        if model.kind is Kind.ENCODER:
-            shown.discard("kv")
-        if draft.task == "pretrain":
-            shown.add("tokens")
+        first, rest = _placed(draft, model)
+        self._form.show_fields(draft, first, rest)
         for name in ("context", "sequence"):
             slider = self.fields.get(name)
             if isinstance(slider, SliderField):
@@ -100,15 +66,63 @@ class WorkloadPanel(Panel):
         weights = self.fields.get("weights")
         if isinstance(weights, ChoiceField):
             weights.box.setItemText(0, _as_published(model))
-        for name, field in self.fields.items():
-            field.setVisible(name in shown)
-            field.show_value(getattr(draft, name))
-        self._hint(state)
-
-    def _hint(self, state: State) -> None:
+        self._offer_cache_formats(draft)
+        self._name_prompt(model)
         tokens = self.fields.get("tokens")
         if isinstance(tokens, CountField):
-            tokens.entry.setPlaceholderText(f"{tokens_of(state.draft, state.plan.model):,}")
+            tokens.entry.setPlaceholderText(f"{tokens_of(draft, model):,}")
+
+    def _offer_cache_formats(self, draft: Draft) -> None:
+        for name in ("kv", "kv_values"):
+            field = self.fields.get(name)
+            if isinstance(field, ChoiceField):
+                if self._engine != draft.engine:
+                    field.offer(cache_formats(name, draft.engine))
+                field.show_value(getattr(draft, name))
+        self._engine = draft.engine
+
+    def _name_prompt(self, model: Model) -> None:
+        prompt = self.fields.get("prompt")
+        if prompt is not None:
+            encoder = model.kind is Kind.ENCODER_DECODER
+            prompt.label.setText("Encoder tokens" if encoder else "Prompt")
+
+
+STEERS = frozenset({"task", "engine", "method"})  # which fields are used follows from these
+
+
+def adapted(draft: Draft, name: str, value: str) -> dict[str, object]:
+    """What else has to change with the task, the engine or the method, so that the plan can be answered.
+
+    A split that is not used there goes back to one GPU each; blocks of llama.cpp leave the KV cache.
+    """
+    steering = {each: getattr(draft, each) for each in STEERS} | {name: value}
+    known = used(steering["task"], steering["engine"], steering["method"])
+    entries: dict[str, object] = {
+        size: getattr(AS_THEY_COME, size)
+        for size in SIZES
+        if size not in known and getattr(draft, size) != getattr(AS_THEY_COME, size)
+    }
+    if entries:
+        entries["count"] = None
+    if steering["engine"] != "llama.cpp":
+        entries |= {each: None for each in ("kv", "kv_values") if getattr(draft, each) in BLOCKS}
+    return entries
+
+
+def _placed(draft: Draft, model: Model) -> tuple[list[str], list[str]]:
+    """The names of the fields that are always seen, and of those behind More, in their order."""
+    names = [name for name in used(draft.task, draft.engine, draft.method) if name not in ELSEWHERE]
+    first = set(ALWAYS)
+    if draft.task == "serve":
+        first.discard("attention")
+    if model.kind is Kind.ENCODER:
+        names = [name for name in names if name not in {"kv", "kv_values"}]
+    if model.kind is Kind.ENCODER_DECODER and "prompt" in names:
+        first.add("prompt")
+    if draft.task == "pretrain":
+        names.append("tokens")
+    return [name for name in names if name in first], [name for name in names if name not in first]
 
 
 def _as_published(model: Model) -> str:
@@ -116,72 +130,3 @@ def _as_published(model: Model) -> str:
     if model.checkpoint is not None:
         return f"As stored · {model.checkpoint.label}"
     return f"As published · {format_named(model.dtype).name}"
-
-
-def _serving_fields() -> dict[str, Field]:
-    return {
-        "weights": ChoiceField(
-            "Weights",
-            "The number format in which the weights are stored. Fewer bits take less memory and round more.",
-            (PUBLISHED, ("Number formats", KV_FORMATS), *RECIPE_GROUPS),
-        ),
-        "kv": ChoiceField(
-            "KV cache",
-            "The number format of the keys and values that are kept for every token.",
-            ((None, "As computed"), *KV_FORMATS),
-        ),
-        "context": SliderField(
-            FIELDS["context"],
-            "Tokens of one sequence, prompt and answer together. The KV cache grows with it.",
-            "tokens",
-            SLIDER_CONTEXT,
-        ),
-        "prompt": CountField(
-            replace(FIELDS["prompt"], label="Encoder tokens"),
-            "Tokens that the encoder reads.",
-            hint="the context",
-        ),
-        "batch": SliderField(
-            FIELDS["batch"],
-            "Sequences that are served together. Each has its own KV cache.",
-            "sequences",
-            SLIDER_BATCH,
-        ),
-    }
-
-
-def _training_fields() -> dict[str, Field]:
-    return {
-        "precision": ChoiceField(
-            "Precision",
-            "How a step computes. Mixed precision computes in 16 bits and keeps the weights in FP32.",
-            PRECISIONS,
-        ),
-        "optimizer": ChoiceField(
-            "Optimizer", "AdamW keeps two numbers for every parameter, SGD none or one.", OPTIMIZERS
-        ),
-        "attention": ChoiceField(
-            "Attention",
-            "Eager attention keeps a score for every pair of tokens; fused kernels do not.",
-            ATTENTION,
-        ),
-        "checkpointing": ChoiceField(
-            "Checkpointing",
-            "Full checkpointing keeps only what enters each layer and computes the rest again.",
-            CHECKPOINTING,
-        ),
-        "sequence": SliderField(
-            FIELDS["sequence"], "Tokens of one training sequence.", "tokens", SLIDER_CONTEXT
-        ),
-        "micro_batch": SliderField(
-            FIELDS["micro_batch"],
-            "Sequences that one device trains on at once.",
-            "sequences",
-            SLIDER_BATCH,
-        ),
-        "tokens": CountField(
-            FIELDS["tokens"],
-            "Tokens of the whole training run. Left empty: 20 for each parameter (Hoffmann et al. 2022).",
-            hint="20 per parameter",
-        ),
-    }
