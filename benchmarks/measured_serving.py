@@ -6,15 +6,18 @@ of its own, never the product's:
     python3 -m venv ../torchenv
     ../torchenv/bin/pip install torch==2.13.0 transformers==5.23.0
     ../torchenv/bin/python benchmarks/measured_serving.py OUT.csv CONFIG.json [CONFIG.json ...]
+
+With --eager attention is written out, with --static the cache is allocated whole: the rows of
+serving_eager.csv and serving_static.csv.
 """
 
 # ruff: noqa: ANN401, SLF001 - the libraries measured are not installed where this is checked, and are looked into
 # mypy: disable-error-code="import-not-found,misc"
 
+import argparse
 import csv
 import inspect
 import json
-import sys
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -25,7 +28,7 @@ import transformers
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from transformers import DynamicCache, EncoderDecoderCache, masking_utils
+from transformers import DynamicCache, EncoderDecoderCache, StaticCache, masking_utils
 from transformers.generation import logits_process
 from transformers.initialization import no_init_weights
 from transformers.integrations import moe
@@ -192,8 +195,8 @@ def cut(config: Mapping[str, Any]) -> dict[str, Any]:
     return shallow
 
 
-def build(config: dict[str, Any]) -> Any:
-    """The model that a config names, on the meta device in BF16."""
+def build(config: dict[str, Any], kernel: str | None) -> Any:
+    """The model that a config names, on the meta device in BF16. `kernel`: its attention, None: its choice."""
     kind = config.pop("model_type")
     read = transformers.AutoConfig.for_model(kind, **config)
     auto = transformers.AutoModelForCausalLM
@@ -204,7 +207,7 @@ def build(config: dict[str, Any]) -> Any:
     named = (config.get("architectures") or [None])[0]
     make = getattr(transformers, named)._from_config if named else auto.from_config
     with no_init_weights(), torch.device("meta"):
-        return make(read, dtype=torch.bfloat16).eval()
+        return make(read, dtype=torch.bfloat16, attn_implementation=kernel).eval()
 
 
 def cache_bytes(cache: Any) -> int:
@@ -228,7 +231,9 @@ def decoder(model: Any, live: Live, tokens: int, batch: int) -> Iterator[Row]:
         more["logits_to_keep"] = 1
     step = Measured(model, live)
     for phase, steps in (("prefill", (tokens,)), ("decode", (tokens - 2, 1, 1))):
-        cache, row = DynamicCache(config=model.config), {}
+        static = getattr(model, "static", False)
+        cache: Any = StaticCache(model.config, tokens) if static else DynamicCache(config=model.config)
+        row: Row = {}
         for new in steps:
             row = step(input_ids=ids(batch, new), past_key_values=cache, **more)
         if phase == "prefill":
@@ -256,13 +261,14 @@ def encoder(model: Any, live: Live, tokens: int, batch: int) -> Iterator[Row]:
     yield {"phase": "forward", "context_tokens": tokens, "kv_cache_bytes": 0, **row}
 
 
-def measure(path: Path) -> Iterator[Row]:
+def measure(path: Path, kernel: str | None, *, static: bool) -> Iterator[Row]:
     """The rows of one config."""
     config = cut(json.loads(path.read_text(encoding="utf-8")))
     kind = config["model_type"]
     passes = encoder if kind in ENCODERS else encoder_decoder if kind in ENCODER_DECODERS else decoder
     for tokens, batch in ENCODER_SIZES if kind in ENCODERS else SIZES:
-        model = build(dict(config))
+        model = build(dict(config), kernel)
+        model.static = static
         live = Live([*model.parameters(), *model.buffers()])
         built = {"layers": model.config.num_hidden_layers, "attention": model.config._attn_implementation}
         with torch.no_grad(), live:
@@ -277,11 +283,17 @@ def main() -> None:
     functional.scaled_dot_product_attention = attention
     masking_utils.fast_all = lambda _: True  # no token is padding
     moe._can_use_grouped_mm = lambda *_: True
-    with Path(sys.argv[1]).open("w", newline="", encoding="utf-8") as file:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("out", type=Path)
+    parser.add_argument("configs", type=Path, nargs="+")
+    parser.add_argument("--eager", action="store_true")
+    parser.add_argument("--static", action="store_true")
+    asked = parser.parse_args()
+    with asked.out.open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
         table.writeheader()
-        for name in sys.argv[2:]:
-            table.writerows(measure(Path(name)))
+        for path in asked.configs:
+            table.writerows(measure(path, "eager" if asked.eager else None, static=asked.static))
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ from functools import cache
 import numpy as np
 import pytest
 
+from llmplanner.core.engine import AttentionKernel, Transformers
 from llmplanner.core.estimate import Term
 from llmplanner.core.estimating import estimate
 from llmplanner.core.formats import FORMATS
 from llmplanner.core.machine import Device, Machine
 from llmplanner.core.model import Kind, Model
-from llmplanner.core.plan import Plan, Serve, Split
+from llmplanner.core.plan import TRANSFORMERS, Plan, Serve, Split
 from llmplanner.core.terms.logits import next_token_logits
 from llmplanner.models.config import from_config, read
 from tests.reference import REFERENCE, ROOT, needs_reference
@@ -28,8 +29,17 @@ DEPTHS = (
 STATED = 0.05
 MACHINE = Machine((Device("a card", 80 * 2**30),))
 
-with (ROOT / "tests" / "data" / "serving_activations.csv").open(newline="", encoding="utf-8") as file:
-    ROWS = list(csv.DictReader(file))
+
+def table(name: str) -> list[dict[str, str]]:
+    with (ROOT / "tests" / "data" / name).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+ROWS = table("serving_activations.csv")
+SET = {  # runs with another attention or cache
+    Transformers(attention=AttentionKernel.EAGER): table("serving_eager.csv"),
+    Transformers(static_cache=True): table("serving_static.csv"),
+}
 NAMES = sorted({row["model"] for row in ROWS})
 
 
@@ -45,15 +55,15 @@ def cut(name: str, layers: int) -> Model:
     return from_config(config, name, "config.json")
 
 
-def terms(row: dict[str, str]) -> dict[str, Term]:
+def terms(row: dict[str, str], engine: Transformers = TRANSFORMERS) -> dict[str, Term]:
     """The terms of a row's phase inside the layers: a model without its head has no other moment."""
     model = cut(row["model"], int(row["layers"]))
-    return named(row, replace(model, head=replace(model.head, linear=None)))
+    return named(row, replace(model, head=replace(model.head, linear=None)), engine)
 
 
-def named(row: dict[str, str], model: Model) -> dict[str, Term]:
+def named(row: dict[str, str], model: Model, engine: Transformers = TRANSFORMERS) -> dict[str, Term]:
     workload = Serve(int(row["context_tokens"]), int(row["batch"]), int(row["prompt_tokens"]))
-    plan = Plan(model, workload, MACHINE, Split(), FORMATS["bf16"])
+    plan = Plan(model, workload, MACHINE, Split(), FORMATS["bf16"], engine)
     phases = estimate(plan).devices[0].phases
     found = next(phase for phase in phases if phase.name == row["phase"])
     return {term.name: term for term in found.terms}
@@ -128,3 +138,13 @@ def test_a_latent_cache_is_expanded_for_the_whole_context() -> None:
     grown = int(long["activations_bytes"]) - int(short["activations_bytes"])
     predicted = terms(long)["activations"].bytes - terms(short)["activations"].bytes
     assert predicted == pytest.approx(grown, rel=0.001)
+
+
+@needs_reference
+@pytest.mark.parametrize("engine", SET, ids=("eager", "static"))
+def test_other_attention_and_another_cache(engine: Transformers) -> None:
+    for row in SET[engine]:
+        found, held = terms(row, engine), int(row["activations_bytes"])
+        assert found["kv_cache"].bytes == int(row["kv_cache_bytes"]), row
+        if held > 2**20:  # less is indices and masks of a few tokens
+            assert found["activations"].low <= held <= found["activations"].high, row

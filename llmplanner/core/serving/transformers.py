@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from llmplanner.core.engine import AttentionKernel, Transformers
 from llmplanner.core.estimate import Estimate, Phase, Term, holding
 from llmplanner.core.fullest import fullest
 from llmplanner.core.model import Kind, Model
 from llmplanner.core.plan import Count, Plan, Serve, computed_in
 from llmplanner.core.sharding import device_model
 from llmplanner.core.terms.activations_serving import Pass, activations, head_input
-from llmplanner.core.terms.kv_cache import kept, kv_cache
+from llmplanner.core.terms.kv_cache import WINDOW_LESS, kept, kv_cache
 from llmplanner.core.terms.logits import next_token_logits, token_logits
 from llmplanner.core.terms.recurrent_state import recurrent_state, states
 from llmplanner.core.terms.runtime import runtime
@@ -42,7 +43,7 @@ def _phases(plan: Plan) -> Iterator[Phase]:
 def _encoded(plan: Plan, model: Model, batch: Count) -> Iterator[Term]:
     """One forward pass of an encoder over the whole context."""
     tokens, operand = _workload(plan).context, _operand(plan)
-    run = Pass(tokens, tokens, batch, operand, cached=False)
+    run = replace(_pass(plan, tokens, tokens, batch), cached=False)
     layers = activations(model, model.stacks[0], run)
     logits = token_logits(plan.model.vocab_size, operand, batch * tokens)
     yield from _layers_or_head(model, run, layers, logits)
@@ -50,14 +51,17 @@ def _encoded(plan: Plan, model: Model, batch: Count) -> Iterator[Term]:
 
 def _read(plan: Plan, model: Model, prompt: Count, batch: Count) -> Iterator[Term]:
     """The prompt in one pass: of a decoder, or of an encoder-decoder's encoder, which caches nothing."""
-    operand = _operand(plan)
+    operand, engine = _operand(plan), _engine(plan)
     decoder = model.kind is Kind.DECODER
+    seen = _workload(plan).context if decoder and engine.static_cache else prompt
     if decoder:
-        yield from _memory(plan, model, prompt, prompt, batch)
-    run = Pass(prompt, prompt, batch, operand, cached=decoder)
+        yield from _memory(plan, model, seen, prompt, batch)
+    run = replace(_pass(plan, prompt, seen, batch), cached=decoder)
     layers = activations(model, model.stacks[0], run)
     if decoder:
-        logits = next_token_logits(plan.model.vocab_size, operand, batch)
+        vocabulary = plan.model.vocab_size
+        last = next_token_logits(vocabulary, operand, batch)
+        logits = token_logits(vocabulary, operand, batch * prompt) if engine.all_logits else last
         yield from _layers_or_head(model, run, layers, logits)
     else:
         yield layers
@@ -68,7 +72,7 @@ def _answered(plan: Plan, model: Model, prompt: Count, batch: Count) -> Iterator
     operand, context = _operand(plan), _workload(plan).context
     yield from _memory(plan, model, context, prompt, batch)
     encoder = prompt if model.kind is Kind.ENCODER_DECODER else 0
-    run = Pass(1, context, batch, operand, encoder)
+    run = replace(_pass(plan, 1, context, batch), encoder=encoder)
     layers = activations(model, model.stacks[-1], run)
     logits = next_token_logits(plan.model.vocab_size, operand, batch)
     yield from _layers_or_head(model, run, layers, logits)
@@ -91,10 +95,18 @@ def _memory(plan: Plan, model: Model, context: Count, encoder: Count, batch: Cou
     """What the layers keep of the tokens seen: keys and values, and states of a fixed size."""
     computed = computed_in(plan.weights, plan.model)
     form = _workload(plan).kv_format or computed
-    yield kv_cache(kept(model), form, context, encoder, batch)
+    groups = kept(model, 0 if _engine(plan).static_cache else WINDOW_LESS)
+    yield kv_cache(groups, form, context, encoder, batch)
     recurrent = states(model)
     if recurrent:
         yield recurrent_state(recurrent, computed, batch)
+
+
+def _pass(plan: Plan, new: Count, seen: Count, batch: Count) -> Pass:
+    """A forward pass as the engine is set."""
+    engine = _engine(plan)
+    eager = engine.attention is AttentionKernel.EAGER
+    return Pass(new, seen, batch, _operand(plan), growing=not engine.static_cache, eager=eager)
 
 
 def _operand(plan: Plan) -> int:
@@ -105,3 +117,8 @@ def _operand(plan: Plan) -> int:
 def _workload(plan: Plan) -> Serve:
     assert isinstance(plan.workload, Serve)  # noqa: S101 - checked where the engine is chosen
     return plan.workload
+
+
+def _engine(plan: Plan) -> Transformers:
+    assert isinstance(plan.engine, Transformers)  # noqa: S101 - checked where the engine is chosen
+    return plan.engine
