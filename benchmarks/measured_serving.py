@@ -196,7 +196,7 @@ def cut(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def build(config: dict[str, Any], kernel: str | None) -> Any:
-    """The model that a config names, on the meta device in BF16. `kernel`: its attention, None: its choice."""
+    """The model that a config names, on the meta device in BF16. `kernel`: its attention; None: free."""
     kind = config.pop("model_type")
     read = transformers.AutoConfig.for_model(kind, **config)
     auto = transformers.AutoModelForCausalLM

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from llmplanner.cli.models_json import model_json
 from llmplanner.cli.output import paragraph, table
 from llmplanner.cli.planning import Planned
-from llmplanner.core.estimate import Bytes, DeviceEstimate, Phase, Term
+from llmplanner.core.estimate import Bytes, Capacity, DeviceEstimate, Estimate, Host, Part, Phase, Term
 from llmplanner.core.quantities import exact_text, gib_text
 
 
@@ -14,6 +14,8 @@ def estimate_json(found: Planned) -> dict[str, object]:
     return {
         "model": model_json(found.plan.model),
         "devices": [_device(device) for device in found.estimate.devices],
+        "host": _host(found.estimate.host),
+        "capacity": _capacity(found.estimate.capacity),
         "ignored": list(found.ignored),
     }
 
@@ -22,6 +24,7 @@ def _device(device: DeviceEstimate) -> dict[str, object]:
     peak = device.peak
     return {
         "name": device.name,
+        "role": device.role,
         "terms": [_term(term) for term in peak.terms],
         "total_bytes": int(peak.bytes),
         "peak_phase": peak.name,
@@ -46,6 +49,36 @@ def _term(term: Term) -> dict[str, object]:
         "formula": term.formula,
         "source": term.source,
         "note": term.note,
+        "measured": term.measured,
+        "change": term.change,
+        "parts": [_part(part) for part in term.parts],
+    }
+
+
+def _part(part: Part) -> dict[str, object]:
+    return {"name": part.name, "bytes": int(part.bytes), "formula": part.formula}
+
+
+def _host(host: Host | None) -> dict[str, object] | None:
+    if host is None:
+        return None
+    return {
+        "place": host.place,
+        "total_bytes": int(host.bytes),
+        "parts": [_part(part) for part in host.parts],
+        "seconds": host.seconds,
+        "formula": host.formula,
+    }
+
+
+def _capacity(capacity: Capacity | None) -> dict[str, object] | None:
+    if capacity is None:
+        return None
+    return {
+        "bytes": capacity.bytes,
+        "tokens": capacity.tokens,
+        "requests": capacity.requests,
+        "formula": capacity.formula,
     }
 
 
@@ -59,6 +92,29 @@ def estimate_text(found: Planned, *, sources: bool) -> list[str]:
         lines += _terms(device.peak, sources=sources)
         phases = ", ".join(f"{phase.name} {gib_text(int(phase.bytes))}" for phase in device.phases)
         lines += ["", *paragraph(f"Phases: {phases}.")]
+    return [*lines, *_beside(found.estimate)]
+
+
+def _beside(estimate: Estimate) -> list[str]:
+    """What the computer keeps for its devices, and what an engine has left for keys and values."""
+    lines: list[str] = []
+    host, left = estimate.host, estimate.capacity
+    if host is not None:
+        lines += ["", *paragraph(f"In the {host.place}: {_size(host.bytes)}.")]
+        lines += table([(part.name, gib_text(int(part.bytes)), part.formula) for part in host.parts], "lrl")
+        if host.seconds is not None:
+            lines += paragraph(f"Over the link: {host.seconds:.3g} s ({host.formula}).")
+    if left is not None and left.bytes < 0:
+        lines += [
+            "",
+            *paragraph(f"Nothing is left for keys and values: {gib_text(-left.bytes)} are missing."),
+        ]
+    elif left is not None:
+        room = f"{left.tokens:,} tokens, {left.requests:,} such requests"
+        lines += [
+            "",
+            *paragraph(f"Left for keys and values: {gib_text(left.bytes)}, {room} at once ({left.formula})."),
+        ]
     return lines
 
 
@@ -84,6 +140,8 @@ def _terms(phase: Phase, *, sources: bool) -> list[str]:
         told += [line, *paragraph(f"= {term.formula}", 4)]
         told += paragraph(term.note, 4) if term.note else []
         told += paragraph(f"Source: {term.source}", 4)
+        told += paragraph(f"Measured: {term.measured}", 4) if term.measured else []
+        told += paragraph(f"Less by {term.change}", 4) if term.change else []
     return told
 
 

@@ -85,7 +85,7 @@ def verdict(plan: Plan, estimate: Estimate) -> Verdict:
     empty = _worst(pairs, available_empty, engine)
     judged = empty if now.available_bytes is None else now
     fullest = max(estimate.different, key=lambda device: int(device.bytes))
-    message = _message(now, empty, pairs) + _cannot_start(pairs, engine)
+    message = _message(now, empty, pairs, engine) + _cannot_start(pairs, engine)
     return Verdict(now, empty, message, _why(fullest, judged, training=training))
 
 
@@ -132,10 +132,12 @@ def _cannot_start(pairs: Pairs, engine: Engine | None) -> str:
     return ""
 
 
-def _message(now: Judgement, empty: Judgement, pairs: Pairs) -> str:
+def _message(now: Judgement, empty: Judgement, pairs: Pairs, engine: Engine | None) -> str:
     """The verdict as a person would say it, and what the other budget adds."""
     known = now.available_bytes is not None
-    said = _sentence(now, "free now") if known else _sentence(empty, "of the empty card")
+    share = isinstance(engine, Vllm) and empty.state == "no"
+    card = "of vLLM's share of the empty card" if share else "of the empty card"
+    said = _sentence(now, "free now") if known else _sentence(empty, card)
     if known and now.state == "no" and empty.state in {"fits", "tight"}:
         device = next(device for device, _ in pairs if available_now(device) == now.available_bytes)
         in_use = (available_empty(device) or 0) - (now.available_bytes or 0)
