@@ -57,6 +57,7 @@ def test_logged_peaks_of_the_profiled_pass(row: dict[str, str]) -> None:
     [
         ("qwen3-235b-a22b", 178_880, 8304.6),  # vLLM issue 21348, a quarter of it: four cards
         ("qwen3-4b", 22_304, 3133.4),  # 1,394 blocks of 16
+        ("qwen2.5-0.5b", 3_041_600, 35_645.4),
     ],
 )
 def test_logged_pools_of_blocks(name: str, tokens: int, logged: float) -> None:

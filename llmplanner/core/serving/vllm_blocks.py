@@ -75,7 +75,7 @@ def kv_blocks(model: Model, form: CacheFormat, requests: Requests) -> Term:
         SOURCE,
         note="What these requests take of the pool; vLLM fills the rest of its share with free blocks.",
         parts=parts,
-        measured="Four logged runs with known sizes: within 1.2 %",
+        measured="Three logged pools of models with known sizes: within 1.2 %",
         change="--context, --batch or --kv fp8-e4m3 (vLLM: --max-model-len, --kv-cache-dtype)",
     )
 

@@ -14,7 +14,7 @@ FP32_BYTES = 4
 EXPERT_CHUNK = 32_768  # tokens that the experts take at once (VLLM_FUSED_MOE_CHUNK_SIZE)
 CONTEXT_CHUNK = 65_536  # tokens of cached context that latent attention expands at most at once
 STREAM = 4  # residual sum, what was embedded, the layer's input, its output
-SAMPLED = 37  # bytes a logit beside the 16-bit ones: six logged peaks say 36 to 39
+SAMPLED = 37  # bytes a logit beside the 16-bit ones: four logged peaks say 36 to 39
 SAMPLED_LOW = 12  # with FlashInfer's sampler, one logged peak
 LOW, HIGH = 90, 130  # percent of a pass: logged peaks lie between 97 and 101; 4-bit weights are unpacked
 
@@ -127,7 +127,7 @@ def sampling(model: Model, vocabulary: int, tokens: int, rows: int, operand: int
         f"{rows:,} sequences × {vocabulary:,} × ({operand} + {SAMPLED}) B",
         "vLLM 0.10, v1/sample: FP32 logits, sorted with their places, summed; bytes by logged peaks",
         note="For the most sequences at once. FlashInfer's sampler, where it is installed: the lower bound.",
-        measured="Six logged peaks of Llama 3 and Qwen 3: within 4 %; one with FlashInfer: the lower bound",
+        measured="Four logged peaks of Llama 3 and Qwen 3: within 4 %; one with FlashInfer: the lower bound",
         change="--set max_sequences=N (vLLM: --max-num-seqs)",
     )
     return states, logits
