@@ -160,7 +160,7 @@ def _bias(walk: Walk, heads: Heads, size: int) -> None:
     if not heads.crossed:
         walk.tape.keep(Cause.ATTENTION, heads.heads, size, Unit.PAIR)
         if heads.causal:
-            walk.tape.keep(Cause.ATTENTION, 1, 1, Unit.PAIR)  # where it is masked
+            walk.tape.keep(Cause.ATTENTION, 1, 1, Unit.PAIR, when=walk.trained)  # where it is masked
 
 
 def _math(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> Value:

@@ -73,12 +73,18 @@ def embed(walk: Walk, model: Model, place: int) -> Value:
             parameter(walk, (rows.rows, rows.width))
         _saved(walk, (table.rows, table.width))
     x = Value(table.width, walk.arithmetic.residual)
-    x.grad = walk.trained or walk.saves_modules
+    first = x
+    x.grad = walk.trained or walk.saves_modules or walk.forced
+    if model.embeddings:
+        x = walk.tape.op(Value(x.width, x.size), (x,), passes=True)
     for each in model.projections[:1]:
         x = linear(walk, each, x, Cause.HEAD)
     norms = model.embedding_norms_by_stack
     x = norm(walk, norms[place] if norms else model.embedding_norm, x)
-    return drop(walk, walk.dropout.embedding, x)
+    x = drop(walk, walk.dropout.embedding, x)
+    if walk.forced and x is not first:  # else it is the first layer's input
+        walk.tape.save(Cause.POSITIONS, first)
+    return x
 
 
 def _saved(walk: Walk, *shapes: tuple[int, ...]) -> None:
@@ -98,11 +104,13 @@ def positions(walk: Walk, model: Model, place: int, *, flows: bool) -> None:
     if rotary:  # cosines and sines
         walk.tape.keep(Cause.POSITIONS, 2 * rotary, walk.arithmetic.residual, Unit.POSITION, when=flows)
     if place > 0:
-        walk.tape.keep(Cause.POSITIONS, 2, INT64)  # the decoder's token ids, the labels shifted
+        walk.tape.keep(
+            Cause.POSITIONS, 1 + walk.trained, INT64
+        )  # the labels shifted, the decoder's token ids
     for table in model.embeddings[:1]:
         offset = model.context_length is not None and table.rows > model.context_length
         unit = Unit.TOKEN if offset else Unit.POSITION
-        walk.tape.keep(Cause.POSITIONS, 1, INT64, unit, when=walk.trained)
+        walk.tape.keep(Cause.POSITIONS, 1, INT64, unit, when=walk.trained or (walk.forced and walk.causal))
 
 
 def rotary_dim(piece: Attention | LatentAttention | None) -> int:

@@ -134,13 +134,16 @@ class Tape:
         """`elsewhere`: a value that is counted on another tape, as the encoder's output is."""
         self._saved: dict[Value, Cause] = {}
         self._elsewhere = elsewhere
+        self.reads_elsewhere = False
         self.parameters: list[Weight] = []
         self.operations: list[Operation] = []
 
     def save(self, cause: Cause, *values: Value, when: bool = True) -> None:
         """Keeps values for the backward pass; `when`: a gradient that needs them is asked for."""
         for value in values if when else ():
-            if value is not self._elsewhere:
+            if value is self._elsewhere:
+                self.reads_elsewhere = True
+            else:
                 self._saved.setdefault(value.base or value, cause)
 
     def keep(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from llmplanner.core.autograd.backward import NOTHING, Alive, worst
 from llmplanner.core.autograd.layers import embed, finish, layer, positions
@@ -12,7 +12,7 @@ from llmplanner.core.autograd.walk import Walk
 from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.estimate import Bytes
 from llmplanner.core.model import Attention, Kind, Layer, LayerGroup, Model, Stack
-from llmplanner.core.plan import Count, Full, Train
+from llmplanner.core.plan import Checkpointing, Count, Full, Train
 
 Counts = dict[Unit, Count]
 
@@ -104,49 +104,27 @@ def _stack(
     model: Model, place: int, step: Train, arithmetic: Arithmetic, memory: Value | None
 ) -> tuple[list[Traced], Value]:
     """The pieces of a stack and its output; `memory` is the encoder's, for a decoder."""
-    stack = model.stacks[place]
-    counts = units(model, stack, step)
-    causal, full = stack.role is Kind.DECODER, isinstance(step.method, Full)
-    about = (model.dropout, causal, model.scores_fp32)
-    walked: dict[tuple[Layer, bool, bool], tuple[Traced, bool]] = {}
-
-    def walk(*, trained: bool, prefix: str = "") -> Walk:
-        own = trained and full
-        return Walk(Tape(memory), arithmetic, step.attention, *about, own, step.method, prefix)
-
-    def one(piece: Layer, *, trained: bool, flows: bool) -> tuple[Traced, bool]:
-        """A layer as it is walked, and whether a gradient flows into what it makes."""
-        key = (_shape(piece, step), trained, flows)
-        if key not in walked:
-            inner, x = (
-                walk(trained=trained, prefix=stack.prefix),
-                Value(model.hidden_size, arithmetic.residual),
-            )
-            x.grad = flows
-            out = layer(inner, key[0], x, memory)
-            inside = counts | _masked(counts, _window(piece))
-            walked[key] = _one(place, inner.tape, inside), out.grad
-        return walked[key]
-
-    frozen = step.method.frozen_layers if isinstance(step.method, Full) else 0
-    cut = max(frozen - sum(each.depth for each in model.stacks[:place]), 0)
-    front, back = walk(trained=frozen == 0), walk(trained=True)
-    spans, x = _spans(stack, cut, one, flows=embed(front, model, place).grad)
-    positions(front, model, place, flows=x)
+    tower = _Tower(model, place, step, arithmetic, memory)
+    front, back = tower.walk(trained=tower.cut == 0), tower.walk(trained=True)
+    spans, flows = tower.spans(flows=embed(front, model, place).grad)
+    positions(front, model, place, flows=flows)
     groups = [
         replace(
-            one(span.group.layer, trained=span.trained, flows=span.flows)[0],
+            tower.layer(span.group.layer, trained=span.trained, flows=span.flows)[0],
             indices=span.indices,
             shared=span.group.shared,
         )
         for span in spans
     ]
+    if memory is not None and tower.reads_memory:
+        front.tape.keep(Cause.ATTENTION, memory.width, memory.size, Unit.SOURCE)
     hidden = Value(model.hidden_size, arithmetic.residual)
-    hidden.grad = x
+    hidden.grad = flows
     out = finish(back, model, place, hidden)
-    if place < len(model.stacks) - 1 and not arithmetic.autocast:
-        back.tape.save(Cause.ATTENTION, out)  # read by every layer of the decoder, stored once
-    return [_end(place, Place.FRONT, front, counts), *groups, _end(place, Place.BACK, back, counts)], out
+    ends = (
+        _end(place, where, walk, tower.counts) for where, walk in ((Place.FRONT, front), (Place.BACK, back))
+    )
+    return [next(ends), *groups, next(ends)], out
 
 
 class _Span(NamedTuple):
@@ -158,31 +136,71 @@ class _Span(NamedTuple):
     flows: bool = True  # a gradient flows into their input
 
 
-def _spans(stack: Stack, cut: int, one: "_One", *, flows: bool) -> tuple[list[_Span], bool]:
-    """The groups of a stack, cut where training and where gradients begin; whether they reach its end.
+class _Tower:
+    """One stack, walked a layer of each kind at a time."""
 
-    The first `cut` layers are frozen, `flows` says whether a gradient flows into the first. Layers that share
-    their parameters stay together.
-    """
-    if flows and not cut:
-        return [_Span(group, group.indices) for group in stack.groups], flows
-    found: dict[tuple[int, bool, bool], list[int]] = {}
-    order = [(index, number) for number, group in enumerate(stack.groups) for index in group.indices]
-    for index, number in sorted(order):
-        group = stack.groups[number]
-        trained = (group.indices[-1] if group.shared else index) >= cut
-        found.setdefault((number, trained, flows or group.shared), []).append(index)
-        flows = flows or one(group.layer, trained=trained, flows=False)[1]
-    return [
-        _Span(stack.groups[number], tuple(indices), trained, into)
-        for (number, trained, into), indices in sorted(found.items())
-    ], flows
+    def __init__(
+        self, model: Model, place: int, step: Train, arithmetic: Arithmetic, memory: Value | None
+    ) -> None:
+        """`place`: of the stack among the model's."""
+        self._model, self._place, self._step = model, place, step
+        self._arithmetic, self._memory = arithmetic, memory
+        self._stack = model.stacks[place]
+        self._walked: dict[tuple[Layer, bool, bool], tuple[Traced, bool]] = {}
+        self.counts = units(model, self._stack, step)
+        frozen = step.method.frozen_layers if isinstance(step.method, Full) else 0
+        self.cut = max(frozen - sum(each.depth for each in model.stacks[:place]), 0)  # layers that are frozen
+        self.reads_memory = step.checkpointing is Checkpointing.FULL  # as an argument of every layer
 
+    def walk(self, *, trained: bool, prefix: str = "") -> Walk:
+        """A walk on a new tape."""
+        model, step = self._model, self._step
+        return Walk(
+            Tape(self._memory),
+            self._arithmetic,
+            step.attention,
+            model.dropout,
+            causal=self._stack.role is Kind.DECODER,
+            scores_fp32=model.scores_fp32,
+            trained=trained and isinstance(step.method, Full),
+            method=step.method,
+            checkpointed=step.checkpointing is Checkpointing.FULL,
+            prefix=prefix,
+        )
 
-class _One(Protocol):
-    """Walks a layer."""
+    def layer(self, piece: Layer, *, trained: bool, flows: bool) -> tuple[Traced, bool]:
+        """A layer as it is walked, and whether a gradient flows into what it makes."""
+        key = (_shape(piece, self._step), trained, flows)
+        if key not in self._walked:
+            walk = self.walk(trained=trained, prefix=self._stack.prefix)
+            x = Value(self._model.hidden_size, self._arithmetic.residual)
+            x.grad = flows
+            out = layer(walk, key[0], x, self._memory)
+            inside = self.counts | _masked(self.counts, _window(key[0]))
+            self._walked[key] = _one(self._place, walk.tape, inside), out.grad
+            self.reads_memory |= walk.tape.reads_elsewhere
+        return self._walked[key]
 
-    def __call__(self, piece: Layer, *, trained: bool, flows: bool) -> tuple[Traced, bool]: ...
+    def spans(self, *, flows: bool) -> tuple[list[_Span], bool]:
+        """The groups, cut where training and where gradients begin; whether these reach the end.
+
+        `flows`: a gradient flows into the first layer. Layers that share their parameters stay together.
+        """
+        groups = self._stack.groups
+        if flows and not self.cut:
+            return [_Span(group, group.indices) for group in groups], flows
+        found: dict[tuple[int, bool, bool], list[int]] = {}
+        order = [(index, number) for number, group in enumerate(groups) for index in group.indices]
+        for index, number in sorted(order):
+            group = groups[number]
+            trained = (group.indices[-1] if group.shared else index) >= self.cut
+            found.setdefault((number, trained, flows or group.shared), []).append(index)
+            flows = flows or self.layer(group.layer, trained=trained, flows=False)[1]
+        spans = (
+            _Span(groups[number], tuple(indices), trained, into)
+            for (number, trained, into), indices in sorted(found.items())
+        )
+        return [*spans], flows
 
 
 def _one(place: int, tape: Tape, counts: Counts) -> Traced:
@@ -208,10 +226,10 @@ def _window(piece: Layer) -> int | None:
 
 
 def _masked(counts: Counts, window: int | None) -> Counts:
-    """Tokens with and without a mask: a window is one where the sequence is longer."""
+    """Tokens with and without a mask: a window is one where the sequence is as long."""
     if window is None:
         return {}
-    masked = (counts[Unit.POSITION] > window) * 1
+    masked = (counts[Unit.POSITION] >= window) * 1
     return {
         Unit.OPEN: counts[Unit.TOKEN] * (1 - masked),
         Unit.MASKED: counts[Unit.TOKEN] * masked,

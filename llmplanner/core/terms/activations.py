@@ -119,7 +119,22 @@ def arguments(step: Step) -> list[Part]:
         pairs = step.ends[-1].counts[Unit.SCORE]
         text = f"{kinds} × {size} B × {shown(pairs)} pairs of tokens"
         parts.append(Part("attention masks", kinds * size * pairs, text))
+    elif step.train.attention is AttentionKernel.SDPA and stack.role is Kind.DECODER:
+        parts.extend(_windows(step, {each.window for each in layers if isinstance(each, Attention)}))
     return parts
+
+
+def _windows(step: Step, windows: set[int | None]) -> list[Part]:
+    """PyTorch's own kernels take a window as a mask of bools, where the sequence is as long."""
+    counts = step.ends[-1].counts
+    masks: Bytes = 0
+    for window in windows:
+        if window is not None:
+            masks = masks + (counts[Unit.POSITION] >= window) * 1
+    pairs = counts[Unit.PAIR]
+    none = isinstance(masks, int) and masks == 0
+    text = f"{shown(masks)} × 1 B × {shown(pairs)} pairs of positions"
+    return [] if none else [Part("attention masks", masks * pairs, text)]
 
 
 def _position_biases(step: Step) -> list[Part]:
