@@ -42,7 +42,6 @@ def test_every_command_has_help(run: Run, name: str) -> None:
     ("arguments", "field", "words"),
     [
         (("solve", "context", "llama"), "command", "comes in a later version"),
-        (("check", "table.csv"), "command", "comes in a later version"),
         (("fitt",), "command", "neither a file nor a command"),
         (("--verbose",), "verbose", "options follow a command"),
         (("gpus", "--verbose"), "verbose", "Unrecognized arguments: --verbose"),
