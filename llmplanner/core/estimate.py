@@ -85,6 +85,7 @@ class Phase:
 
     name: PhaseName
     terms: tuple[Term, ...]
+    moment: str = ""  # where in it: "at the loss", "inside layer 31"; empty where there is only one
 
     @property
     def bytes(self) -> Bytes:
