@@ -10,6 +10,8 @@ FILES: Mapping[str, str] = {  # of each kind: those with more columns of their o
     "training": "training",
     "published_quant_sizes": "published_sizes",
     "llamacpp_quant_sizes": "quant_sizes",
+    "llamacpp_memory_cpu": "llamacpp_memory",
+    "measured_inference": "measured_inference",
     "kv": "kv",
     "params": "params",
 }
