@@ -24,6 +24,7 @@ from llmplanner.core.plan import (
     Weights,
     computed_in,
 )
+from llmplanner.plan_fields import used
 from llmplanner.plans import Draft
 
 GIB = 2**30
@@ -36,12 +37,6 @@ LATER = {  # what this version does not know yet, by field: what it takes
     "loss": ("whole",),
     "padding": ("none", "packed"),
     "keep_logits": (False,),
-    "pp": (1,),
-    "cp": (1,),
-    "ep": (1,),
-    "sequence_parallel": (False,),
-    "hybrid": (None,),
-    "sharding": ("fsdp",),
     "offload": ("none",),
     "runtime": (None,),
 }
@@ -135,11 +130,17 @@ def _shares(text: str | None) -> tuple[float, ...] | None:
 
 
 def split_of(draft: Draft) -> Split:
-    """How the draft divides the work. Raises BadInput where its sizes and its count disagree."""
+    """How the draft divides the work. Raises BadInput where its sizes and its count disagree.
+
+    Ways to divide that the task or the engine does not know are left to other tasks.
+    """
+    known = used(draft.task, draft.engine, draft.method)
     stated = {
         name: size
         for name in ("dp", "tp", "pp", "cp", "ep")
-        if (size := getattr(draft, name)) is not None and (size != 1 or name in {"dp", "tp"})
+        if name in known
+        and (size := getattr(draft, name)) is not None
+        and (size != 1 or name in {"dp", "tp"})
     }
     sizes = {name: stated.get(name, 1) for name in ("dp", "tp", "pp", "cp", "ep")}
     if draft.count is not None and not stated:

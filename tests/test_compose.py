@@ -41,7 +41,7 @@ def test_the_count_is_the_product_of_the_split(fields: dict[str, object], split:
     ("fields", "named"),
     [
         ({"tp": 2, "count": 3}, "count"),
-        ({"pp": 2}, "pp"),
+        ({"task": "pretrain", "pp": 2, "count": 3}, "count"),
         ({"engine": "vllm"}, "engine"),
         ({"task": "finetune", "method": "lora"}, "method"),
         ({"task": "finetune", "checkpointing": "selective"}, "checkpointing"),

@@ -147,24 +147,32 @@ class Estimate:
 
     @property
     def different(self) -> tuple[DeviceEstimate, ...]:
-        """One device where all are alike, else every one: what has to be looked at."""
-        return self.devices[:1] if alike(self.devices) else self.devices
+        """Each device that is unlike those before it: what has to be looked at."""
+        return _distinct(self.devices)
 
     def beside(self, devices: tuple[Device, ...]) -> tuple[tuple[Device, DeviceEstimate], ...]:
-        """The machine's devices and what each needs; one pair where all are alike."""
-        if alike(devices) and alike(self.devices):
-            return ((devices[0], self.devices[0]),)
+        """The machine's devices and what each needs; one pair for those that are one and the same."""
+        if alike(devices):
+            return tuple((devices[0], each) for each in self.different)
         return tuple(zip(devices, self.devices, strict=False))
 
     def each(self, change: Callable[[DeviceEstimate], DeviceEstimate]) -> "Estimate":
         """Every device changed in the same way; alike devices stay one object."""
-        if alike(self.devices):
-            return replace(self, devices=(change(self.devices[0]),) * len(self.devices))
-        return replace(self, devices=tuple(change(device) for device in self.devices))
+        changed = {id(device): change(device) for device in self.different}
+        return replace(self, devices=tuple(map(changed.__getitem__, map(id, self.devices))))
 
 
-def holding(phases: tuple[Phase, ...], devices: tuple[Device, ...]) -> tuple[DeviceEstimate, ...]:
+def holding(
+    phases: tuple[Phase, ...], devices: tuple[Device, ...], role: str = ""
+) -> tuple[DeviceEstimate, ...]:
     """The devices when all hold the same; alike devices share one estimate."""
     if alike(devices):
-        return (DeviceEstimate(devices[0].name, phases),) * len(devices)
-    return tuple(DeviceEstimate(device.name, phases) for device in devices)
+        return (DeviceEstimate(devices[0].name, phases, role),) * len(devices)
+    return tuple(DeviceEstimate(device.name, phases, role) for device in devices)
+
+
+def _distinct(devices: tuple[DeviceEstimate, ...]) -> tuple[DeviceEstimate, ...]:
+    """Each object once, told without a loop of ours: a plan may take a million devices."""
+    return (
+        devices[:1] if alike(devices) else tuple(dict(zip(map(id, devices), devices, strict=True)).values())
+    )

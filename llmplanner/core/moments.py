@@ -31,7 +31,7 @@ def forward(step: Step) -> list[Moment]:
             "activations": activations.activations(step),
             "logits": [*loss.saved(step), *loss.forward(step)],
             "temporaries": held,
-            "communication": communication.gathered(step),
+            "communication": communication.forward(step),
         }
     ]
 
@@ -57,7 +57,7 @@ def update(step: Step) -> list[Moment]:
             "gradients": gradients.gradients(step),
             "activations": [activations.inputs(step)],
             "temporaries": optimizer.temporaries(step),
-            "communication": communication.buckets(step),
+            "communication": communication.update(step),
         }
     ]
 
@@ -77,7 +77,7 @@ def _at_the_loss(step: Step) -> Moment:
         "activations": activations.activations(step),
         "logits": [*loss.saved(step), *loss.backward(step)],
         "temporaries": (),
-        "communication": _shared(step),
+        "communication": communication.backward(step),
     }
 
 
@@ -90,7 +90,7 @@ def _in_layer(step: Step, group: Traced, layer: int) -> Moment:
         "activations": [*activations.before(step, group, layer), here, activations.inputs(step)],
         "logits": (),
         "temporaries": [_on_their_way(alive.flowing)],
-        "communication": _shared(step),
+        "communication": communication.backward(step),
     }
 
 
@@ -99,7 +99,7 @@ def _own_gradients(step: Step, group: Traced, layer: int) -> list[Part]:
 
     Parameters in common have theirs from the last layer on, and every other one adds to them.
     """
-    divided = step.split.zero >= GRADIENTS and step.split.data > 1
+    divided = step.split.zero >= GRADIENTS and step.split.sharing > 1
     if divided or (group.shared and layer < group.indices[-1]):
         return []
     text = f"{step.arithmetic.weight} B per parameter done"
@@ -119,7 +119,7 @@ def _at_the_turn(step: Step) -> list[Moment]:
             "activations": [*activations.before(step, last, end), activations.inputs(step)],
             "logits": (),
             "temporaries": [gradients.embedding(step)],
-            "communication": _shared(step),
+            "communication": communication.backward(step),
         }
     ]
 
@@ -137,9 +137,5 @@ def _at_the_end(step: Step) -> Moment:
         "activations": [activations.inputs(step)],
         "logits": (),
         "temporaries": [gradients.embedding(step)],
-        "communication": [*_shared(step), *communication.buckets(step)],
+        "communication": communication.backward(step),
     }
-
-
-def _shared(step: Step) -> list[Part]:
-    return [*communication.gathered(step), *communication.reduced(step)]

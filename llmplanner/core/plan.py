@@ -11,6 +11,7 @@ from llmplanner.core.engine import AttentionKernel, Engine, LlamaCpp, Transforme
 from llmplanner.core.formats import BF16, FP16, FP32, Format, format_named
 from llmplanner.core.machine import Machine
 from llmplanner.core.model import Model
+from llmplanner.core.zero import WEIGHTS
 
 if TYPE_CHECKING:  # one plan is answered without NumPy: its import would be the longest part of a start
     import numpy as np
@@ -207,6 +208,21 @@ class Split:
     def devices(self) -> int:
         """How many devices the split takes."""
         return prod((self.data, self.tensor, self.pipeline, self.context, self.expert))
+
+    @property
+    def replicas(self) -> int:
+        """Devices that hold the same weights, but for routed experts, and work on tokens of their own."""
+        return self.data * self.context * self.expert
+
+    @property
+    def sharing(self) -> int:
+        """Devices among which ZeRO divides what a replica holds: all of them, or those of a group."""
+        return self.group or self.replicas
+
+    @property
+    def gathers(self) -> bool:
+        """Whether weights come to a device only while they are used: from the others, or from the host."""
+        return self.zero >= WEIGHTS and (self.sharing > 1 or self.offload is Offload.PARAMETERS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,21 @@
-"""Tensor parallelism: the model of one device, with attention and feed-forward divided.
+"""Tensor, expert, pipeline and context parallelism: what one device has of the model and of the tokens.
 
-Attention and recurrence are divided by heads, feed-forward by width, embedding and head by vocabulary; norms,
-routers and the down projections of latent attention stay whole. Source: Shoeybi et al. 2019
-(arXiv:1909.08053) section 3; Dao and Gu 2024 (arXiv:2405.21060) section 8.1 for the recurrent ones.
+Tensor parallelism divides attention and recurrence by heads, feed-forward by width, embedding and head by
+vocabulary; norms, routers and the down projections of latent attention stay whole. Source: Shoeybi et al.
+2019 (arXiv:1909.08053) section 3; Dao and Gu 2024 (arXiv:2405.21060) section 8.1 for the recurrent ones.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from llmplanner.core.dividing import divided
+from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.errors import BadInput
 from llmplanner.core.model import (
     Attention,
     Embedding,
     Experts,
     FeedForward,
+    Kind,
     LatentAttention,
     Layer,
     Linear,
@@ -22,8 +25,90 @@ from llmplanner.core.model import (
     Recurrent,
     Stack,
 )
+from llmplanner.core.pipeline import stages
+from llmplanner.core.plan import Offload, Split, Train
+from llmplanner.core.zero import WEIGHTS
 
 PADDING = 128  # Megatron-LM pads the vocabulary to a multiple of this for each device
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What some devices hold alike: in words, as a model, and how many they are."""
+
+    role: str  # "" where all devices are alike
+    model: Model
+    devices: int
+
+
+def device_models(model: Model, split: Split) -> tuple[Share, ...]:
+    """The model of each device, those of a pipeline stage together, in the order of the devices.
+
+    Raises BadInput where the model does not divide.
+    """
+    of_experts = with_experts_of_one(model, split.expert)
+    each = split.devices // split.pipeline
+    return tuple(
+        Share(stage.role, device_model(stage.model, split.tensor), each)
+        for stage in stages(of_experts, split)
+    )
+
+
+def with_experts_of_one(model: Model, devices: int) -> Model:
+    """The model with the routed experts of one of `devices`. Raises BadInput.
+
+    What runs stays as it was: a device's experts serve the tokens of all. Source: Lepikhin et al. 2020
+    (arXiv:2006.16668).
+    """
+    if devices == 1:
+        return model
+    blocks = [group.layer.feed_forward for stack in model.stacks for group in stack.groups]
+    if not any(isinstance(block, Experts) for block in blocks):
+        raise BadInput(f"{model.name} has no experts to divide over {devices:,} devices; set ep to 1.", "ep")
+    return replace(model, stacks=tuple(_fewer_experts(stack, devices) for stack in model.stacks))
+
+
+def _fewer_experts(stack: Stack, devices: int) -> Stack:
+    groups = []
+    for group in stack.groups:
+        block = group.layer.feed_forward
+        if isinstance(block, Experts):
+            count = divided(block.count, devices, "experts", "ep")
+            block = replace(block, count=count, top_k=block.run, every=False)
+        groups.append(replace(group, layer=replace(group.layer, feed_forward=block)))
+    return replace(stack, groups=tuple(groups))
+
+
+def with_context_of_one(step: Train, devices: int, model: Model) -> Train:
+    """The step with the tokens that one of `devices` has of each sequence. Raises BadInput.
+
+    Source: Liu et al. 2023 (arXiv:2310.01889): keys and values go round, so that no device has all scores.
+    """
+    if devices == 1:
+        return step
+    if model.kind is Kind.ENCODER_DECODER or step.attention is AttentionKernel.EAGER or model.eager:
+        why = "writes out its scores" if model.kind is not Kind.ENCODER_DECODER else "has two sequences"
+        raise BadInput(
+            f"Context parallel takes a fused attention over one sequence, and {model.name} {why}; "
+            "set cp to 1, or attention to sdpa.",
+            "cp",
+        )
+    sequence = step.sequence
+    if isinstance(sequence, int):
+        return replace(step, sequence=divided(sequence, devices, "tokens of a sequence", "cp"))
+    return replace(step, sequence=-(-sequence // devices))
+
+
+def check_sharding(split: Split) -> None:
+    """Raises BadInput where data-parallel devices cannot share their state as the split says."""
+    if split.offload is Offload.PARAMETERS and split.zero < WEIGHTS:
+        raise BadInput("Parameters are offloaded at ZeRO stage 3 alone; set zero to 3.", "offload")
+    if split.group is None:
+        return
+    if split.zero == 0:
+        raise BadInput("At ZeRO stage 0 nothing is shared, in groups or not; set zero to 3.", "hybrid")
+    divided(split.replicas, split.group, "data-parallel GPUs", "hybrid")
+    divided(split.group, split.expert, "GPUs of a group, which hold all experts,", "hybrid")
 
 
 def device_model(model: Model, tensor: int) -> Model:
@@ -70,9 +155,9 @@ def _layer(layer: Layer, tensor: int) -> Layer:
 
 def _attention(piece: Attention, tensor: int) -> Attention:
     """Heads divided; key/value heads too, or copied where there are fewer of them than devices."""
-    heads = _divided(piece.heads, tensor, "attention heads")
+    heads = divided(piece.heads, tensor, "attention heads", "tp")
     copied = tensor > piece.kv_heads and tensor % piece.kv_heads == 0
-    kv_heads = 1 if copied else _divided(piece.kv_heads, tensor, "key/value heads")
+    kv_heads = 1 if copied else divided(piece.kv_heads, tensor, "key/value heads", "tp")
     bias, sinks = piece.relative_bias, piece.sinks
     share = replace(piece, heads=heads, kv_heads=kv_heads)
     return replace(
@@ -105,7 +190,7 @@ def _recurrent(piece: Recurrent, tensor: int) -> Recurrent:
     """Heads divided, their states with them; a mixer of one head is whole on every device."""
     if piece.heads == 1:
         return piece
-    heads = _divided(piece.heads, tensor, "heads of the recurrent layers")
+    heads = divided(piece.heads, tensor, "heads of the recurrent layers", "tp")
     width = piece.output.inputs
 
     def narrowed(linear: Linear) -> Linear:
@@ -135,7 +220,7 @@ def _narrowed(module: Module, heads: int, tensor: int) -> Module:
 
 def _latent(piece: LatentAttention, tensor: int) -> LatentAttention:
     """Heads divided; the latents and the matrices that make them are on every device."""
-    heads = _divided(piece.heads, tensor, "attention heads")
+    heads = divided(piece.heads, tensor, "attention heads", "tp")
     query = (*piece.query[:-1], _columns(piece.query[-1], tensor))
     return replace(
         piece,
@@ -149,7 +234,7 @@ def _latent(piece: LatentAttention, tensor: int) -> LatentAttention:
 def _feed_forward(piece: FeedForward, tensor: int) -> FeedForward:
     return replace(
         piece,
-        width=_divided(piece.width, tensor, "feed-forward width"),
+        width=divided(piece.width, tensor, "columns of a feed-forward", "tp"),
         inputs=tuple(_columns(each, tensor) for each in piece.inputs),
         output=_rows(piece.output, tensor),
     )
@@ -167,13 +252,3 @@ def _columns(linear: Linear, tensor: int) -> Linear:
 
 def _rows(linear: Linear, tensor: int) -> Linear:
     return replace(linear, inputs=linear.inputs // tensor)
-
-
-def _divided(amount: int, tensor: int, name: str) -> int:
-    if amount % tensor:
-        message = (
-            f"The {name} ({amount:,}) cannot be divided over {tensor} devices; "
-            "choose a tensor-parallel size that divides them."
-        )
-        raise BadInput(message, field="tp")
-    return amount // tensor

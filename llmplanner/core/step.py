@@ -7,7 +7,6 @@ from llmplanner.core.autograd.trace import Place, Traced, trace
 from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.model import Model
 from llmplanner.core.plan import Count, Split, Train
-from llmplanner.core.zero import WEIGHTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +50,10 @@ def one_step(model: Model, train: Train, split: Split) -> Step:
     """The step of a device that holds `model`; eager where its class has no kernel of PyTorch's."""
     if model.eager and train.attention is AttentionKernel.SDPA:
         train = replace(train, attention=AttentionKernel.EAGER)
-    gathered = split.zero >= WEIGHTS and split.data > 1
-    arithmetic = replace(ARITHMETIC[train.precision], gathered=gathered)
+    arithmetic = replace(ARITHMETIC[train.precision], slices=split.tensor if split.sequence_parallel else 1)
+    if split.gathers:  # FSDP's own mixed precision: all of a layer is in the format computed in
+        residual = arithmetic.operand
+        arithmetic = replace(arithmetic, gathered=True, residual=residual, autocast=False)
     traced = trace(model, train, arithmetic)
     tensors = [(each.distinct(each.count), weight) for each in traced for weight in each.parameters]
     sizes = [(times, one, times * one.elements) for times, one in tensors]

@@ -11,13 +11,15 @@ from functools import partial
 from llmplanner.core import moments
 from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.errors import BadInput
-from llmplanner.core.estimate import Estimate, Phase, Term, holding
+from llmplanner.core.estimate import DeviceEstimate, Estimate, Part, Phase, Term, holding
 from llmplanner.core.formats import Format
 from llmplanner.core.fullest import fullest
 from llmplanner.core.moments import Moment
+from llmplanner.core.pipeline import passes, waiting
 from llmplanner.core.plan import Plan, Precision, Serve, Weights
-from llmplanner.core.sharding import device_model
+from llmplanner.core.sharding import check_sharding, device_models, with_context_of_one
 from llmplanner.core.step import Step, one_step
+from llmplanner.core.terms.activations import activations
 from llmplanner.core.terms.runtime import runtime
 from llmplanner.core.terms.trained import term
 
@@ -25,19 +27,28 @@ SIXTEEN = 16
 
 
 def train(plan: Plan) -> Estimate:
-    """The estimate of every device of the split; all hold the same. Raises BadInput."""
+    """The estimate of every device of the split, in the machine's order. Raises BadInput."""
     if isinstance(plan.workload, Serve):
         raise BadInput("Serving has no training step; choose fine-tuning or pre-training.", "task")
-    step, count = plan.workload.step, plan.split.devices
+    step, split = plan.workload.step, plan.split
     if step.attention is AttentionKernel.FLASH and step.precision is Precision.FP32:
         raise BadInput(
             "FlashAttention computes in 16 bits only; take sdpa or another precision.", "attention"
         )
-    walked = one_step(device_model(plan.model, plan.split.tensor), step, plan.split)
-    beside = runtime(count, plan.machine.devices[0].vendor)
+    check_sharding(split)
+    step = with_context_of_one(step, split.context, plan.model)
+    beside = runtime(split.devices, plan.machine.devices[0].vendor)
     told = partial(_told, plan.weights)
-    phases = tuple(Phase(phase.name, (*map(told, phase.terms), beside)) for phase in tensors(walked))
-    return Estimate(holding(phases, plan.machine.devices[:count]))
+    devices: list[DeviceEstimate] = []
+    for place, share in enumerate(device_models(plan.model, split)):
+        walked = one_step(share.model, step, split)
+        held = passes(split, place, step.accumulation)
+        phases = tuple(
+            Phase(phase.name, (*map(told, phase.terms), beside)) for phase in tensors(walked, held)
+        )
+        block = plan.machine.devices[place * share.devices : (place + 1) * share.devices]
+        devices.extend(holding(phases, block, share.role))
+    return Estimate(tuple(devices))
 
 
 def _told(stored: Weights, each: Term) -> Term:
@@ -50,13 +61,21 @@ def _told(stored: Weights, each: Term) -> Term:
     return replace(each, note=note)
 
 
-def tensors(step: Step) -> tuple[Phase, ...]:
-    """The tensors alive at the worst moment of each phase."""
+def tensors(step: Step, held: int = 1) -> tuple[Phase, ...]:
+    """The tensors alive at the worst moment of each phase; `held`: forward passes that a stage has begun."""
+    before = waiting(activations(step), step.split, held) if step.split.pipeline > 1 else []
     return (
-        Phase("forward", worst(step, moments.forward(step))),
-        Phase("backward", worst(step, moments.backward(step))),
+        Phase("forward", worst(step, _beside(moments.forward(step), before))),
+        Phase("backward", worst(step, _beside(moments.backward(step), before))),
         Phase("step", worst(step, moments.update(step))),
     )
+
+
+def _beside(moments_: Sequence[Moment], more: list[Part]) -> Sequence[Moment]:
+    """The moments with further activations."""
+    if not more:
+        return moments_
+    return [moment | {"activations": [*moment["activations"], *more]} for moment in moments_]
 
 
 def worst(step: Step, moments: Sequence[Moment]) -> tuple[Term, ...]:

@@ -4,6 +4,13 @@ Source: Rajbhandari et al. 2020 (arXiv:1910.02054) section 5.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from llmplanner.core.tensors import distinct, layer_parameters
+
+if TYPE_CHECKING:
+    from llmplanner.core.plan import Split
+    from llmplanner.core.step import Step
 
 OPTIMIZER, GRADIENTS, WEIGHTS = 1, 2, 3  # the stage from which each is divided
 
@@ -34,3 +41,53 @@ def shares(weights: int, gradients: int, optimizer: int, devices: int, stage: in
 def share(amount: int, devices: int, stage: int, since: int) -> int:
     """One device's part of `amount`, which is divided from stage `since` on, rounded up."""
     return -(-amount // devices) if stage >= since else amount
+
+
+def held(step: "Step", amount: int, since: int) -> int:
+    """What one device keeps of `amount` bytes of weights, gradients or optimizer state; nothing if offloaded.
+
+    Devices of expert parallelism hold different experts and the same of all else, so that ZeRO divides the
+    experts among fewer devices: `amount` is taken to hold as many of them as the whole model does.
+    """
+    split = step.split
+    if is_offloaded(split, since):
+        return 0
+    if split.zero < since:
+        return amount
+    times, parts = _part(step, split)
+    return -(-amount * times // parts)
+
+
+def told(step: "Step", since: int) -> str:
+    """The same in a formula: " / 8 devices"."""
+    split = step.split
+    if is_offloaded(split, since):
+        return " × 0: on the host"
+    if split.zero < since or split.sharing == 1:
+        return ""
+    fewer = f", experts / {_experts_sharing(split):,}" if split.expert > 1 else ""
+    return f" / {split.sharing:,} devices{fewer}"
+
+
+def is_offloaded(split: "Split", since: int) -> bool:
+    """Whether weights, gradients or optimizer state lie on the host: gradients go where their step runs."""
+    return split.offload.value == "parameters" or (split.offload.value == "optimizer" and since < WEIGHTS)
+
+
+def _part(step: "Step", split: "Split") -> tuple[int, int]:
+    """The part of one device as a fraction."""
+    if split.expert == 1:
+        return 1, split.sharing
+    experts = sum(
+        distinct(group) * layer_parameters(group.layer).experts
+        for stack in step.model.stacks
+        for group in stack.groups
+    )
+    rest = step.weights - experts
+    among = _experts_sharing(split)
+    return rest * among + experts * split.sharing, step.weights * split.sharing * among
+
+
+def _experts_sharing(split: "Split") -> int:
+    """Devices among which ZeRO divides a device's experts."""
+    return max(split.sharing // split.expert, 1)

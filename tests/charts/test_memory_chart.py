@@ -103,7 +103,7 @@ def test_the_total_is_always_named_and_no_line_runs_through_words(
     for words, rect in written.items():
         if laid.rect.contains(rect):
             assert not any(x is not None and rect.left() < x < rect.right() for x in lines), words
-    wide = [segment for segment in bar.segments if segment.value > 0.02 * sum(s.value for s in bar.segments)]
+    wide = [segment for segment in bar.segments if segment.value > 0.03 * sum(s.value for s in bar.segments)]
     assert {segment.label for segment in wide} <= written.keys()  # each with its value
 
 

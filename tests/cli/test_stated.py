@@ -20,7 +20,6 @@ FIT = ("fit", "llama-3.1-8b", "--gpu", "rtx-4090")
         *(("method", method) for method in ("lora", "qlora")),
         *(("engine", engine) for engine in ("vllm", "llama.cpp")),
         ("checkpointing", "selective"),
-        *((size, 2) for size in ("pp", "cp", "ep")),
     ],
 )
 def test_what_comes_later_is_refused_for_every_task(run: Run, task: str, field: str, value: object) -> None:

@@ -109,7 +109,7 @@ def test_two_devices_hold_half_of_the_heads() -> None:
     assert served(MAMBA, tensor=2)["recurrent_state"].bytes * 2 == 273_678_336
     whole, half = (served(MAMBA, tensor=n)["weights"].bytes for n in (1, 2))
     assert whole < 2 * half < 1.01 * whole
-    with pytest.raises(BadInput, match=r"recurrent layers \(128\) cannot be divided over 3"):
+    with pytest.raises(BadInput, match=r"128 heads of the recurrent layers cannot be divided into 3"):
         served(MAMBA, tensor=3)
     single = stacked(LayerGroup(mixing(replace(CODESTRAL, heads=1)), (0,)))
     assert served(single, tensor=2)["recurrent_state"].bytes * 64 == 273_678_336  # whole on each

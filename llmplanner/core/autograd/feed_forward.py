@@ -22,8 +22,8 @@ def _dense(walk: Walk, piece: FeedForward, x: Value) -> Value:
     if piece.gated:
         active = multiply(walk, active, hidden[1], Cause.FEED_FORWARD)
     active = drop(walk, walk.dropout.inner, active)
-    if piece.output_cast and active.size != walk.arithmetic.weight:
-        active = walk.tape.op(Value(active.width, walk.arithmetic.weight, active.unit), (active,))
+    if piece.output_cast and active.size != walk.arithmetic.read:
+        active = walk.tape.op(Value(active.width, walk.arithmetic.read, active.unit), (active,))
     return linear(walk, piece.output, active, Cause.FEED_FORWARD)
 
 

@@ -6,7 +6,7 @@ from llmplanner.core.autograd.lora import bottleneck
 from llmplanner.core.autograd.pieces import activate, add, linear, norm
 from llmplanner.core.autograd.recurrent import recurrent
 from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit, Value, Weight
-from llmplanner.core.autograd.walk import Walk, drop, own, parameter
+from llmplanner.core.autograd.walk import Walk, drop, own, parameter, sliced
 from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.model import Attention, Head, LatentAttention, Layer, Linear, Model, Norm
 
@@ -18,13 +18,14 @@ def layer(walk: Walk, piece: Layer, x: Value, memory: Value | None = None) -> Va
     before = x
     read = x if piece.post_norm else norm(walk, piece.attention_norm, x)
     if piece.attention is not None or piece.recurrent is not None:
-        attended = _mixed(walk, piece, read)
+        attended = sliced(walk, _mixed(walk, piece, read), x)
         attended = drop(walk, probability, norm(walk, piece.attention_output_norm, attended))
         attended = bottleneck(walk, attended, Cause.ATTENTION)
         x = _sum(walk, piece, piece.attention_norm, x, attended)
     if piece.cross_attention is not None:
         crossed = x if piece.post_norm else norm(walk, piece.cross_norm, x)
-        crossed = drop(walk, probability, attention(walk, piece.cross_attention, crossed, memory))
+        crossed = sliced(walk, attention(walk, piece.cross_attention, crossed, memory), x)
+        crossed = drop(walk, probability, crossed)
         x = _sum(walk, piece, piece.cross_norm, x, crossed)
     own(walk, piece.extras)
     if piece.feed_forward is None:
@@ -32,7 +33,7 @@ def layer(walk: Walk, piece: Layer, x: Value, memory: Value | None = None) -> Va
     shared = piece.parallel and piece.feed_forward_norm is None  # both branches read one norm's output
     source = read if shared else before if piece.parallel else x
     fed = source if piece.post_norm else norm(walk, piece.feed_forward_norm, source)
-    fed = feed_forward(walk, piece.feed_forward, fed)
+    fed = sliced(walk, feed_forward(walk, piece.feed_forward, fed), x)
     fed = drop(walk, probability, norm(walk, piece.feed_forward_output_norm, fed))
     fed = bottleneck(walk, fed, Cause.FEED_FORWARD)
     return _sum(walk, piece, piece.feed_forward_norm, x, fed)
@@ -72,11 +73,11 @@ def embed(walk: Walk, model: Model, place: int) -> Value:
         for rows in (table, *model.embeddings):
             parameter(walk, (rows.rows, rows.width))
         _saved(walk, (table.rows, table.width))
-    x = Value(table.width, walk.arithmetic.residual)
+    x = Value(table.width, walk.arithmetic.residual, walk.between)
     first = x
     x.grad = walk.trained or walk.saves_modules or walk.forced
     if model.embeddings:
-        x = walk.tape.op(Value(x.width, x.size), (x,), passes=True)
+        x = walk.tape.op(Value(x.width, x.size, x.unit), (x,), passes=True)
     for each in model.projections[:1]:
         x = linear(walk, each, x, Cause.HEAD)
     norms = model.embedding_norms_by_stack

@@ -30,14 +30,14 @@ def norm(walk: Walk, piece: Norm | None, x: Value) -> Value:
         out = Value(width, x.size, x.unit)
     elif piece.kind is NormKind.RMS_T5:
         tape.save(Cause.NORMS, x, when=flows)
-        tape.keep(Cause.NORMS, width, walk.arithmetic.weight, x.unit, when=walk.trained)
-        out = Value(width, walk.arithmetic.weight, x.unit)
+        tape.keep(Cause.NORMS, width, walk.arithmetic.read, x.unit, when=walk.trained)
+        out = Value(width, walk.arithmetic.read, x.unit)
     elif not piece.weight:
         out = Value(width, x.size, x.unit)
     else:
         size = FP32 if piece.kind is NormKind.RMS_WIDE else x.size
         tape.keep(Cause.NORMS, width, size, x.unit, when=walk.trained)
-        out = Value(width, max(x.size, walk.arithmetic.weight), x.unit)
+        out = Value(width, max(x.size, walk.arithmetic.read), x.unit)
     trained = _affine(walk, piece)
     return tape.op(out, (wide,), Value(2 * width, FP32, x.unit), trained=trained)
 
@@ -75,13 +75,18 @@ def linear(walk: Walk, piece: Linear, x: Value, cause: Cause, *, head: bool = Fa
 
 
 def matrix_product(walk: Walk, piece: Linear, x: Value, cause: Cause) -> Value:
-    """The linear itself. A packed matrix is unpacked for each product, and again in the backward pass."""
+    """The linear itself. A packed matrix is unpacked for each product, and again in the backward pass.
+
+    Sequence parallel saves a slice of the input, and gathers the whole again in the backward pass
+    (Korthikanti et al. 2022, arXiv:2205.05198, section 4.2.2).
+    """
     x = cast(walk, x)
     weight = matrix(walk, (piece.outputs, piece.inputs), Cause.CASTS, x)
     walk.tape.save(cause, x, when=walk.trained)
     if piece.bias:
         parameter(walk, (piece.outputs,))
-    out = Value(piece.outputs, walk.arithmetic.operand, x.unit)
+    unit = Unit.TOKEN if x.unit is Unit.SLICE else x.unit
+    out = Value(piece.outputs, walk.arithmetic.operand, unit)
     unpacked = [Value(piece.outputs * piece.inputs, out.size, Unit.ONCE)] if walk.packed else []
     return walk.tape.op(out, (x, *weight), *unpacked, trained=walk.trained)
 

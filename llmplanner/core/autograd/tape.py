@@ -16,6 +16,7 @@ class Unit(StrEnum):
     """What a value's width is counted per, on one device. Its text stands in formulas."""
 
     TOKEN = "token"  # noqa: S105 - of text
+    SLICE = "token of the device's slice"  # sequence parallel: of what tensor parallel leaves whole
     SINGLE = "token of a single sequence"  # there only where the micro-batch is 1
     BATCHED = "token of several sequences"  # there only where the micro-batch is larger
     SCORE = "pair of tokens"  # batch x sequence x keys
@@ -77,6 +78,12 @@ class Arithmetic:
     residual: int
     autocast: bool
     gathered: bool = False  # ZeRO 3: weights arrive as operands, a unit at a time; autocast casts none
+    slices: int = 1  # sequence parallel: into how many parts the tokens are divided between the products
+
+    @property
+    def read(self) -> int:
+        """Of a weight as an operation reads it."""
+        return self.operand if self.gathered else self.weight
 
 
 ARITHMETIC = {

@@ -118,7 +118,7 @@ def _stack(
     ]
     if memory is not None and tower.reads_memory:
         front.tape.keep(Cause.ATTENTION, memory.width, memory.size, Unit.SOURCE)
-    hidden = Value(model.hidden_size, arithmetic.residual)
+    hidden = Value(model.hidden_size, arithmetic.residual, back.between)
     hidden.grad = flows
     out = finish(back, model, place, hidden)
     ends = (
@@ -148,6 +148,7 @@ class _Tower:
         self._stack = model.stacks[place]
         self._walked: dict[tuple[Layer, bool, bool], tuple[Traced, bool]] = {}
         self.counts = units(model, self._stack, step)
+        self.counts[Unit.SLICE] = -(-self.counts[Unit.TOKEN] // arithmetic.slices)
         frozen = step.method.frozen_layers if isinstance(step.method, Full) else 0
         self.cut = max(frozen - sum(each.depth for each in model.stacks[:place]), 0)  # layers that are frozen
         self.reads_memory = step.checkpointing is Checkpointing.FULL  # as an argument of every layer
@@ -173,7 +174,7 @@ class _Tower:
         key = (_shape(piece, self._step), trained, flows)
         if key not in self._walked:
             walk = self.walk(trained=trained, prefix=self._stack.prefix)
-            x = Value(self._model.hidden_size, self._arithmetic.residual)
+            x = Value(self._model.hidden_size, self._arithmetic.residual, walk.between)
             x.grad = flows
             out = layer(walk, key[0], x, self._memory)
             inside = self.counts | _masked(self.counts, _window(key[0]))

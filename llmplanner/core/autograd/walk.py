@@ -26,6 +26,11 @@ class Walk:
     prefix: str = ""  # of the names of linears; empty outside the layers
 
     @property
+    def between(self) -> Unit:
+        """What the residual stream is counted per."""
+        return Unit.TOKEN if self.arithmetic.slices == 1 else Unit.SLICE
+
+    @property
     def packed(self) -> bool:
         """Whether matrices lie in fewer bits than are computed in: those of a quantized base's layers."""
         return isinstance(self.method, Lora) and self.method.quantized and self.prefix != ""
@@ -65,6 +70,11 @@ def cast(walk: Walk, x: Value, size: int | None = None) -> Value:
     """The value as an operand of a matrix product, or in so many bytes: a copy at every use."""
     size = walk.arithmetic.operand if size is None else size
     return x if x.size == size else walk.tape.op(Value(x.width, size, x.unit), (x,))
+
+
+def sliced(walk: Walk, x: Value, like: Value) -> Value:
+    """What a product made, counted as `like` is: under sequence parallel a device has a slice of the sum."""
+    return x if x.unit is like.unit else walk.tape.op(Value(x.width, x.size, like.unit), (x,))
 
 
 def copied(walk: Walk, weight: Weight, cause: Cause, reader: Value) -> tuple[Value, ...]:

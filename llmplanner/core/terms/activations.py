@@ -15,6 +15,7 @@ from llmplanner.core.step import Step, shown
 IN_LOGITS = (Cause.LOSS,)  # told in the term logits
 UNIT_NAMES = {
     Unit.TOKEN: "tokens",
+    Unit.SLICE: "tokens of a slice",
     Unit.SINGLE: "tokens",
     Unit.BATCHED: "tokens",
     Unit.SCORE: "pairs of tokens",
@@ -67,7 +68,7 @@ def checkpoints(step: Step) -> Part:
     total: Bytes = 0
     texts = []
     for each in step.layers:
-        tokens = each.counts[Unit.TOKEN]
+        tokens = each.counts[Unit.SLICE]
         total = total + each.count * width * size * tokens
         texts.append(f"{each.count} layers × {width:,} × {size} B × {shown(tokens)} tokens")
     return Part(Cause.CHECKPOINTS.value, total, " + ".join(texts))
@@ -85,7 +86,7 @@ def before(step: Step, group: Traced, layer: int) -> list[Part]:
         if each.place is Place.LAYERS and each.stack == group.stack:
             count = bisect_left(each.indices, layer) + (each is group and not whole)
         if each.place is Place.LAYERS and not whole:
-            amount = amount + count * width * residual * each.counts[Unit.TOKEN]
+            amount = amount + count * width * residual * each.counts[Unit.SLICE]
         elif count:
             amount = amount + each.kept(count)
     parts = [Part("of the layers before", amount, f"what {layer} layers keep")]

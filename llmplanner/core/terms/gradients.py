@@ -2,12 +2,13 @@
 
 from bisect import bisect_right
 
+from llmplanner.core import zero
 from llmplanner.core.autograd.tape import FP32, Unit
 from llmplanner.core.autograd.trace import Place, Traced
 from llmplanner.core.estimate import Part
 from llmplanner.core.plan import Full
 from llmplanner.core.step import Step, shown
-from llmplanner.core.zero import GRADIENTS, share
+from llmplanner.core.zero import GRADIENTS
 
 
 def gradients(step: Step) -> list[Part]:
@@ -17,10 +18,9 @@ def gradients(step: Step) -> list[Part]:
 
 def held(step: Step, elements: int, size: int) -> tuple[int, str]:
     """Bytes and formula of the gradients of some parameters, which have `size` bytes together."""
-    split = step.split
-    divided = f" / {split.data} devices" if split.zero >= GRADIENTS and split.data > 1 else ""
     each = size // elements if elements and size % elements == 0 else f"{FP32} or {step.arithmetic.weight}"
-    return share(size, split.data, split.zero, GRADIENTS), f"{each} B × {elements:,} parameters{divided}"
+    text = f"{each} B × {elements:,} parameters{zero.told(step, GRADIENTS)}"
+    return zero.held(step, size, GRADIENTS), text
 
 
 def behind(step: Step, group: Traced, layer: int) -> list[Part]:

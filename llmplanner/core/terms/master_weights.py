@@ -4,19 +4,19 @@ Source: Micikevicius et al. 2018 (arXiv:1710.03740) section 3.1; ZeRO (arXiv:191
 them with the optimizer's state: 12 bytes for each parameter of Adam.
 """
 
+from llmplanner.core import zero
 from llmplanner.core.estimate import Part
 from llmplanner.core.optimizers import FP32
 from llmplanner.core.plan import Precision
 from llmplanner.core.step import Step
 from llmplanner.core.terms.optimizer import trained
-from llmplanner.core.zero import OPTIMIZER, share
+from llmplanner.core.zero import OPTIMIZER
 
 
 def master_weights(step: Step) -> list[Part]:
     """The copy of the trained tensors; none where they are in FP32 themselves, or have no copy."""
     if step.train.precision is not Precision.BF16_MASTER:
         return []
-    elements, split = sum(count * one.elements for count, one in trained(step)), step.split
-    divided = f" / {split.data} devices" if split.zero >= OPTIMIZER and split.data > 1 else ""
-    amount = share(FP32 * elements, split.data, split.zero, OPTIMIZER)
-    return [Part("FP32 copy of the weights", amount, f"{FP32} B × {elements:,} parameters{divided}")]
+    elements = sum(count * one.elements for count, one in trained(step))
+    text = f"{FP32} B × {elements:,} parameters{zero.told(step, OPTIMIZER)}"
+    return [Part("FP32 copy of the weights", zero.held(step, FP32 * elements, OPTIMIZER), text)]

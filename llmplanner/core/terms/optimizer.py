@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 
+from llmplanner.core import zero
 from llmplanner.core.autograd.trace import Place
 from llmplanner.core.estimate import Part
 from llmplanner.core.optimizers import FP32, RULES, Kept, Rule, Tensor
 from llmplanner.core.plan import Precision
 from llmplanner.core.step import Step
 from llmplanner.core.terms.trained import Estimated
-from llmplanner.core.zero import OPTIMIZER, share
+from llmplanner.core.zero import OPTIMIZER
 
 Tensors = list[tuple[int, Tensor]]
 
@@ -45,14 +46,13 @@ def _kept(kept: Kept, tensors: Tensors, step: Step) -> Part | None:
     if not whole:
         return None
     having = [(count, one) for count, one, size in sizes if size]
-    split = step.split
-    amount = share(whole, split.data, split.zero, OPTIMIZER)
+    amount = zero.held(step, whole, OPTIMIZER)
     text = kept.words.format(
         size=_size({one.size for _, one in having}),
         elements=f"{sum(count * one.elements for count, one in having):,} parameters",
         tensors=_many(sum(count for count, _ in having)),
     )
-    text += f" / {split.data} devices" if _divided(step) else ""
+    text += zero.told(step, OPTIMIZER)
     if kept.moves:
         return Estimated(kept.name, amount, text, 0, amount)
     return Part(kept.name, amount, text)
@@ -73,9 +73,8 @@ def temporaries(step: Step) -> list[Part]:
     if not tensors:
         return parts
     for made in rule.made(tensors):
-        split = step.split
-        amount = share(made.bytes, split.data, split.zero, OPTIMIZER) if made.whole else made.bytes
-        text = made.words + (f" / {split.data} devices" if made.whole and _divided(step) else "")
+        amount = zero.held(step, made.bytes, OPTIMIZER) if made.whole else made.bytes
+        text = made.words + (zero.told(step, OPTIMIZER) if made.whole else "")
         if rule.measured:
             parts.append(Part(made.name, amount, text))
         else:
@@ -88,10 +87,5 @@ def _cast_gradients(step: Step) -> list[Part]:
     if step.train.precision is not Precision.BF16_MASTER:
         return []
     elements = sum(count * one.elements for count, one in trained(step))
-    amount = share(FP32 * elements, step.split.data, step.split.zero, OPTIMIZER)
-    divided = f" / {step.split.data} devices" if _divided(step) else ""
-    return [Part("gradients cast to FP32", amount, f"{FP32} B × {elements:,} parameters{divided}")]
-
-
-def _divided(step: Step) -> bool:
-    return step.split.zero >= OPTIMIZER and step.split.data > 1
+    text = f"{FP32} B × {elements:,} parameters{zero.told(step, OPTIMIZER)}"
+    return [Part("gradients cast to FP32", zero.held(step, FP32 * elements, OPTIMIZER), text)]
