@@ -30,7 +30,7 @@ from llmplanner.models.quantized import quantization
 from llmplanner.plan_fields import CHANGES, FIELDS
 from llmplanner.plans import Draft, checked, is_uuid
 from llmplanner.resources import is_there, user_folder
-from llmplanner.workloads import LATER, engine_of, runtime_of, serve_of, split_of, train_of
+from llmplanner.workloads import LATER, base_of, engine_of, runtime_of, serve_of, split_of, train_of
 
 if TYPE_CHECKING:
     from llmplanner.core.budget import Budget
@@ -297,9 +297,9 @@ def plan_of(draft: Draft, model: Model, machine: Machine) -> Plan:
 
 def weights_of(draft: Draft, model: Model) -> Weights:
     """How served weights are stored: as the plan says, else as the model's files do. Raises BadInput."""
-    if draft.weights is not None:
-        recipe = draft.weights in RECIPES
-        return _stored_as(model, draft.weights) if recipe else format_named(draft.weights, "weights")
+    asked_for = base_of(draft, model)
+    if asked_for is not None:
+        return _stored_as(model, asked_for) if asked_for in RECIPES else format_named(asked_for, "weights")
     return model.checkpoint or format_named(model.dtype)
 
 

@@ -5,6 +5,7 @@ from math import prod
 from llmplanner.core.blocks import cache_format_named, refuse_blocks
 from llmplanner.core.engine import AttentionKernel, Engine, LlamaCpp, Transformers, Vllm
 from llmplanner.core.errors import BadInput, quoted
+from llmplanner.core.lora_targets import refuse_lacked
 from llmplanner.core.model import Kind, Model
 from llmplanner.core.plan import (
     Adapters,
@@ -24,19 +25,26 @@ from llmplanner.core.plan import (
     Weights,
     computed_in,
 )
-from llmplanner.plan_fields import used
+from llmplanner.core.recipes import LLAMA_CPP, RECIPES
 from llmplanner.plans import Draft
 
 GIB = 2**30
+SIXTEEN = 16
+QLORA = "nf4-double"  # NF4 with double quantization (Dettmers et al. 2023, arXiv:2305.14314)
+_LLAMA_CPP_NAMES = frozenset(one.name for one in RECIPES.values() if one.group == LLAMA_CPP)
 LATER = {  # what this version does not know yet, by field: what it takes
     "engine": ("transformers", "vllm"),
-    "method": ("full",),
-    "frozen_layers": (0,),
     "precision": ("fp32", "bf16-mixed", "fp16-mixed", "bf16"),
     "checkpointing": ("none", "full"),
     "loss": ("whole",),
     "padding": ("none", "packed"),
     "keep_logits": (False,),
+    "pp": (1,),
+    "cp": (1,),
+    "ep": (1,),
+    "sequence_parallel": (False,),
+    "hybrid": (None,),
+    "sharding": ("fsdp",),
     "offload": ("none",),
     "runtime": (None,),
 }
@@ -70,7 +78,7 @@ def train_of(draft: Draft, model: Model) -> Train:
         Optimizer(draft.optimizer),
         AttentionKernel(draft.attention),
         Checkpointing(draft.checkpointing),
-        method=Full() if draft.task == "pretrain" else method_of(draft),
+        method=Full() if draft.task == "pretrain" else method_of(draft, model),
         loss=Loss(draft.loss),
         accumulation=draft.accumulation,
         padded=draft.padding == "padded",
@@ -78,20 +86,46 @@ def train_of(draft: Draft, model: Model) -> Train:
     )
 
 
-def method_of(draft: Draft) -> Method:
-    """What a fine-tune trains."""
+def method_of(draft: Draft, model: Model) -> Method:
+    """What a fine-tune trains. Raises BadInput."""
     if draft.method == "full":
+        if draft.frozen_layers > model.layers:
+            raise BadInput(
+                f"{draft.frozen_layers:,} layers cannot be frozen, {model.name} has {model.layers:,}; "
+                "freeze fewer.",
+                "frozen_layers",
+            )
         return Full(draft.frozen_layers)
     if draft.method == "adapters":
         return Adapters(draft.adapter_width)
+    targets = tuple(name.strip() for name in draft.lora_targets.split(",") if name.strip())
+    refuse_lacked(model, targets)
     return Lora(
         draft.rank,
-        tuple(name.strip() for name in draft.lora_targets.split(",") if name.strip()),
+        targets,
         draft.lora_dropout,
         dora=draft.method == "dora",
         embeddings=draft.train_embeddings,
         quantized=draft.method == "qlora",
     )
+
+
+def base_of(draft: Draft, model: Model) -> str | None:
+    """The weights that the plan asks for by name, or QLoRA's own where it asks for none; None: the model's.
+
+    A file in few bits is taken as it is where it can be trained on. Raises BadInput.
+    """
+    if draft.task != "finetune" or draft.method != "qlora":
+        return draft.weights
+    recipe = RECIPES.get(draft.weights or "")
+    if recipe is not None and recipe.group == LLAMA_CPP:
+        raise BadInput(
+            f"Adapters cannot be trained on llama.cpp's {recipe.name}; take {QLORA} or a GPTQ or AWQ format.",
+            "weights",
+        )
+    held = model.checkpoint
+    packed = held is not None and held.bits < SIXTEEN and held.label not in _LLAMA_CPP_NAMES
+    return draft.weights or (None if packed else QLORA)
 
 
 def engine_of(draft: Draft) -> Engine:
@@ -130,17 +164,11 @@ def _shares(text: str | None) -> tuple[float, ...] | None:
 
 
 def split_of(draft: Draft) -> Split:
-    """How the draft divides the work. Raises BadInput where its sizes and its count disagree.
-
-    Ways to divide that the task or the engine does not know are left to other tasks.
-    """
-    known = used(draft.task, draft.engine, draft.method)
+    """How the draft divides the work. Raises BadInput where its sizes and its count disagree."""
     stated = {
         name: size
         for name in ("dp", "tp", "pp", "cp", "ep")
-        if name in known
-        and (size := getattr(draft, name)) is not None
-        and (size != 1 or name in {"dp", "tp"})
+        if (size := getattr(draft, name)) is not None and (size != 1 or name in {"dp", "tp"})
     }
     sizes = {name: stated.get(name, 1) for name in ("dp", "tp", "pp", "cp", "ep")}
     if draft.count is not None and not stated:

@@ -5,8 +5,21 @@ from dataclasses import dataclass, replace
 from llmplanner.core.autograd.tape import ARITHMETIC, Arithmetic, Cause, Unit
 from llmplanner.core.autograd.trace import Place, Traced, trace
 from llmplanner.core.engine import AttentionKernel
+from llmplanner.core.formats import Format
 from llmplanner.core.model import Model
-from llmplanner.core.plan import Count, Split, Train
+from llmplanner.core.plan import Count, Lora, Split, Train, Weights
+from llmplanner.core.zero import WEIGHTS
+
+WIDE = frozenset({"BF16", "F16"})  # formats of a file's tensors that are computed with as they are
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A frozen base that is stored in fewer bits than it is computed in, on one device."""
+
+    name: str
+    bytes: int
+    wide: int  # elements in 16 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +37,7 @@ class Step:
     added: tuple[int, int]  # elements and bytes of what the method adds: adapters, trained copies
     tensors: int  # how many trained tensors there are
     largest: int  # elements of the largest
+    base: Base | None = None  # where the model's own parameters are not in the format computed in
 
     @property
     def layers(self) -> tuple[Traced, ...]:
@@ -46,24 +60,29 @@ class Step:
         return sum(each.distinct(each.count) * each.amounts.get(key, 0) for each in self.layers)
 
 
-def one_step(model: Model, train: Train, split: Split) -> Step:
-    """The step of a device that holds `model`; eager where its class has no kernel of PyTorch's."""
+def one_step(model: Model, train: Train, split: Split, stored: Weights | None = None) -> Step:
+    """The step of a device that holds `model`; eager where its class has no kernel of PyTorch's.
+
+    `stored`: how the whole model's weights are, which counts for a quantized base.
+    """
     if model.eager and train.attention is AttentionKernel.SDPA:
         train = replace(train, attention=AttentionKernel.EAGER)
-    arithmetic = replace(ARITHMETIC[train.precision], slices=split.tensor if split.sequence_parallel else 1)
-    if split.gathers:  # FSDP's own mixed precision: all of a layer is in the format computed in
-        residual = arithmetic.operand
-        arithmetic = replace(arithmetic, gathered=True, residual=residual, autocast=False)
+    gathered = split.zero >= WEIGHTS and split.data > 1
+    arithmetic = replace(ARITHMETIC[train.precision], gathered=gathered)
+    packed = isinstance(train.method, Lora) and train.method.quantized
+    if packed and arithmetic.autocast:  # what is not quantized has 16 bits, as the base is loaded
+        arithmetic = replace(arithmetic, weight=arithmetic.operand, residual=arithmetic.operand)
     traced = trace(model, train, arithmetic)
     tensors = [(each.distinct(each.count), weight) for each in traced for weight in each.parameters]
     sizes = [(times, one, times * one.elements) for times, one in tensors]
+    weights = sum([elements for _, one, elements in sizes if not one.added])
     return Step(
         model,
         train,
         split,
         arithmetic,
         traced,
-        weights=sum([elements for _, one, elements in sizes if not one.added]),
+        weights=weights,
         parameters=sum([elements for _, one, elements in sizes if one.trained]),
         trained_bytes=sum([one.size * elements for _, one, elements in sizes if one.trained]),
         added=(
@@ -72,7 +91,17 @@ def one_step(model: Model, train: Train, split: Split) -> Step:
         ),
         tensors=sum([times for times, one, _ in sizes if one.trained]),
         largest=max([one.elements for _, one, _ in sizes if one.trained], default=0),
+        base=_base(stored, weights) if packed and stored is not None else None,
     )
+
+
+def _base(stored: Weights, elements: int) -> Base:
+    """The share of the stored weights that a device with so many parameters has."""
+    if isinstance(stored, Format):
+        return Base(stored.name, stored.bytes_for(elements), 0)
+    whole = max(stored.elements, 1)
+    wide = sum(amount.elements for amount in stored.amounts if amount.format in WIDE)
+    return Base(stored.name, -(-stored.bytes * elements // whole), wide * elements // whole)
 
 
 def shown(count: Count) -> str:

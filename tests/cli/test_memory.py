@@ -96,8 +96,11 @@ def test_memory_for_people(run: Run) -> None:
         (("--engine", "llama.cpp"), "engine", "later version"),
         (("--engine", "ollama"), "engine", ""),
         (("--task", "sleep"), "task", "serve"),
-        (("--task", "finetune", "--method", "lora"), "method", "later version"),
-        (("--task", "finetune", "--method", "qlora", "--rank", "16"), "method", "later version"),
+        (
+            ("--task", "finetune", "--method", "lora", "--set", "lora_targets=c_attn"),
+            "lora_targets",
+            "q_proj",
+        ),
         (("--task", "finetune", "--checkpointing", "selective"), "checkpointing", "later version"),
         (("--task", "pretrain", "--tp", "3"), "tp", "2 or 4"),
         (("--task", "pretrain", "--pp", "33"), "pp", "at most 32"),

@@ -2,7 +2,7 @@
 
 from llmplanner.core.autograd.attention import attention
 from llmplanner.core.autograd.feed_forward import feed_forward
-from llmplanner.core.autograd.lora import bottleneck
+from llmplanner.core.autograd.lora import adapted, bottleneck
 from llmplanner.core.autograd.pieces import activate, add, linear, norm
 from llmplanner.core.autograd.recurrent import recurrent
 from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit, Value, Weight
@@ -130,9 +130,20 @@ def finish(walk: Walk, model: Model, place: int, x: Value) -> Value:
         x = linear(walk, each, x, Cause.HEAD)
     if model.head.linear is not None:
         _logits(walk, model.head, model.head.linear, x)
-    beside = (model.pooler, model.pair_head)  # read one token of each sequence, which is next to nothing
-    own(walk, [*(each for each in beside if each is not None), *model.extras])
+    for beside in (model.pooler, model.pair_head):
+        if beside is not None:
+            _beside(walk, beside)
+    own(walk, model.extras)
     return x
+
+
+def _beside(walk: Walk, piece: Linear) -> None:
+    """A linear that reads one token of each sequence, which is next to nothing: its parameters count."""
+    own(walk, [piece])
+    method = adapted(walk, piece, Cause.HEAD, head=False)
+    if method is not None:
+        shapes = ((method.rank, piece.inputs), (piece.outputs, method.rank))
+        walk.tape.parameters.extend(Weight(shape, FP32, added=True) for shape in shapes)
 
 
 def _logits(walk: Walk, head: Head, matrix: Linear, x: Value) -> None:
