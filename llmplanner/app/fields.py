@@ -237,7 +237,10 @@ class SwitchField(Field):
         self.box = QCheckBox(label)
         super().__init__(label, tip, self.box)
         self.label.hide()
-        self.box.clicked.connect(self.entered.emit)
+        self.box.clicked.connect(self._take)
+
+    def _take(self, on: bool) -> None:
+        self.entered.emit(on)
 
     def show_value(self, value: object) -> None:
         """Shows a value that came from elsewhere."""

@@ -24,13 +24,6 @@ CHOICES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "fp8-mixed": "FP8 mixed",
             "fp32": "FP32",
         },
-        "optimizer": {
-            "adamw": "AdamW",
-            "adamw-fused": "AdamW, fused",
-            "adamw-loop": "AdamW, one by one",
-            "sgd-momentum": "SGD with momentum",
-            "sgd": "SGD",
-        },
         "attention": {"sdpa": "SDPA (fused)", "flash": "FlashAttention 2", "eager": "Eager"},
         "checkpointing": {
             "none": "None: keep activations",
@@ -59,18 +52,26 @@ IN_A_LINE: Mapping[str, str] = MappingProxyType(  # precisions, as a subtitle sa
 
 def choices(name: str) -> tuple[tuple[str, str], ...]:
     """What a field offers: (value, words), as people are used to seeing it; what has no words, as it is."""
-    words = CHOICES.get(name, {})
+    known = _words(name)
     offered = FIELDS[name].choices
-    known = [value for value in words if value in offered]
-    return tuple((value, word(name, value)) for value in (*known, *(o for o in offered if o not in words)))
+    first = [value for value in known if value in offered]
+    return tuple((value, word(name, value)) for value in (*first, *(o for o in offered if o not in known)))
 
 
 def word(name: str, value: str) -> str:
     """One choice in words."""
-    return CHOICES.get(name, {}).get(value, value)
+    return _words(name).get(value, value)
 
 
 def optimizer(value: str) -> str:
     """An optimizer, as a subtitle says it."""
-    said = word("optimizer", value)
-    return {"adamw-fused": "fused AdamW", "adamw-loop": "AdamW, parameter by parameter"}.get(value, said)
+    said = {"adamw-fused": "fused AdamW", "adamw-loop": "AdamW, parameter by parameter"}
+    return said.get(value) or word("optimizer", value)
+
+
+def _words(name: str) -> Mapping[str, str]:
+    if name != "optimizer":
+        return CHOICES.get(name, {})
+    from llmplanner.core.optimizers import RULES  # noqa: PLC0415 - a start that serves needs none of them
+
+    return {key.value: rule.name for key, rule in RULES.items()}

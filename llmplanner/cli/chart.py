@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from llmplanner import compose
+from llmplanner import comparison, compose
 from llmplanner.charts import export
 from llmplanner.charts.bits import bits_figure
 from llmplanner.charts.budget import budget_figure
@@ -16,6 +16,9 @@ from llmplanner.charts.limits import EXAMPLE as EXAMPLE_LIMITS
 from llmplanner.charts.limits import limits_figure
 from llmplanner.charts.loss import loss_figure
 from llmplanner.charts.memory import memory_figure
+from llmplanner.charts.memory_devices import devices_figure
+from llmplanner.charts.memory_phases import phases_figure
+from llmplanner.charts.memory_rivals import rivals_figure
 from llmplanner.charts.palette import THEMES
 from llmplanner.charts.ranges import ranges_figure
 from llmplanner.charts.scaling import scaling_figure
@@ -33,7 +36,13 @@ from llmplanner.models.laws import laws
 from llmplanner.models.runs import training_runs
 from llmplanner.plans import EXAMPLE
 
-OF_MEMORY = ("memory", "formats")  # charts that a plan's task decides about
+OF_MEMORY = (
+    "memory",
+    "memory-phases",
+    "memory-devices",
+    "memory-engines",
+    "formats",
+)  # charts that a plan's task decides about
 VALUE = "pi"  # of the charts of a value, where none is stated
 
 
@@ -123,6 +132,23 @@ def _memory(arguments: argparse.Namespace) -> Figure:
     return memory_figure(found.plan, found.estimate, verdict(found.plan, found.estimate))
 
 
+def _phases(arguments: argparse.Namespace) -> Figure:
+    found = planned(arguments, EXAMPLE)
+    return phases_figure(found.plan, found.estimate)
+
+
+def _devices(arguments: argparse.Namespace) -> Figure:
+    found = planned(arguments, EXAMPLE)
+    return devices_figure(found.plan, found.estimate)
+
+
+def _rivals(arguments: argparse.Namespace) -> Figure:
+    found = planned(arguments, EXAMPLE)
+    return rivals_figure(
+        comparison.compared(found.draft), comparison.each(found.draft, found.plan.model, found.local)
+    )
+
+
 def _formats(arguments: argparse.Namespace) -> Figure:
     return formats_figure(planned(arguments, EXAMPLE).plan)
 
@@ -173,6 +199,9 @@ def _budget_of(arguments: argparse.Namespace) -> Budget:
 
 CHARTS: dict[str, tuple[str, Callable[[argparse.Namespace], Figure]]] = {
     "memory": ("Memory on each device, term by term, against its limits", _memory),
+    "memory-phases": ("The phases of a step or an answer in time, and which is the peak", _phases),
+    "memory-devices": ("Devices that differ, worst first, and what the host keeps", _devices),
+    "memory-engines": ("The plan under each engine; in training, by method or precision", _rivals),
     "bits": ("The bits of a value in each number format", _bits),
     "ranges": ("The range of each number format, and a value in it", _ranges),
     "formats": ("The plan's memory at each number format", _formats),

@@ -11,8 +11,8 @@ from llmplanner.app.main import example_window
 from llmplanner.app.panels import Panel
 from llmplanner.app.panels.controls import control
 from llmplanner.app.panels.fold import Fold
-from llmplanner.app.panels.workload import adapted
 from llmplanner.app.window import Window
+from llmplanner.comparison import adapted
 from llmplanner.core.errors import BadInput
 from llmplanner.plan_fields import BLOCKS, ENGINES, METHODS, TASKS, used
 from llmplanner.plans import Draft

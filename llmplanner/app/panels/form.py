@@ -10,9 +10,9 @@ from llmplanner.app.fields import Field
 from llmplanner.app.panels.fold import GAP, Fold
 from llmplanner.app.session import Session
 from llmplanner.app.slider_field import SliderField
+from llmplanner.comparison import AS_THEY_COME
 from llmplanner.plans import Draft
 
-AS_THEY_COME = Draft()
 OPEN = "open"
 
 

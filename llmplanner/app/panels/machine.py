@@ -10,9 +10,10 @@ from llmplanner.app.cards import note
 from llmplanner.app.fields import SearchField
 from llmplanner.app.panels import Panel
 from llmplanner.app.panels.controls import control
-from llmplanner.app.panels.form import AS_THEY_COME, Form
-from llmplanner.app.panels.workload import OF_MACHINE, SIZES
+from llmplanner.app.panels.form import Form
+from llmplanner.app.panels.workload import OF_MACHINE
 from llmplanner.app.session import Session, State
+from llmplanner.comparison import AS_THEY_COME, SIZES
 from llmplanner.core.errors import BadInput
 from llmplanner.core.machine import Device, alike
 from llmplanner.core.model import Experts, Model

@@ -3,13 +3,14 @@
 from llmplanner.app.fields import ChoiceField, CountField
 from llmplanner.app.panels import Panel
 from llmplanner.app.panels.controls import SLIDER_CONTEXT, cache_formats, control
-from llmplanner.app.panels.form import AS_THEY_COME, Form
+from llmplanner.app.panels.form import Form
 from llmplanner.app.session import Session, State
 from llmplanner.app.slider_field import SliderField
+from llmplanner.comparison import adapted
 from llmplanner.compose import tokens_of
 from llmplanner.core.formats import format_named
 from llmplanner.core.model import Kind, Model
-from llmplanner.plan_fields import BLOCKS, used
+from llmplanner.plan_fields import used
 from llmplanner.plans import Draft
 
 # Those of a plan's fields that say which GPUs, and how the work is split over them.
@@ -28,7 +29,6 @@ ALWAYS = frozenset(
         *("precision", "optimizer", "attention", "checkpointing", "tokens"),
     }
 )
-SIZES = ("dp", "tp", "pp", "cp", "ep")
 ENCODER_TOKENS = "Tokens that the encoder reads."
 
 
@@ -48,7 +48,7 @@ class WorkloadPanel(Panel):
 
     def _enter(self, name: str, value: object) -> None:
         draft = self._session.state.draft
-        self._session.edit(**{name: value}, **(adapted(draft, name, str(value)) if name in STEERS else {}))
+        self._session.edit(**{name: value}, **adapted(draft, name, str(value)))
 
     def reveal(self, name: str) -> bool:
         """Opens the fold where the field of that name is in it."""
@@ -86,28 +86,6 @@ class WorkloadPanel(Panel):
         if prompt is not None:
             encoder = model.kind is Kind.ENCODER_DECODER
             prompt.label.setText("Encoder tokens" if encoder else "Prompt")
-
-
-STEERS = frozenset({"task", "engine", "method"})  # which fields are used follows from these
-
-
-def adapted(draft: Draft, name: str, value: str) -> dict[str, object]:
-    """What else has to change with the task, the engine or the method, so that the plan can be answered.
-
-    A split that is not used there goes back to one GPU each; blocks of llama.cpp leave the KV cache.
-    """
-    steering = {each: getattr(draft, each) for each in STEERS} | {name: value}
-    known = used(steering["task"], steering["engine"], steering["method"])
-    entries: dict[str, object] = {
-        size: getattr(AS_THEY_COME, size)
-        for size in SIZES
-        if size not in known and getattr(draft, size) != getattr(AS_THEY_COME, size)
-    }
-    if entries:
-        entries["count"] = None
-    if steering["engine"] != "llama.cpp":
-        entries |= {each: None for each in ("kv", "kv_values") if getattr(draft, each) in BLOCKS}
-    return entries
 
 
 def _placed(draft: Draft, model: Model) -> tuple[list[str], list[str]]:
