@@ -26,9 +26,11 @@ from llmplanner.core.plan import (
     computed_in,
 )
 from llmplanner.core.recipes import LLAMA_CPP, RECIPES
+from llmplanner.plan_fields import used
 from llmplanner.plans import Draft
 
 GIB = 2**30
+WAYS = ("dp", "tp", "pp", "cp", "ep")  # to divide the work, by field
 SIXTEEN = 16
 QLORA = "nf4-double"  # NF4 with double quantization (Dettmers et al. 2023, arXiv:2305.14314)
 _LLAMA_CPP_NAMES = frozenset(one.name for one in RECIPES.values() if one.group == LLAMA_CPP)
@@ -37,14 +39,6 @@ LATER = {  # what this version does not know yet, by field: what it takes
     "precision": ("fp32", "bf16-mixed", "fp16-mixed", "bf16"),
     "checkpointing": ("none", "full"),
     "loss": ("whole",),
-    "padding": ("none", "packed"),
-    "keep_logits": (False,),
-    "pp": (1,),
-    "cp": (1,),
-    "ep": (1,),
-    "sequence_parallel": (False,),
-    "hybrid": (None,),
-    "sharding": ("fsdp",),
     "offload": ("none",),
     "runtime": (None,),
 }
@@ -164,13 +158,17 @@ def _shares(text: str | None) -> tuple[float, ...] | None:
 
 
 def split_of(draft: Draft) -> Split:
-    """How the draft divides the work. Raises BadInput where its sizes and its count disagree."""
+    """How the draft divides the work. Raises BadInput where its sizes and its count disagree.
+
+    Ways to divide that the task or the engine does not know are left to other tasks.
+    """
+    known = [name for name in WAYS if name in used(draft.task, draft.engine, draft.method)]
     stated = {
         name: size
-        for name in ("dp", "tp", "pp", "cp", "ep")
+        for name in known
         if (size := getattr(draft, name)) is not None and (size != 1 or name in {"dp", "tp"})
     }
-    sizes = {name: stated.get(name, 1) for name in ("dp", "tp", "pp", "cp", "ep")}
+    sizes = {name: stated.get(name, 1) for name in WAYS}
     if draft.count is not None and not stated:
         sizes["tp" if draft.task == "serve" else "dp"] = draft.count
     elif draft.count is not None and draft.count != prod(stated.values()):

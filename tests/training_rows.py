@@ -12,20 +12,15 @@ from llmplanner.core.plan import Optimizer
 from llmplanner.models.config import model_types
 from tests.reference import rows
 
-__all__ = ["ANSWERED", "DECODERS", "MASKED", "OPTIMIZERS", "ROWS", "Row", "answered", "model", "step"]
+__all__ = ["DECODERS", "MASKED", "OPTIMIZERS", "ROWS", "Row", "answered", "model", "step"]
 
 
 def answered(row: Row) -> bool:
-    """Full training, the logits let go before the backward pass, by an optimizer that the planner knows."""
-    return (
-        row["family"] in model_types()
-        and not row["lora_r"]
-        and row["keep_logits"] == "0"
-        and OPTIMIZERS[row["optimizer"]] in {one.value for one in Optimizer}
-    )
+    """Full training of a family and by an optimizer that the planner knows."""
+    known = OPTIMIZERS[row["optimizer"]] in {one.value for one in Optimizer}
+    return row["family"] in model_types() and not row["lora_r"] and known
 
 
-ANSWERED = [row for row in rows("training.csv") if answered(row)]
-ROWS = [row for row in ANSWERED if row["padding_mask"] == "0"]
-MASKED = [row for row in ANSWERED if row["padding_mask"] == "1"]
+ROWS = [row for row in rows("training.csv") if answered(row)]
+MASKED = [row for row in ROWS if row["padding_mask"] == "1"]
 DECODERS = [row for row in ROWS if row["family"] not in {"bert", "t5"}]

@@ -1,6 +1,7 @@
 """The moments of a training step that can be its peak: what is alive together, term by term."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from llmplanner.core.autograd.trace import Traced
 from llmplanner.core.estimate import Bytes, Part, TermName
@@ -11,7 +12,15 @@ from llmplanner.core.terms.master_weights import master_weights
 from llmplanner.core.terms.trained import Estimated, weights
 from llmplanner.core.zero import GRADIENTS
 
-Moment = dict[TermName, Sequence[Part]]
+Terms = dict[TermName, Sequence[Part]]
+AT_THE_LOSS = "at the loss"
+
+
+class Moment(NamedTuple):
+    """What is alive at one moment."""
+
+    name: str  # for people: "inside layer 31"
+    terms: Terms
 
 
 def forward(step: Step) -> list[Moment]:
@@ -22,18 +31,17 @@ def forward(step: Step) -> list[Moment]:
     """
     held: list[Part] = []
     if step.arithmetic.autocast:
-        held.append(activations.held_output(step))
+        if step.arithmetic.residual != step.arithmetic.operand:
+            held.append(activations.held_output(step))
         if step.train.checkpointing is Checkpointing.FULL and not step.arithmetic.gathered:
             held.append(activations.cast_weights(step))
-    return [
-        _always(step)
-        | {
-            "activations": activations.activations(step),
-            "logits": [*loss.saved(step), *loss.forward(step)],
-            "temporaries": held,
-            "communication": communication.forward(step),
-        }
-    ]
+    alive: Terms = {
+        "activations": activations.activations(step),
+        "logits": [*loss.saved(step), *loss.forward(step)],
+        "temporaries": held,
+        "communication": communication.forward(step),
+    }
+    return [Moment(AT_THE_LOSS, _always(step) | alive)]
 
 
 def backward(step: Step) -> list[Moment]:
@@ -46,23 +54,21 @@ def backward(step: Step) -> list[Moment]:
     inside = [_in_layer(step, group, layer) for group, layer in places]
     always = _always(step)
     moments = (_at_the_loss(step), *inside, *_at_the_turn(step), _at_the_end(step))
-    return [always | moment for moment in moments]
+    return [Moment(moment.name, always | moment.terms) for moment in moments]
 
 
 def update(step: Step) -> list[Moment]:
     """The optimizer's step: all gradients, and what the update makes beside them."""
-    return [
-        _always(step)
-        | {
-            "gradients": gradients.gradients(step),
-            "activations": [activations.inputs(step)],
-            "temporaries": optimizer.temporaries(step),
-            "communication": communication.update(step),
-        }
-    ]
+    alive: Terms = {
+        "gradients": gradients.gradients(step),
+        "activations": [activations.inputs(step)],
+        "temporaries": optimizer.temporaries(step),
+        "communication": communication.update(step),
+    }
+    return [Moment("in the update", _always(step) | alive)]
 
 
-def _always(step: Step) -> Moment:
+def _always(step: Step) -> Terms:
     return {
         "weights": weights(step),
         "gradients": (),
@@ -73,25 +79,33 @@ def _always(step: Step) -> Moment:
 
 def _at_the_loss(step: Step) -> Moment:
     """Everything is kept, and the logits have their gradients."""
-    return {
+    alive: Terms = {
         "activations": activations.activations(step),
         "logits": [*loss.saved(step), *loss.backward(step)],
         "temporaries": (),
         "communication": communication.backward(step),
     }
+    return Moment(AT_THE_LOSS, alive)
 
 
 def _in_layer(step: Step, group: Traced, layer: int) -> Moment:
     """One layer is being undone: those behind it have their gradients, those before it their activations."""
     alive = group.backward
     here = Part("of the layer", alive.saved, f"layer {layer}, at its worst operation")
-    return {
+    terms: Terms = {
         "gradients": [*gradients.behind(step, group, layer), *_own_gradients(step, group, layer)],
         "activations": [*activations.before(step, group, layer), here, activations.inputs(step)],
-        "logits": (),
+        "logits": loss.held(step),
         "temporaries": [_on_their_way(alive.flowing)],
         "communication": communication.backward(step),
     }
+    return Moment(f"inside {_named(step, group, layer)}", terms)
+
+
+def _named(step: Step, group: Traced, layer: int) -> str:
+    """A layer as people call it."""
+    several = len(step.model.stacks) > 1
+    return f"layer {layer}" + (f" of the {step.model.stacks[group.stack].role}" if several else "")
 
 
 def _own_gradients(step: Step, group: Traced, layer: int) -> list[Part]:
@@ -113,15 +127,14 @@ def _at_the_turn(step: Step) -> list[Moment]:
         return []
     last = [group for group in step.layers if group.stack == encoder][-1]
     end = max(last.indices) + 1
-    return [
-        {
-            "gradients": gradients.behind(step, last, end),
-            "activations": [*activations.before(step, last, end), activations.inputs(step)],
-            "logits": (),
-            "temporaries": [gradients.embedding(step)],
-            "communication": communication.backward(step),
-        }
-    ]
+    terms: Terms = {
+        "gradients": gradients.behind(step, last, end),
+        "activations": [*activations.before(step, last, end), activations.inputs(step)],
+        "logits": loss.held(step),
+        "temporaries": [gradients.embedding(step)],
+        "communication": communication.backward(step),
+    }
+    return [Moment("between decoder and encoder", terms)]
 
 
 def _on_their_way(flowing: Bytes) -> Part:
@@ -132,10 +145,11 @@ def _on_their_way(flowing: Bytes) -> Part:
 
 def _at_the_end(step: Step) -> Moment:
     """All gradients are there, and the embedding's before they are added."""
-    return {
+    terms: Terms = {
         "gradients": gradients.gradients(step),
         "activations": [activations.inputs(step)],
-        "logits": (),
+        "logits": loss.held(step),
         "temporaries": [gradients.embedding(step)],
         "communication": communication.backward(step),
     }
+    return Moment("at the end", terms)

@@ -11,19 +11,24 @@ from functools import partial
 from llmplanner.core import moments
 from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.errors import BadInput
-from llmplanner.core.estimate import DeviceEstimate, Estimate, Part, Phase, Term, holding
+from llmplanner.core.estimate import DeviceEstimate, Estimate, Part, Phase, PhaseName, Term, holding
 from llmplanner.core.formats import Format
 from llmplanner.core.fullest import fullest
-from llmplanner.core.moments import Moment
+from llmplanner.core.moments import Moment, Terms
 from llmplanner.core.pipeline import passes, waiting
-from llmplanner.core.plan import Plan, Precision, Serve, Weights
+from llmplanner.core.plan import Full, Plan, Precision, Serve, Weights
 from llmplanner.core.sharding import check_sharding, device_models, with_context_of_one
 from llmplanner.core.step import Step, one_step
 from llmplanner.core.terms.activations import activations
+from llmplanner.core.terms.fragmentation import fragments
 from llmplanner.core.terms.runtime import runtime
 from llmplanner.core.terms.trained import term
 
 SIXTEEN = 16
+UPCAST = (
+    "The upper bound is what prepare_model_for_kbit_training (PEFT) makes of it: all that is not quantized "
+    "in FP32."
+)
 
 
 def train(plan: Plan) -> Estimate:
@@ -37,27 +42,32 @@ def train(plan: Plan) -> Estimate:
         )
     check_sharding(split)
     step = with_context_of_one(step, split.context, plan.model)
-    beside = runtime(split.devices, plan.machine.devices[0].vendor)
-    told = partial(_told, plan.weights)
     devices: list[DeviceEstimate] = []
     for place, share in enumerate(device_models(plan.model, split)):
-        walked = one_step(share.model, step, split)
-        held = passes(split, place, step.accumulation)
-        phases = tuple(
-            Phase(phase.name, (*map(told, phase.terms), beside)) for phase in tensors(walked, held)
-        )
+        walked = one_step(share.model, step, split, plan.weights)
+        phases = _phases(plan, walked, passes(split, place, step.accumulation))
         block = plan.machine.devices[place * share.devices : (place + 1) * share.devices]
         devices.extend(holding(phases, block, share.role))
     return Estimate(tuple(devices))
 
 
-def _told(stored: Weights, each: Term) -> Term:
+def _phases(plan: Plan, step: Step, held: int) -> tuple[Phase, ...]:
+    """The phases of one device; `held`: forward passes that it has begun."""
+    alive = tensors(step, held)
+    reserved = fragments(alive, varied=step.train.padded)
+    beside = runtime(plan.split.devices, plan.machine.devices[0].vendor, reserved, plan.runtime)
+    told = partial(_told, step, plan.weights)
+    return tuple(replace(phase, terms=(*map(told, phase.terms), beside)) for phase in alive)
+
+
+def _told(step: Step, stored: Weights, each: Term) -> Term:
     """The term with a word on weights that files hold in fewer bits than are trained."""
     if each.name != "weights" or isinstance(stored, Format) or stored.bits >= SIXTEEN:
         return each
-    note = (
-        f"Training in full unpacks the {stored.name} weights first: they are not trained as they are stored."
-    )
+    if step.base is not None:
+        return replace(each, note=UPCAST if step.base.wide else "")
+    way = "in full" if isinstance(step.train.method, Full) else "with adapters in this way"
+    note = f"Training {way} unpacks the {stored.name} weights first: they are not trained as they are stored."
     return replace(each, note=note)
 
 
@@ -65,9 +75,9 @@ def tensors(step: Step, held: int = 1) -> tuple[Phase, ...]:
     """The tensors alive at the worst moment of each phase; `held`: forward passes that a stage has begun."""
     before = waiting(activations(step), step.split, held) if step.split.pipeline > 1 else []
     return (
-        Phase("forward", worst(step, _beside(moments.forward(step), before))),
-        Phase("backward", worst(step, _beside(moments.backward(step), before))),
-        Phase("step", worst(step, moments.update(step))),
+        worst(step, "forward", _beside(moments.forward(step), before)),
+        worst(step, "backward", _beside(moments.backward(step), before)),
+        worst(step, "step", moments.update(step)),
     )
 
 
@@ -75,19 +85,23 @@ def _beside(moments_: Sequence[Moment], more: list[Part]) -> Sequence[Moment]:
     """The moments with further activations."""
     if not more:
         return moments_
-    return [moment | {"activations": [*moment["activations"], *more]} for moment in moments_]
+    return [Moment(name, terms | {"activations": [*terms["activations"], *more]}) for name, terms in moments_]
 
 
-def worst(step: Step, moments: Sequence[Moment]) -> tuple[Term, ...]:
-    """The terms of the moment that needs most; of maps, plan by plan."""
+def worst(step: Step, phase: PhaseName, moments: Sequence[Moment]) -> Phase:
+    """The moment of a phase that needs most; of maps, plan by plan, and so of no one name."""
     if len(moments) == 1:
-        return _terms(step, moments[0])
-    totals = [sum((part.bytes for parts in moment.values() for part in parts), start=0) for moment in moments]
+        return Phase(phase, _terms(step, moments[0].terms), moments[0].name)
+    totals = [
+        sum((part.bytes for parts in moment.terms.values() for part in parts), start=0) for moment in moments
+    ]
     if all(isinstance(total, int) for total in totals):
-        return _terms(step, moments[max(range(len(moments)), key=totals.__getitem__)])
-    names = [name for name in moments[0] if any(moment[name] for moment in moments)]
-    return fullest([[term(name, moment[name], step) for name in names] for moment in moments])
+        most = moments[max(range(len(moments)), key=totals.__getitem__)]
+        return Phase(phase, _terms(step, most.terms), most.name)
+    names = [name for name in moments[0].terms if any(moment.terms[name] for moment in moments)]
+    each = [[term(name, moment.terms[name], step) for name in names] for moment in moments]
+    return Phase(phase, fullest(each))
 
 
-def _terms(step: Step, moment: Moment) -> tuple[Term, ...]:
+def _terms(step: Step, moment: Terms) -> tuple[Term, ...]:
     return tuple(term(name, parts, step) for name, parts in moment.items() if parts)

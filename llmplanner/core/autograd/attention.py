@@ -22,6 +22,7 @@ class Heads:
     crossed: bool = False  # keys and values of the encoder's tokens
     causal: bool = True
     windowed: bool = False
+    padded: bool = False  # a mask of padding: no flash kernel, and keys and values repeated before it
     sinks: bool = False  # a column more in the softmax, which PyTorch's kernels do not take
     head_first: bool = False  # the query is concatenated head by head; a fused kernel's output follows
 
@@ -31,7 +32,7 @@ def attention(walk: Walk, piece: Attention | LatentAttention, x: Value, memory: 
     if isinstance(piece, LatentAttention):
         query, key, value = _latent(walk, piece, x)
         gate = None
-        heads = Heads(piece.heads, piece.heads, piece.value_dim, head_first=True)
+        heads = Heads(piece.heads, piece.heads, piece.value_dim, padded=walk.padded, head_first=True)
     else:
         query, key, value, gate = _projected(walk, piece, x, x if memory is None else memory)
         heads = Heads(
@@ -43,13 +44,14 @@ def attention(walk: Walk, piece: Attention | LatentAttention, x: Value, memory: 
             piece.position_bias,
             crossed=memory is not None,
             causal=walk.causal,
-            windowed=piece.window is not None and walk.kernel is AttentionKernel.SDPA,
+            windowed=piece.window is not None and walk.kernel is AttentionKernel.SDPA and not walk.padded,
+            padded=walk.padded and (memory is not None or walk.reads_padding),
             sinks=piece.sinks is not None,
             head_first=0 < piece.rotary_dim < piece.key_dim,
         )
     if walk.kernel is AttentionKernel.EAGER or (heads.sinks and walk.kernel is AttentionKernel.SDPA):
         out = _eager(walk, heads, query, key, value)
-    elif heads.kv_heads != heads.heads and walk.arithmetic.operand == FP32:
+    elif heads.kv_heads != heads.heads and walk.arithmetic.operand == FP32 and not heads.padded:
         out = _math(walk, heads, query, key, value)
     else:
         out = _fused(walk, heads, query, key, value)
@@ -124,16 +126,21 @@ def _fused(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> 
     out = Value(heads.heads * heads.value_dim, size, query.unit)
     if not (query.grad or key.grad or value.grad):
         return tape.op(out, (query, key, value))
+    if heads.padded and walk.kernel is AttentionKernel.FLASH:
+        return _unpadded(walk, heads, query, key, value)
     tape.save(Cause.ATTENTION, query)
     for each in (key, value):
         _read(walk, heads, each)
     tape.save(Cause.ATTENTION, out)
     same_dims = heads.heads * heads.value_dim == query.width
-    if size == FP32 or heads.position_bias or (walk.kernel is AttentionKernel.SDPA and not same_dims):
+    masked = heads.padded or heads.position_bias
+    if size == FP32 or masked or (walk.kernel is AttentionKernel.SDPA and not same_dims):
         tape.keep(Cause.ATTENTION, heads.heads, FP32, Unit.PADDED)  # the memory-efficient kernel
         tape.keep(Cause.ATTENTION, 2, INT64, Unit.ONCE)  # random state
         if heads.position_bias:
             _bias(walk, heads, size)
+        elif heads.padded:
+            tape.keep(Cause.ATTENTION, 1, size, Unit.CROSS if heads.crossed else Unit.SCORE)
         return tape.op(out, (query, key, value))
     tape.keep(Cause.ATTENTION, heads.heads, FP32, Unit.OPEN if heads.windowed else query.unit)
     tape.keep(Cause.ATTENTION, 3, INT64, Unit.ONCE)
@@ -144,13 +151,31 @@ def _fused(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> 
     return tape.op(Value(out.width, size, query.unit), (out,)) if heads.head_first else out
 
 
+def _unpadded(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> Value:
+    """FlashAttention over the tokens that are none of padding: taken out before it and put back behind it.
+
+    At the worst nothing is padding. Source: Transformers 5.23, modeling_flash_attention_utils.py.
+    """
+    tape, size = walk.tape, walk.arithmetic.operand
+    for each in (query, key, value):
+        tape.keep(Cause.ATTENTION, each.width, size, each.unit)
+    tape.keep(Cause.ATTENTION, 1, INT64)  # where the tokens were
+    packed = tape.keep(Cause.ATTENTION, heads.heads * heads.value_dim, size, query.unit)
+    tape.keep(Cause.ATTENTION, heads.heads, FP32, query.unit)
+    tape.op(packed, (query, key, value))
+    return tape.op(Value(packed.width, size, query.unit), (packed,))
+
+
 def _read(walk: Walk, heads: Heads, value: Value) -> None:
     """Key or value as a fused kernel saves it: under a mask, grouped heads are repeated first."""
+    repeated = value.width * heads.heads // heads.kv_heads
+    if heads.padded and heads.kv_heads not in {1, heads.heads}:
+        walk.tape.keep(Cause.ATTENTION, repeated, value.size, value.unit)
+        return
     if not heads.windowed or heads.kv_heads in {1, heads.heads}:
         walk.tape.save(Cause.ATTENTION, value)
         return
     storage = value.base or value
-    repeated = value.width * heads.heads // heads.kv_heads
     walk.tape.keep(Cause.ATTENTION, storage.width, storage.size, Unit.OPEN)
     walk.tape.keep(Cause.ATTENTION, repeated, value.size, Unit.MASKED)
 

@@ -145,6 +145,11 @@ class Tape:
         self.parameters: list[Weight] = []
         self.operations: list[Operation] = []
 
+    @property
+    def reads_another(self) -> bool:
+        """Whether there is a value that is counted on another tape."""
+        return self._elsewhere is not None
+
     def save(self, cause: Cause, *values: Value, when: bool = True) -> None:
         """Keeps values for the backward pass; `when`: a gradient that needs them is asked for."""
         for value in values if when else ():

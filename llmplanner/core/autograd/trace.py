@@ -166,6 +166,7 @@ class _Tower:
             trained=trained and isinstance(step.method, Full),
             method=step.method,
             checkpointed=step.checkpointing is Checkpointing.FULL,
+            padded=step.padded,
             prefix=prefix,
         )
 

@@ -23,7 +23,13 @@ class Walk:
     trained: bool = True  # the model's own parameters met on this walk
     method: Method = FULL
     checkpointed: bool = False  # layer by layer
+    padded: bool = False  # a mask of padding is passed
     prefix: str = ""  # of the names of linears; empty outside the layers
+
+    @property
+    def reads_padding(self) -> bool:
+        """Whether the mask is of this stack's own tokens: an encoder-decoder's is of its encoder's."""
+        return self.padded and not self.tape.reads_another
 
     @property
     def between(self) -> Unit:

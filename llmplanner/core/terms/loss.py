@@ -6,14 +6,24 @@ from llmplanner.core.step import Step, shown
 
 
 def saved(step: Step) -> list[Part]:
-    """What the loss keeps from forward to backward pass."""
-    return [Part("saved by the loss", step.ends[-1].saved((Cause.LOSS,)), _text(step, loss_size(step)))]
+    """What the loss keeps from forward to backward pass, and what its caller does."""
+    kept = Part("saved by the loss", step.ends[-1].saved((Cause.LOSS,)), _text(step, loss_size(step)))
+    return [kept, *held(step)]
+
+
+def held(step: Step) -> list[Part]:
+    """The model's output, where its caller holds it until after the backward pass."""
+    if not step.train.keep_logits:
+        return []
+    size = step.arithmetic.operand
+    return [Part("held by the caller", step.tokens * vocabulary(step) * size, _text(step, size))]
 
 
 def forward(step: Step) -> list[Part]:
     """The logits and, where they are 16-bit, their FP32 copy: alive when the log-softmax is written."""
-    size = loss_size(step)
-    copies = size if step.arithmetic.operand == size else step.arithmetic.operand + size
+    size, operand = loss_size(step), step.arithmetic.operand
+    made = 0 if step.train.keep_logits else operand  # else told above
+    copies = made + (0 if operand == size else size)
     return [Part("logits and their copy", step.tokens * vocabulary(step) * copies, _text(step, copies))]
 
 
