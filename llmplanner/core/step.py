@@ -8,7 +8,6 @@ from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.formats import Format
 from llmplanner.core.model import Model
 from llmplanner.core.plan import Count, Lora, Split, Train, Weights
-from llmplanner.core.zero import WEIGHTS
 
 WIDE = frozenset({"BF16", "F16"})  # formats of a file's tensors that are computed with as they are
 
@@ -67,8 +66,10 @@ def one_step(model: Model, train: Train, split: Split, stored: Weights | None = 
     """
     if model.eager and train.attention is AttentionKernel.SDPA:
         train = replace(train, attention=AttentionKernel.EAGER)
-    gathered = split.zero >= WEIGHTS and split.data > 1
-    arithmetic = replace(ARITHMETIC[train.precision], gathered=gathered)
+    arithmetic = replace(ARITHMETIC[train.precision], slices=split.tensor if split.sequence_parallel else 1)
+    if split.gathers:  # FSDP's own mixed precision: all of a layer is in the format computed in
+        residual = arithmetic.operand
+        arithmetic = replace(arithmetic, gathered=True, residual=residual, autocast=False)
     packed = isinstance(train.method, Lora) and train.method.quantized
     if packed and arithmetic.autocast:  # what is not quantized has 16 bits, as the base is loaded
         arithmetic = replace(arithmetic, weight=arithmetic.operand, residual=arithmetic.operand)

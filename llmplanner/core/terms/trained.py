@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from llmplanner.core import zero
 from llmplanner.core.autograd.tape import FP32
 from llmplanner.core.estimate import Bytes, Part, Term, TermName, largest
 from llmplanner.core.measured import EXACT, training, written_out
 from llmplanner.core.optimizers import RULES
 from llmplanner.core.plan import Lora, Split, Train
 from llmplanner.core.step import Base, Step
-from llmplanner.core.zero import WEIGHTS, share
+from llmplanner.core.zero import WEIGHTS
 
 WALKED = "PyTorch 2.13 and Transformers 5.23, walked operation by operation"
 SOURCES: dict[TermName, str] = {
@@ -19,7 +20,7 @@ SOURCES: dict[TermName, str] = {
     "activations": WALKED,
     "logits": WALKED,
     "temporaries": WALKED,
-    "communication": "documentation of PyTorch's DDP and FSDP; NVIDIA/nccl issues 864 and 964",
+    "communication": "documentation of PyTorch's DDP and FSDP and of DeepSpeed's configuration",
 }
 NOTES: dict[TermName, str] = {
     "weights": "Buffers, some kilobytes, are left out.",
@@ -43,25 +44,23 @@ class Estimated(Part):
 
 def weights(step: Step) -> list[Part]:
     """The parameters."""
-    size, split = step.arithmetic.weight, step.split
-    divided = f" / {split.data} devices" if split.zero >= WEIGHTS and split.data > 1 else ""
+    size, divided = step.arithmetic.weight, zero.told(step, WEIGHTS)
     if step.base is not None:
         parts: list[Part] = [_stored(step.base, step, divided)]
     else:
-        amount = share(size * step.weights, split.data, split.zero, WEIGHTS)
+        amount = zero.held(step, size * step.weights, WEIGHTS)
         parts = [Part("parameters", amount, f"{size} B × {step.weights:,} parameters{divided}")]
     elements, size = step.added
     if elements:
         text = f"{size:,} B of {elements:,} parameters{divided}"
-        parts.append(Part(_added(step.train), share(size, split.data, split.zero, WEIGHTS), text))
+        parts.append(Part(_added(step.train), zero.held(step, size, WEIGHTS), text))
     return parts
 
 
 def _stored(base: Base, step: Step, divided: str) -> "Estimated":
     """A quantized base; at most with its rest in FP32, as PEFT's prepare_model_for_kbit_training casts it."""
     amount, most = (
-        share(size, step.split.data, step.split.zero, WEIGHTS)
-        for size in (base.bytes, base.bytes + (FP32 - SIXTEEN) * base.wide)
+        zero.held(step, size, WEIGHTS) for size in (base.bytes, base.bytes + (FP32 - SIXTEEN) * base.wide)
     )
     text = f"{base.bytes:,} B of {step.weights:,} parameters as {base.name}{divided}"
     return Estimated("quantized base", amount, text, amount, most)
@@ -112,15 +111,21 @@ def _without_kernels(step: Step) -> Bytes:
 
 def _unmeasured(name: TermName, split: Split) -> bool:
     """Whether the papers' rules stand in for a measurement: for all terms but exact counts of a whole."""
-    divided = split.tensor > 1 or (split.data > 1 and split.zero > 0)
-    return divided or (split.devices > 1 and name not in COUNTED)
+    whole = split.devices == split.data and split.zero == 0  # copies of the model side by side
+    return split.devices > 1 and not (whole and name in COUNTED)
 
 
 def _paper(split: Split) -> str:
-    papers = ["Megatron-LM (arXiv:1909.08053)"] if split.tensor > 1 else []
-    if split.data > 1:
-        papers.append("ZeRO (arXiv:1910.02054)" if split.zero else "PyTorch's DistributedDataParallel")
-    return " and ".join(papers)
+    sharded = "ZeRO (arXiv:1910.02054)" if split.zero else "PyTorch's DistributedDataParallel"
+    papers = (
+        (split.tensor, "Megatron-LM (arXiv:1909.08053)"),
+        (split.tensor * split.sequence_parallel, "Korthikanti et al. 2022 (arXiv:2205.05198)"),
+        (split.pipeline, "Narayanan et al. 2021 (arXiv:2104.04473)"),
+        (split.context, "Ring Attention (arXiv:2310.01889)"),
+        (split.expert, "GShard (arXiv:2006.16668)"),
+        (split.replicas, sharded),
+    )
+    return " and ".join(paper for size, paper in papers if size > 1)
 
 
 def _sum(amounts: Sequence[Bytes]) -> Bytes:
