@@ -1,6 +1,9 @@
 """Memory of a process on the GPU that is no tensor of the model."""
 
-from llmplanner.core.estimate import Part, Term
+from typing import NamedTuple
+
+from llmplanner.core.estimate import Bytes, Part, Term
+from llmplanner.core.terms.fragmentation import Fragments
 
 NVIDIA = "NVIDIA"
 MIB = 2**20
@@ -12,40 +15,64 @@ WORKSPACE = 8_519_680  # cuBLAS before Hopper: 4096 KiB x 2 + 16 KiB x 8 (PyTorc
 WORKSPACE_HIGH = 33 * MIB  # Hopper: 32 MiB (PyTorch PR 89027) and 1 MiB of cublasLt (PR 139300)
 NCCL = GIB * 35 // 100  # one communicator: 342 to 392 MiB (NVIDIA aiconfigurator, NCCL 2.27.3)
 NCCL_HIGH = GIB * 8 // 5  # 1.6 GB (NVIDIA/nccl issue 864)
+SOURCE = "Measured contexts: RTX 3090 256 MiB, RTX 6000 Ada 426 MiB, H100 518 MiB; PyTorch PR 86509, 89027"
+MEASURED = "measured of a process on this computer that holds nothing yet"
+NOTE = "Differs by card, driver and PyTorch release."
 
 
-def runtime(devices: int, vendor: str = NVIDIA) -> Term:
-    """CUDA context, cuBLAS workspace and, where `devices` talk to each other, NCCL's buffers.
+class Piece(NamedTuple):
+    """One thing that a process takes, and its range."""
+
+    name: str
+    bytes: Bytes
+    low: Bytes
+    high: Bytes
+    text: str
+
+
+CUDA = Piece("CUDA context", CONTEXT, CONTEXT_LOW, CONTEXT_HIGH, "0.40 GiB")
+CUBLAS = Piece("cuBLAS workspace", WORKSPACE, WORKSPACE, WORKSPACE_HIGH, "8.1 MiB")
+TALK = Piece("NCCL buffers", NCCL, 0, NCCL_HIGH, "0.35 GiB")
+
+
+def runtime(
+    devices: int, vendor: str = NVIDIA, fragments: Fragments | None = None, measured: int | None = None
+) -> Term:
+    """What a process takes: `pieces` of it.
 
     No figure of another vendor's cards is published: NVIDIA's stands in for them, in a band down to nothing.
     """
-    return _cuda(devices > 1) if vendor == NVIDIA else _elsewhere(vendor, _cuda(devices > 1))
-
-
-def _elsewhere(vendor: str, cuda: Term) -> Term:
-    amount = int(cuda.bytes)
-    return Term(
-        "runtime",
-        amount,
-        0,
-        cuda.high,
-        f"{amount / GIB:.2f} GiB for driver and libraries, as on a card of NVIDIA's",
-        f"No published measurement for {vendor}",
-        note=f"What a process on a card of {vendor} takes beside the model was not measured.",
+    found = pieces(devices, fragments, measured)
+    amount, low, high = (
+        sum(amounts, start=0)
+        for amounts in zip(*((one.bytes, one.low, one.high) for one in found), strict=True)
     )
+    text = " + ".join(f"{each.text} {each.name}" for each in found)
+    parts = tuple(Part(each.name, each.bytes, each.text) for each in found)
+    source, note = MEASURED if measured is not None else SOURCE, "" if measured is not None else NOTE
+    if fragments is not None:
+        source += f"; {fragments.source}"
+    if vendor != NVIDIA and measured is None:
+        low, source = 0, f"No published measurement for {vendor}"
+        text = f"{text}, as on a card of NVIDIA's"
+        note = f"What a process on a card of {vendor} takes beside the model was not measured."
+    change = fragments.change if fragments is not None else ""
+    return Term("runtime", amount, low, high, text, source, note, parts, change=change)
 
 
-def _cuda(talk: bool) -> Term:
-    parts = [Part("CUDA context", CONTEXT, "0.40 GiB"), Part("cuBLAS workspace", WORKSPACE, "8.1 MiB")]
-    if talk:
-        parts.append(Part("NCCL buffers", NCCL, "0.35 GiB"))
-    return Term(
-        "runtime",
-        sum(part.bytes for part in parts),
-        CONTEXT_LOW + WORKSPACE,
-        CONTEXT_HIGH + WORKSPACE_HIGH + (NCCL_HIGH if talk else 0),
-        " + ".join(f"{part.formula} {part.name}" for part in parts),
-        "Measured contexts: RTX 3090 256 MiB, RTX 6000 Ada 426 MiB, H100 518 MiB; PyTorch PR 86509, 89027",
-        note="Differs by card, driver and PyTorch release.",
-        parts=tuple(parts),
-    )
+def pieces(
+    devices: int, fragments: Fragments | None = None, measured: int | None = None
+) -> tuple[Piece, ...]:
+    """Context and workspace, or `measured` in their place; NCCL's buffers where `devices` talk to each other.
+
+    In training also what the allocator reserves beside the tensors.
+    """
+    if measured is None:
+        found = [CUDA, CUBLAS]
+    else:
+        found = [Piece("process", measured, measured, measured, f"{measured / GIB:.2f} GiB")]
+    if devices > 1:
+        found.append(TALK)
+    if fragments is not None:
+        found.append(Piece(fragments.name, fragments.bytes, fragments.low, fragments.high, fragments.text))
+    return tuple(found)
