@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from llmplanner.core.checkpoint import Checkpoint
+from llmplanner.core.checkpoint import MOST_LAYERS, Checkpoint
 from llmplanner.core.errors import BadInput, quoted, short
 from llmplanner.core.quantities import parse_amount, parse_count, parse_tokens, range_text
 from llmplanner.plan_fields import CHANGES, FIELDS, Field
@@ -217,7 +217,7 @@ def _check_checkpoint(held: Checkpoint) -> None:
         if not all(0 <= count <= MOST_HELD for count in (amount.tensors, amount.elements, amount.bytes)):
             raise BadInput("The plan's checkpoint states sizes that no file has; take it out.", "checkpoint")
     for place in held.places:
-        if not 0 <= place.bytes <= MOST_HELD or len(place.name) > LONGEST_NAME:
+        if not (0 <= place.bytes <= MOST_HELD and -1 <= place.layer < MOST_LAYERS):
             raise BadInput("The plan's checkpoint has a place that no file has; take it out.", "checkpoint")
 
 

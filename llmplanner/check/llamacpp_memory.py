@@ -28,9 +28,9 @@ def answer(row: Row, models: Lookup) -> Answers:
     )
     sizes = cells.of_options(count(row, "n_ctx"), sequences, engine)
     form = format_of(row, "kv_type")
-    cache.check_formats(model, form, form, flash=flash)
-    layers = frozenset(range(model.layers))
-    held = cache.cache(cache.kept(model, transposed=not flash), sizes, form, form, layers).bytes
+    kept, layers = cache.kept(model, transposed=not flash), frozenset(range(model.layers))
+    cache.check_formats(kept, form, form, flash=flash)
+    held = cache.cache(kept, sizes, form, form, layers).bytes
     held += cache.states(cache.recurring(model), sizes, layers).bytes
     return {
         "context_MiB": Answer(int(held) // MIB),  # the column is cut to whole MiB

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from llmplanner.core.errors import BadInput
 
@@ -9,10 +10,10 @@ MOST_HELD = (
     10**18
 )  # bytes or parameters of a checkpoint: more than any file has, and fewer than 64 bits count
 
-TOKENS = "token_embd"
+Where = Literal["tokens", "input", "output", "layer", "experts", "kv_b"]
 INPUTS = frozenset({"position_embd", "token_types", "token_embd_norm", "per_layer_token_embd"})
-EXPERTS = ".exps"
-MOST_PLACES = 20_003  # 10,000 layers and their experts
+TOKENS: tuple[Where, int] = ("tokens", -1)
+MOST_LAYERS = 10_000  # that are told apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +39,14 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a GGUF file holds in one place, as llama.cpp puts it on a device."""
+    """What a GGUF file holds in one place, as llama.cpp puts it on a device.
 
-    name: str  # "token_embd", "input", "output"; of layer 3 "blk.3", and its routed experts "blk.3.exps"
+    `where`: the token embedding, what else the first layer reads, the output, a layer, its routed experts, or
+    its one matrix of keys and values of latent attention, as files had until April 2025.
+    """
+
+    where: Where
+    layer: int  # -1 outside of the layers
     bytes: int
 
 
@@ -82,7 +88,7 @@ class Checkpoint:
 def checkpoint(label: str, tensors: Iterable[StoredTensor], source: str, *, exact: bool = True) -> Checkpoint:
     """The checkpoint that these tensors make up. Raises BadInput at sizes that no file has."""
     sums: dict[str, list[int]] = {}
-    held: dict[str, int] = {}
+    held: dict[tuple[Where, int], int] = {}
     for tensor in tensors:
         total = sums.setdefault(tensor.format, [0, 0, 0])
         total[0] += 1
@@ -91,9 +97,7 @@ def checkpoint(label: str, tensors: Iterable[StoredTensor], source: str, *, exac
         place = place_of(tensor.name)
         held[place] = held.get(place, 0) + tensor.bytes
     amounts = (Amount(name, *total) for name, total in sums.items())
-    places = (
-        tuple(Place(*each) for each in held.items()) if TOKENS in held and len(held) <= MOST_PLACES else ()
-    )
+    places = tuple(Place(*place, size) for place, size in held.items()) if TOKENS in held else ()
     found = Checkpoint(label, tuple(sorted(amounts, key=lambda one: -one.bytes)), source, exact, places)
     if max(found.bytes, found.elements) > MOST_HELD:
         raise BadInput(
@@ -104,16 +108,18 @@ def checkpoint(label: str, tensors: Iterable[StoredTensor], source: str, *, exac
     return found
 
 
-def place_of(name: str) -> str:
+def place_of(name: str) -> tuple[Where, int]:
     """Where a tensor of a GGUF file belongs, by its name: see Place.
 
     Source: ggml-org/llama.cpp v0.5.0, src/llama-arch.cpp (input, output and repeating layers) and
     common/common.h (which tensors --n-cpu-moe keeps on the host).
     """
     stem, *rest = name.removeprefix("enc.").removeprefix("dec.").split(".", 2)
-    if stem == "blk" and len(rest) > 1:
-        experts = rest[1].startswith("ffn_") and rest[1].partition(".")[0].endswith("exps")
-        return f"blk.{rest[0]}{EXPERTS}" if experts else f"blk.{rest[0]}"
-    if stem == TOKENS:
-        return TOKENS
-    return "input" if stem in INPUTS else "output"
+    if stem != "blk" or len(rest) < 2:  # noqa: PLR2004 - a number and what is in the layer
+        return TOKENS if stem == "token_embd" else (("input" if stem in INPUTS else "output"), -1)
+    number, kind = rest[0], rest[1].partition(".")[0]
+    if not (number.isascii() and number.isdigit() and len(number) < len(str(MOST_LAYERS))):
+        return "output", -1
+    if kind == "attn_kv_b":
+        return "kv_b", int(number)
+    return ("experts" if kind.startswith("ffn_") and kind.endswith("exps") else "layer"), int(number)

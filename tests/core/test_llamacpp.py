@@ -3,12 +3,15 @@
 import re
 from dataclasses import replace
 from functools import cache as cached
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from llmplanner import plans
 from llmplanner.compose import model_named
 from llmplanner.core.blocks import cache_format_named
+from llmplanner.core.checkpoint import Place, place_of
 from llmplanner.core.engine import LlamaCpp
 from llmplanner.core.errors import BadInput
 from llmplanner.core.estimating import estimate
@@ -108,7 +111,7 @@ def test_experts_on_the_host_are_those_of_the_log() -> None:
     """All layers but not the output, which that release put on the GPU one -ngl later."""
     row = next(row for row in rows("measured_inference.csv") if row["id"] == "I123")
     held = weights.stored(model_named("qwen3-30b-a3b").model, FP16)
-    term = weights.on_device(held, placement.placed(48, LlamaCpp(), (CARD,)), 0, 34)
+    term = weights.on_device(held, placement.placed(48, LlamaCpp(), (CARD,)), 0, LlamaCpp(cpu_experts=34))
     layers = sum(int(part.bytes) for part in term.parts if part.name != "output") / MIB
     measured = dict(part.split("=") for part in row["model_buffers_MiB"].split("; "))
     assert layers == pytest.approx(float(measured["CUDA0"]), abs=1)
@@ -133,7 +136,7 @@ def _held(asked: Plan) -> int:
 def test_a_tied_output_is_copied_to_the_gpu() -> None:
     whole = plan("gemma-2-2b", "q4_k_m", LlamaCpp())
     held = stored_as(whole.model, "q4_k_m")
-    embedding = next(place.bytes for place in held.places if place.name == "token_embd")
+    embedding = next(place.bytes for place in held.places if place.where == "tokens")
     assert _held(whole) - _held(plan("gemma-2-2b", "q4_k_m", LlamaCpp(gpu_layers=0))) == embedding
 
 
@@ -229,3 +232,52 @@ def test_maps_of_plans_give_what_single_plans_give() -> None:
 def test_extreme_contexts_give_numbers(context: int) -> None:
     found = estimate(plan("llama-3.1-8b", "q4_k_m", LlamaCpp(unified=True), Serve(context)))
     assert int(found.devices[0].bytes) > 4 * GIB
+
+
+def test_old_files_of_latent_attention_keep_every_head() -> None:
+    """Without attn_k_b and attn_v_b; the figure is a log's of DeepSeek-V3: 2,048 cells, F16, 9,760 MiB."""
+    model = model_named("deepseek-v3").model
+    held = stored_as(model, "q4_k_m")
+    old = replace(held, places=(*held.places, Place("kv_b", 0, 17_000_000)))
+    machine = Machine((CARD,))
+    for weights_of, size in ((held, 137.25), (old, 9760)):
+        found = estimate(Plan(model, Serve(2048), machine, Split(), weights_of, LlamaCpp()))
+        term = next(term for term in found.devices[0].phases[-1].terms if term.name == "kv_cache")
+        assert int(term.bytes) / MIB == size
+
+
+def test_more_layers_than_there_are_is_said() -> None:
+    for engine, words in (
+        (LlamaCpp(gpu_layers=99), "All 32 layers"),
+        (LlamaCpp(cpu_experts=3), "No layer has"),
+    ):
+        found = estimate(plan("llama-3.1-8b", "q4_k_m", engine))
+        assert any(words in term.note for term in found.devices[0].phases[-1].terms)
+
+
+def test_a_plan_file_keeps_where_the_weights_lie(tmp_path: Path) -> None:
+    held = stored_as(model_named("llama-3.1-8b").model, "q4_k_m")
+    plans.write(tmp_path / "a.llmplan.json", plans.Draft(checkpoint=held))
+    assert plans.read(tmp_path / "a.llmplan.json").checkpoint == held
+    far = replace(held, places=(Place("layer", 10**9, 1),))
+    plans.write(tmp_path / "a.llmplan.json", plans.Draft(checkpoint=far))
+    with pytest.raises(BadInput, match="place"):
+        plans.read(tmp_path / "a.llmplan.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("token_embd.weight", ("tokens", -1)),
+        ("blk.12.ffn_down_exps.weight", ("experts", 12)),
+        ("blk.12.ffn_gate_up_exps.bias", ("experts", 12)),
+        ("blk.12.ffn_down_shexp.weight", ("layer", 12)),
+        ("enc.blk.3.attn_q.weight", ("layer", 3)),
+        ("blk.99999999999.attn_q.weight", ("output", -1)),
+        ("blk.x.attn_q.weight", ("output", -1)),
+        ("per_layer_token_embd.weight", ("input", -1)),
+        ("output_norm.weight", ("output", -1)),
+    ],
+)
+def test_tensors_belong_where_the_program_puts_them(name: str, place: tuple[str, int]) -> None:
+    assert place_of(name) == place

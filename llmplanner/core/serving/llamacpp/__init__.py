@@ -52,17 +52,17 @@ def _context(plan: Plan) -> _Context:
         raise BadInput("llama.cpp runs one copy of a model; divide its layers with tp alone.", "dp")
     keys = of_llamacpp(workload.kv_format or FP16, "kv")
     values = of_llamacpp(workload.value_format or keys, "kv_values")
-    cache.check_formats(plan.model, keys, values, flash=engine.flash_attention)
     sizes = cells.of_workload(workload, engine)
     held = weights.stored(plan.model, plan.weights)
     where = placed(len(held.layers), engine, plan.machine.devices[: plan.split.devices])
-    kept = cache.kept(plan.model, transposed=not engine.flash_attention)
+    kept = cache.kept(plan.model, transposed=not engine.flash_attention, expanded=held.expanded)
+    cache.check_formats(kept, keys, values, flash=engine.flash_attention)
     return _Context(plan, engine, sizes, keys, values, held, where, kept, cache.recurring(plan.model))
 
 
 def _device(context: _Context, device: Device, place: int) -> DeviceEstimate:
     loaded = (
-        weights.on_device(context.held, context.where, place, context.engine.cpu_experts),
+        weights.on_device(context.held, context.where, place, context.engine),
         runtime(device, context.plan.runtime),
     )
     at_work = (*loaded, *_memory(context, _caching(context, place)))

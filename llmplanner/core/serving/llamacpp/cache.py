@@ -7,7 +7,7 @@ Source: ggml-org/llama.cpp v0.5.0, src/llama-kv-cache.cpp, llama-memory-recurren
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llmplanner.core.blocks import BlockFormat, CacheFormat
 from llmplanner.core.errors import BadInput
@@ -34,7 +34,8 @@ class Keeps:
     """What layers of one kind keep of a token, in elements."""
 
     label: str
-    keys: int
+    heads: int  # that keys and values are of
+    keys: int  # of all heads
     values: int
     window: int | None
     layers: tuple[int, ...]
@@ -49,19 +50,21 @@ class Recurs:
     layers: tuple[int, ...]
 
 
-def kept(model: Model, *, transposed: bool) -> tuple[Keeps, ...]:
+def kept(model: Model, *, transposed: bool, expanded: bool = False) -> tuple[Keeps, ...]:
     """What the model's layers keep, by kind.
 
     `transposed`: values are stored so where flash attention is off, all layers as wide as the widest.
+    `expanded`: of latent attention the keys and values of every head are kept, as its file is an old one.
     """
-    found = [one for one in _kept(model) if one.layers]
+    expanded = expanded or model.model_type in LATENT_AS_IT_IS
+    found = [one for one in _kept(model, expanded) if one.layers]
     if transposed and len({one.values for one in found}) > 1:
         widest = max(one.values for one in found)
-        return tuple(Keeps(one.label, one.keys, widest, one.window, one.layers) for one in found)
+        return tuple(replace(one, values=widest) for one in found)
     return tuple(found)
 
 
-def _kept(model: Model) -> Iterable[Keeps]:
+def _kept(model: Model, expanded: bool) -> Iterable[Keeps]:
     windows = _windows(model)
     for stack in model.stacks:
         if stack.role is not Kind.DECODER:
@@ -71,8 +74,8 @@ def _kept(model: Model) -> Iterable[Keeps]:
             if attention is None or not keeps(attention):
                 continue
             window = attention.window if windows else None
-            keys, values = _widths(attention, model)
-            yield Keeps(_label(attention, window), keys, values, window, group.indices)
+            heads, key, value = _heads(attention, model, expanded=expanded)
+            yield Keeps(_label(attention, window), heads, heads * key, heads * value, window, group.indices)
 
 
 def _windows(model: Model) -> bool:
@@ -91,18 +94,15 @@ def _windows(model: Model) -> bool:
     return len(seen) > 1
 
 
-def _widths(attention: Attention | LatentAttention, model: Model) -> tuple[int, int]:
-    """Elements of a token's keys and of its values in one layer."""
+def _heads(attention: Attention | LatentAttention, model: Model, *, expanded: bool) -> tuple[int, int, int]:
+    """Heads of one layer's keys and values, and a head's elements of each."""
     if isinstance(attention, Attention):
         values = 0 if attention.keys_are_values else attention.value_dim
-        return attention.kv_heads * attention.key_dim, attention.kv_heads * values
-    if model.model_type in LATENT_AS_IT_IS:
-        return (
-            attention.heads * (attention.nope_dim + attention.rope_dim),
-            attention.heads * attention.value_dim,
-        )
+        return attention.kv_heads, attention.key_dim, values
+    if expanded:
+        return attention.heads, attention.nope_dim + attention.rope_dim, attention.value_dim
     indexer = attention.index_dim if model.model_type in INDEXED else 0
-    return attention.kv_rank + attention.rope_dim + indexer, 0
+    return 1, attention.kv_rank + attention.rope_dim + indexer, 0
 
 
 def _label(attention: Attention | LatentAttention, window: int | None) -> str:
@@ -111,29 +111,20 @@ def _label(attention: Attention | LatentAttention, window: int | None) -> str:
     return "latent attention" if isinstance(attention, LatentAttention) else "full attention"
 
 
-def check_formats(model: Model, keys: CacheFormat, values: CacheFormat, *, flash: bool) -> None:
+def check_formats(groups: tuple[Keeps, ...], keys: CacheFormat, values: CacheFormat, *, flash: bool) -> None:
     """Raises BadInput where llama.cpp would refuse to keep keys or values so."""
     if isinstance(values, BlockFormat) and not flash:
         raise BadInput(
             f"llama.cpp keeps values in {values.key} with flash attention alone; switch it on, or take f16.",
             "kv_values",
         )
-    for stack in model.stacks:
-        for group in stack.groups:
-            attention = group.layer.attention
-            if attention is not None and stack.role is Kind.DECODER:
-                _check_head(attention, model, keys, "kv")
-                _check_head(attention, model, values, "kv_values")
+    for group in groups:
+        _check_head(group.keys // group.heads, keys, "kv")
+        _check_head(group.values // group.heads, values, "kv_values")
 
 
-def _check_head(attention: Attention | LatentAttention, model: Model, form: CacheFormat, field: str) -> None:
-    if not isinstance(form, BlockFormat):
-        return
-    if isinstance(attention, Attention):
-        size = attention.key_dim if field == "kv" else attention.value_dim
-    else:
-        size = _widths(attention, model)[field != "kv"]
-    if size % form.elements:
+def _check_head(size: int, form: CacheFormat, field: str) -> None:
+    if isinstance(form, BlockFormat) and size % form.elements:
         raise BadInput(
             f"llama.cpp stores {form.key} in blocks of {form.elements}, into which heads of {size} do not "
             "divide; take f16 or bf16.",

@@ -15,6 +15,7 @@ from llmplanner.core.errors import BadInput
 from llmplanner.core.machine import Device
 
 HOST = -1
+MOST_DEVICES = 16  # GGML_CUDA_MAX_DEVICES
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,12 @@ class Placement:
 
 
 def placed(layers: int, engine: LlamaCpp, devices: tuple[Device, ...]) -> Placement:
-    """Where so many layers and the output go. Raises BadInput where the shares do not fit the devices."""
+    """Where so many layers and the output go. Raises BadInput where the devices or their shares do not do."""
+    if len(devices) > MOST_DEVICES:
+        raise BadInput(
+            f"llama.cpp takes at most {MOST_DEVICES} GPUs, the plan has {len(devices):,}; lower the count.",
+            "count",
+        )
     slots = layers + 1
     taken = slots if engine.gpu_layers is None else min(engine.gpu_layers, slots)
     first = slots - taken

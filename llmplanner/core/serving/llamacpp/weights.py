@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import get_args
 
-from llmplanner.core.checkpoint import EXPERTS, TOKENS, Checkpoint
+from llmplanner.core.checkpoint import Checkpoint, Where
+from llmplanner.core.engine import LlamaCpp
 from llmplanner.core.errors import BadInput
 from llmplanner.core.estimate import Part, Term
 from llmplanner.core.model import Model
@@ -29,6 +31,7 @@ class Stored:
     tokens: int  # the token embedding
     input: int  # what else the first layer reads: positions, token types
     tied: bool  # the token embedding is the output matrix too
+    expanded: bool  # latent attention is run with the keys and values of every head
     exact: bool
     label: str
     source: str
@@ -37,16 +40,20 @@ class Stored:
 def stored(model: Model, weights: Weights) -> Stored:
     """The file's bytes by place. Raises BadInput for weights that no GGUF file holds."""
     held = _file(model, weights)
-    sizes = {place.name: place.bytes for place in held.places}
-    count = max(stack.depth for stack in model.stacks)
-    count = max(count, *(_layer(name) + 1 for name in sizes))
+    depth = max(stack.depth for stack in model.stacks)
+    depth = max(depth, *(place.layer + 1 for place in held.places))
+    sums: dict[Where, list[int]] = {where: [0] * (depth + 1) for where in get_args(Where)}
+    for place in held.places:
+        sums[place.where][place.layer] += place.bytes  # what is outside of the layers stands last
+    ups = sums["kv_b"]
     return Stored(
-        tuple(sizes.get(f"blk.{index}", 0) for index in range(count)),
-        tuple(sizes.get(f"blk.{index}{EXPERTS}", 0) for index in range(count)),
-        sizes.get("output", 0),
-        sizes[TOKENS],
-        sizes.get("input", 0),
+        tuple(one + up for one, up in zip(sums["layer"][:-1], ups[:-1], strict=True)),
+        tuple(sums["experts"][:-1]),
+        sums["output"][-1],
+        sums["tokens"][-1],
+        sums["input"][-1],
         model.head.tied,
+        any(ups),
         held.exact,
         held.label,
         held.source,
@@ -74,15 +81,9 @@ def _at(model: Model, file_type: str) -> Checkpoint:
     return file_of(model, file_type)
 
 
-def _layer(place: str) -> int:
-    """The layer of a place; -1 outside of them."""
-    number = place.removesuffix(EXPERTS).removeprefix("blk.")
-    return int(number) if number.isdecimal() else -1
-
-
-def on_device(held: Stored, where: Placement, device: int, cpu_experts: int) -> Term:
+def on_device(held: Stored, where: Placement, device: int, engine: LlamaCpp) -> Term:
     """What one device holds. The routed experts of the first `cpu_experts` layers stay on the host."""
-    parts = tuple(_parts(held, where, device, cpu_experts))
+    parts = tuple(_parts(held, where, device, engine.cpu_experts))
     total = sum(int(part.bytes) for part in parts)
     slack = 0 if held.exact else total // UNSURE
     return Term(
@@ -92,11 +93,21 @@ def on_device(held: Stored, where: Placement, device: int, cpu_experts: int) -> 
         total + slack,
         " + ".join(f"{part.formula} ({part.name})" for part in parts) or "no layer is on this device",
         f"{held.source}; {SOURCE}",
-        "" if held.exact else ESTIMATED,
+        " ".join(_notes(held, engine)),
         parts,
         measured="file sizes within 0.01 MiB of 1,956 runs of llama-quantize" if held.exact else "",
         change=CHANGE,
     )
+
+
+def _notes(held: Stored, engine: LlamaCpp) -> Iterator[str]:
+    slots = len(held.layers) + 1
+    if engine.gpu_layers is not None and engine.gpu_layers > slots:
+        yield f"All {slots - 1} layers and the output are taken: -ngl {engine.gpu_layers} finds no more."
+    if engine.cpu_experts and not any(held.experts):
+        yield "No layer has routed experts that could stay on the CPU."
+    if not held.exact:
+        yield ESTIMATED
 
 
 def on_host(held: Stored, where: Placement, cpu_experts: int) -> tuple[Part, ...]:
