@@ -181,9 +181,14 @@ def _read(walk: Walk, heads: Heads, value: Value) -> None:
 
 
 def _bias(walk: Walk, heads: Heads, size: int) -> None:
-    """A bias of positions as the kernel's mask; that of cross-attention is made once, by the stack."""
-    if not heads.crossed:
-        walk.tape.keep(Cause.ATTENTION, heads.heads, size, Unit.PAIR)
+    """A bias of positions as the kernel's mask, for each sequence where padding is added to it.
+
+    That of cross-attention is made once, by the stack, where nothing is padded.
+    """
+    if heads.crossed:
+        walk.tape.keep(Cause.ATTENTION, heads.heads, size, Unit.CROSS, when=heads.padded)
+    else:
+        walk.tape.keep(Cause.ATTENTION, heads.heads, size, Unit.SCORE if heads.padded else Unit.PAIR)
         if heads.causal:
             walk.tape.keep(Cause.ATTENTION, 1, 1, Unit.PAIR, when=walk.trained)  # where it is masked
 

@@ -57,7 +57,8 @@ def _biases(walk: Walk, piece: Layer) -> None:
     parameter(walk, (first.relative_bias.rows, first.relative_bias.width))
     walk.tape.keep(Cause.POSITIONS, 1, INT64, Unit.PAIR, when=walk.trained)
     if crossed is not None and walk.kernel is not AttentionKernel.EAGER:
-        walk.tape.keep(Cause.POSITIONS, crossed.heads, walk.arithmetic.operand, Unit.CROSS_PAIR)
+        size, alone = walk.arithmetic.operand, not walk.padded
+        walk.tape.keep(Cause.POSITIONS, crossed.heads, size, Unit.CROSS_PAIR, when=alone)
 
 
 def _sum(walk: Walk, piece: Layer, after: Norm | None, x: Value, branch: Value) -> Value:

@@ -8,7 +8,7 @@ from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit
 from llmplanner.core.autograd.trace import Place, Traced
 from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.estimate import Bytes, Part
-from llmplanner.core.model import Attention, Kind
+from llmplanner.core.model import Attention, Kind, Stack
 from llmplanner.core.plan import Checkpointing
 from llmplanner.core.step import Step, shown
 
@@ -115,14 +115,37 @@ def arguments(step: Step) -> list[Part]:
     if any(rotary_dim(each) for each in layers):
         positions = step.ends[-1].counts[Unit.POSITION]
         parts.append(Part("position ids", INT64 * positions, f"{INT64} B × {shown(positions)} positions"))
-    if step.train.attention is AttentionKernel.EAGER and stack.role is Kind.DECODER:
-        kinds = len({each.window for each in layers if isinstance(each, Attention)} or {None})
-        pairs = step.ends[-1].counts[Unit.SCORE]
-        text = f"{kinds} × {size} B × {shown(pairs)} pairs of tokens"
-        parts.append(Part("attention masks", kinds * size * pairs, text))
-    elif step.train.attention is AttentionKernel.SDPA and stack.role is Kind.DECODER:
-        parts.extend(_windows(step, {each.window for each in layers if isinstance(each, Attention)}))
-    return parts
+    if step.train.attention is AttentionKernel.SDPA and stack.role is Kind.DECODER and not step.train.padded:
+        return [*parts, *_windows(step, _kinds(stack))]
+    return [*parts, *_masks(step)]
+
+
+def _kinds(stack: Stack) -> set[int | None]:
+    """The windows of a stack's attentions, each of which has a mask of its own."""
+    layers = [group.layer.attention for group in stack.groups]
+    return {each.window for each in layers if isinstance(each, Attention)} or {None}
+
+
+def _masks(step: Step) -> list[Part]:
+    """Masks of eager attention, and of padding: bools for PyTorch's own kernels.
+
+    An encoder-decoder's padding is that of its encoder's tokens.
+    """
+    eager = step.train.attention is AttentionKernel.EAGER
+    if step.train.attention is AttentionKernel.FLASH:
+        return []
+    pairs: Bytes = 0
+    for place, stack in enumerate(step.model.stacks):
+        counts = next(each.counts for each in step.layers if each.stack == place)
+        if (eager and stack.role is Kind.DECODER) or (step.train.padded and place == 0):
+            pairs = pairs + len(_kinds(stack)) * counts[Unit.SCORE]
+        if step.train.padded and stack.groups[0].layer.cross_attention is not None:
+            pairs = pairs + counts[Unit.CROSS]
+    size = step.arithmetic.residual if eager else 1
+    none = isinstance(pairs, int) and pairs == 0
+    return (
+        [] if none else [Part("attention masks", size * pairs, f"{size} B × {shown(pairs)} pairs of tokens")]
+    )
 
 
 def _windows(step: Step, windows: set[int | None]) -> list[Part]:
@@ -158,5 +181,8 @@ def inputs(step: Step) -> Part:
     """Token ids and labels, 64-bit integers."""
     tokens = step.tokens
     sources = step.traced[0].counts[Unit.TOKEN]
+    if step.train.padded:
+        text = f"8 B × ({shown(sources)} ids and as many of the mask + {shown(tokens)} labels)"
+        return Part("token ids, mask and labels", 8 * (2 * sources + tokens), text)
     text = f"8 B × ({shown(sources)} ids + {shown(tokens)} labels)"
     return Part("token ids and labels", 8 * (sources + tokens), text)
