@@ -120,7 +120,10 @@ EVERY = ("model", "task", "gpu", "count", "tp", "runtime")
 SERVING = ("engine", "weights", "kv", "context", "batch")
 OF_ENGINE: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "transformers": ("prompt", "attention", "static_cache", "all_logits", "dp"),
+        "transformers": (
+            *("prompt", "attention", "static_cache", "all_logits"),
+            *("dp", "pp", "ep"),
+        ),
         "llama.cpp": (
             *("kv_values", "parallel", "flash_attention", "gpu_layers", "cpu_experts", "tensor_split"),
             *("ubatch", "swa_full", "kv_unified", "kv_offload", "host_memory"),

@@ -1,6 +1,6 @@
 """An estimate as JSON and as text."""
 
-from collections.abc import Iterator
+from collections import Counter
 
 from llmplanner.cli.models_json import model_json
 from llmplanner.cli.output import paragraph, table
@@ -8,16 +8,24 @@ from llmplanner.cli.planning import Planned
 from llmplanner.core.estimate import Bytes, Capacity, DeviceEstimate, Estimate, Host, Part, Phase, Term
 from llmplanner.core.quantities import exact_text, gib_text
 
+MOST_TOLD = 4  # different devices whose terms are told; of the others, what they need
+
 
 def estimate_json(found: Planned) -> dict[str, object]:
     """The answer of `memory`: the model, and each device's terms. The terms add up to the totals."""
     return {
         "model": model_json(found.plan.model),
-        "devices": [_device(device) for device in found.estimate.devices],
+        "devices": _devices(found.estimate),
         "host": _host(found.estimate.host),
         "capacity": _capacity(found.estimate.capacity),
         "ignored": list(found.ignored),
     }
+
+
+def _devices(estimate: Estimate) -> list[dict[str, object]]:
+    """Every device, in the machine's order; those that are one and the same are put in words once."""
+    told = {id(device): _device(device) for device in estimate.different}
+    return [*map(told.__getitem__, map(id, estimate.devices))]
 
 
 def _device(device: DeviceEstimate) -> dict[str, object]:
@@ -83,16 +91,32 @@ def _capacity(capacity: Capacity | None) -> dict[str, object] | None:
 
 
 def estimate_text(found: Planned, *, sources: bool) -> list[str]:
-    """Each different device's terms at its peak, and the totals of its phases."""
+    """Each different device's terms at its peak and the totals of its phases, those that need most first."""
     lines: list[str] = []
-    for device, count in _alike(found.estimate.devices):
-        many = f" on each of {count} devices" if count > 1 else ""
-        heading = f"Needed{many}: {_size(device.bytes)}, at the peak, in the {device.peak.name} phase"
-        lines += ["", *paragraph(f"{heading}."), ""]
+    grouped = _alike(found.estimate)
+    for device, count in grouped[:MOST_TOLD]:
+        lines += ["", *paragraph(_heading(device, count)), ""]
         lines += _terms(device.peak, sources=sources)
         phases = ", ".join(f"{phase.name} {gib_text(int(phase.bytes))}" for phase in device.phases)
         lines += ["", *paragraph(f"Phases: {phases}.")]
+    rest = [
+        (_called(device), f"{count:,} ×", gib_text(int(device.bytes)))
+        for device, count in grouped[MOST_TOLD:]
+    ]
+    if rest:
+        lines += ["", "Devices that need less:", *table(rest, "lrr")]
     return [*lines, *_beside(found.estimate)]
+
+
+def _heading(device: DeviceEstimate, count: int) -> str:
+    """What a device needs: "Needed on each of 4 devices (stage 1 of 4: layers 0 to 7): 35 GiB, ..."."""
+    many = f" on each of {count:,} devices" if count > 1 else ""
+    role = f" ({device.role})" if device.role else ""
+    return f"Needed{many}{role}: {_size(device.bytes)}, at the peak, in the {device.peak.name} phase."
+
+
+def _called(device: DeviceEstimate) -> str:
+    return device.role or device.name
 
 
 def _beside(estimate: Estimate) -> list[str]:
@@ -118,13 +142,22 @@ def _beside(estimate: Estimate) -> list[str]:
     return lines
 
 
-def _alike(devices: tuple[DeviceEstimate, ...]) -> Iterator[tuple[DeviceEstimate, int]]:
-    """Devices that need the same, once, with how many there are."""
-    told: list[DeviceEstimate] = []
-    for device in devices:
-        if not any(other.phases == device.phases for other in told):
-            told.append(device)
-            yield device, sum(other.phases == device.phases for other in devices)
+def _alike(estimate: Estimate) -> list[tuple[DeviceEstimate, int]]:
+    """Devices that need the same for the same, with how many there are; those that need most first."""
+    counts = Counter(map(id, estimate.devices))
+    told: list[tuple[DeviceEstimate, int]] = []
+    for device in estimate.different:
+        same = [
+            place
+            for place, (other, _) in enumerate(told)
+            if (other.role, other.phases) == (device.role, device.phases)
+        ]
+        if same:
+            other, count = told[same[0]]
+            told[same[0]] = other, count + counts[id(device)]
+        else:
+            told.append((device, counts[id(device)]))
+    return sorted(told, key=lambda pair: -int(pair[0].bytes))
 
 
 def _terms(phase: Phase, *, sources: bool) -> list[str]:

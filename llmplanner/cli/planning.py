@@ -92,9 +92,16 @@ def without_effect(ignored: tuple[str, ...]) -> list[str]:
 
 def _machine(found: Planned) -> str:
     split, devices = found.plan.split, found.plan.machine.devices
-    parts = ((split.data, "data parallel"), (split.tensor, "tensor parallel"))
-    ways = [f"{size} {name}" for size, name in parts if size > 1]
-    ways += [f"ZeRO {split.zero}"] if split.zero else []
+    parts = (
+        (split.data, "data parallel"),
+        (split.tensor, "tensor and sequence parallel" if split.sequence_parallel else "tensor parallel"),
+        (split.pipeline, "pipeline stages"),
+        (split.context, "context parallel"),
+        (split.expert, "expert parallel"),
+    )
+    ways = [f"{size:,} {name}" for size, name in parts if size > 1]
+    within = f" in groups of {split.group:,}" if split.group else ""
+    ways += [f"ZeRO {split.zero}{within}"] if split.zero else []
     how = f" ({', '.join(ways)})" if ways else ""
     name = devices[0].name if found.probe is None or found.probe.devices else "GPU of this computer"
-    return f"{split.devices} × {name}{how}" if split.devices > 1 else name
+    return f"{split.devices:,} × {name}{how}" if split.devices > 1 else name

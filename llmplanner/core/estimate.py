@@ -1,6 +1,6 @@
 """What a plan needs: terms by phase by device. Sums and the peak phase are derived, never stored."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import TYPE_CHECKING, Literal, Union
@@ -169,6 +169,16 @@ def holding(
     if alike(devices):
         return (DeviceEstimate(devices[0].name, phases, role),) * len(devices)
     return tuple(DeviceEstimate(device.name, phases, role) for device in devices)
+
+
+def placed(
+    blocks: Iterable[tuple[str, tuple[Phase, ...], int]], devices: tuple[Device, ...]
+) -> tuple[DeviceEstimate, ...]:
+    """The devices block by block: what each block does, what its devices hold, and how many they are."""
+    found: list[DeviceEstimate] = []
+    for role, phases, count in blocks:
+        found.extend(holding(phases, devices[len(found) : len(found) + count], role))
+    return tuple(found)
 
 
 def _distinct(devices: tuple[DeviceEstimate, ...]) -> tuple[DeviceEstimate, ...]:

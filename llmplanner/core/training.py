@@ -11,7 +11,7 @@ from functools import partial
 from llmplanner.core import moments
 from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.errors import BadInput
-from llmplanner.core.estimate import DeviceEstimate, Estimate, Part, Phase, PhaseName, Term, holding
+from llmplanner.core.estimate import Estimate, Part, Phase, PhaseName, Term, placed
 from llmplanner.core.formats import Format
 from llmplanner.core.fullest import fullest
 from llmplanner.core.moments import Moment, Terms
@@ -42,18 +42,18 @@ def train(plan: Plan) -> Estimate:
         )
     check_sharding(split)
     step = with_context_of_one(step, split.context, plan.model)
-    devices: list[DeviceEstimate] = []
-    for place, share in enumerate(device_models(plan.model, split)):
-        walked = one_step(share.model, step, split, plan.weights)
-        phases = _phases(plan, walked, passes(split, place, step.accumulation))
-        block = plan.machine.devices[place * share.devices : (place + 1) * share.devices]
-        devices.extend(holding(phases, block, share.role))
-    return Estimate(tuple(devices))
+    shares = device_models(plan.model, split)
+    steps = [one_step(share.model, step, split, plan.weights) for share in shares]
+    blocks = (
+        (share.role, _phases(plan, walked, place), share.devices)
+        for place, (share, walked) in enumerate(zip(shares, steps, strict=True))
+    )
+    return Estimate(placed(blocks, plan.machine.devices))
 
 
-def _phases(plan: Plan, step: Step, held: int) -> tuple[Phase, ...]:
-    """The phases of one device; `held`: forward passes that it has begun."""
-    alive = tensors(step, held)
+def _phases(plan: Plan, step: Step, stage: int) -> tuple[Phase, ...]:
+    """The phases of one device of a stage."""
+    alive = tensors(step, passes(plan.split, stage, step.train.accumulation))
     reserved = fragments(alive, varied=step.train.padded)
     beside = runtime(plan.split.devices, plan.machine.devices[0].vendor, reserved, plan.runtime)
     told = partial(_told, step, plan.weights)

@@ -104,7 +104,13 @@ def state_of(needed: int, available: int | None, *, training: bool) -> State:
 def _worst(pairs: Pairs, available: Callable[[Device], int | None], engine: Engine | None) -> Judgement:
     """The judgement of the device that fares worst; of equals, that with least left. No engine: training."""
     judged = [_judge(device, int(need.bytes), available(device), engine) for device, need in pairs]
-    return min(judged, key=lambda one: (WORST_FIRST.index(one.state), one.margin_bytes or 0))
+    return min(judged, key=_order)
+
+
+def _order(judged: Judgement) -> tuple[int, int]:
+    """The worst first; where nothing is known of the cards, the one that needs most."""
+    left = -judged.needed_bytes if judged.margin_bytes is None else judged.margin_bytes
+    return WORST_FIRST.index(judged.state), left
 
 
 def _judge(device: Device, needed: int, available: int | None, engine: Engine | None) -> Judgement:
@@ -175,7 +181,8 @@ def _why(device: DeviceEstimate, judged: Judgement, *, training: bool) -> str:
     peak = device.peak
     largest = sorted(peak.terms, key=_size, reverse=True)[:2]
     parts = ", ".join(f"{WORDS[term.name]} {gib_text(_size(term))}" for term in largest)
-    said = f"Fullest {DOING[peak.name]}: {parts}."
+    where, _, _ = device.role.partition(";")
+    said = f"Fullest {DOING[peak.name]}{f', {where}' if where else ''}: {parts}."
     if judged.state != "tight":
         return said
     margin = "15 % for fragmentation" if training else "1 GiB or 8 %, whichever is more,"

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from llmplanner.core.engine import AttentionKernel, Transformers
-from llmplanner.core.estimate import Estimate, Phase, Term, holding
+from llmplanner.core.estimate import Estimate, Phase, Term, placed
 from llmplanner.core.fullest import fullest
 from llmplanner.core.model import Kind, Model
 from llmplanner.core.plan import Count, Plan, Serve, computed_in
-from llmplanner.core.sharding import device_model
+from llmplanner.core.sharding import device_models
 from llmplanner.core.terms.activations_serving import Pass, activations, head_input
 from llmplanner.core.terms.kv_cache import WINDOW_LESS, kept, kv_cache
 from llmplanner.core.terms.logits import next_token_logits, token_logits
@@ -18,20 +18,21 @@ from llmplanner.core.terms.weights import weights
 
 
 def serve(plan: Plan) -> Estimate:
-    """Every device's phases. Data-parallel copies share the sequences. Raises BadInput."""
-    phases = tuple(_phases(plan))
-    return Estimate(holding(phases, plan.machine.devices[: plan.split.devices]))
+    """Every device's phases. Data-parallel copies share the sequences, stages the layers. Raises BadInput."""
+    shares = device_models(plan.model, plan.split)
+    blocks = ((share.role, tuple(_phases(plan, share.model)), share.devices) for share in shares)
+    return Estimate(placed(blocks, plan.machine.devices))
 
 
-def _phases(plan: Plan) -> Iterator[Phase]:
-    model = device_model(plan.model, plan.split.tensor)
+def _phases(plan: Plan, model: Model) -> Iterator[Phase]:
+    split = plan.split
     resident = (
         weights(plan.model, model, plan.weights),
-        runtime(plan.split.tensor, plan.machine.devices[0].vendor),
+        runtime(split.devices // split.data, plan.machine.devices[0].vendor),
     )
     yield Phase("load", resident)
     workload = _workload(plan)
-    batch = -(-workload.batch // plan.split.data)
+    batch = -(-workload.batch // split.replicas)
     if model.kind is Kind.ENCODER:
         yield Phase("forward", (*resident, *_encoded(plan, model, batch)))
         return
