@@ -281,3 +281,10 @@ def test_a_plan_file_keeps_where_the_weights_lie(tmp_path: Path) -> None:
 )
 def test_tensors_belong_where_the_program_puts_them(name: str, place: tuple[str, int]) -> None:
     assert place_of(name) == place
+
+
+@pytest.mark.parametrize("name", ["bart-large", "deepseek-v4-flash"])
+def test_architectures_that_the_program_lacks_are_refused(name: str) -> None:
+    with pytest.raises(BadInput, match="take transformers") as caught:
+        estimate(plan(name, "bf16", LlamaCpp(), Serve(512)))
+    assert caught.value.field == "engine"

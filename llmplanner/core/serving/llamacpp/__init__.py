@@ -19,6 +19,7 @@ from llmplanner.core.serving.llamacpp import cache, cells, weights
 from llmplanner.core.serving.llamacpp.cells import Cells
 from llmplanner.core.serving.llamacpp.placement import HOST, Placement, placed
 from llmplanner.core.serving.llamacpp.process import output_buffer, runtime
+from llmplanner.core.serving.llamacpp.support import check_known
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ def _context(plan: Plan) -> _Context:
         raise BadInput("This plan is not one of llama.cpp's; choose the engine llama.cpp.", "engine")
     if plan.split.devices != plan.split.tensor:
         raise BadInput("llama.cpp runs one copy of a model; divide its layers with tp alone.", "dp")
+    check_known(plan.model)
     keys = of_llamacpp(workload.kv_format or FP16, "kv")
     values = of_llamacpp(workload.value_format or keys, "kv_values")
     sizes = cells.of_workload(workload, engine)

@@ -57,11 +57,20 @@ def kept(model: Model, *, transposed: bool, expanded: bool = False) -> tuple[Kee
     `expanded`: of latent attention the keys and values of every head are kept, as its file is an old one.
     """
     expanded = expanded or model.model_type in LATENT_AS_IT_IS
-    found = [one for one in _kept(model, expanded) if one.layers]
+    found = _together(_kept(model, expanded))
     if transposed and len({one.values for one in found}) > 1:
         widest = max(one.values for one in found)
         return tuple(replace(one, values=widest) for one in found)
     return tuple(found)
+
+
+def _together(groups: Iterable[Keeps]) -> list[Keeps]:
+    """Those alike as one."""
+    found: dict[Keeps, tuple[int, ...]] = {}
+    for group in groups:
+        alike = replace(group, layers=())
+        found[alike] = found.get(alike, ()) + group.layers
+    return [replace(alike, layers=layers) for alike, layers in found.items()]
 
 
 def _kept(model: Model, expanded: bool) -> Iterable[Keeps]:
@@ -175,16 +184,12 @@ def recurring(model: Model) -> tuple[Recurs, ...]:
 
 def _elements(mixer: Recurrent) -> int:
     """A column less than the convolution's kernel has, as the first is shifted out; and the state."""
-    kernel = max(
-        (piece.shape[-1] for piece in mixer.parameters if isinstance(piece, Parameter) and _is_kernel(piece)),
-        default=0,
-    )
+    kernels = [
+        piece.shape for piece in mixer.parameters if isinstance(piece, Parameter) and "conv" in piece.name
+    ]
+    kernel = max((shape[-1] for shape in kernels if len(shape) > 1), default=0)
     columns = mixer.conv_state // kernel * (kernel - 1) if kernel else mixer.conv_state
     return columns + mixer.state
-
-
-def _is_kernel(piece: Parameter) -> bool:
-    return len(piece.shape) == 3 and piece.shape[1] == 1  # noqa: PLR2004 - channels, one, columns
 
 
 def states(groups: tuple[Recurs, ...], sizes: Cells, on: frozenset[int]) -> Term:
