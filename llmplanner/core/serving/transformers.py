@@ -28,7 +28,7 @@ def _phases(plan: Plan, model: Model) -> Iterator[Phase]:
     split = plan.split
     resident = (
         weights(plan.model, model, plan.weights),
-        runtime(split.devices // split.data, plan.machine.devices[0].vendor),
+        runtime(split.devices // split.data, plan.machine.devices[0].vendor, measured=plan.runtime),
     )
     yield Phase("load", resident)
     workload = _workload(plan)

@@ -6,11 +6,11 @@ Source: vLLM 0.10, vllm/v1/worker/gpu_worker.py (determine_available_memory).
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from llmplanner.core.engine import Vllm
 from llmplanner.core.errors import BadInput
-from llmplanner.core.estimate import Bytes, Capacity, Estimate, Phase, Term, holding
+from llmplanner.core.estimate import Bytes, Capacity, Estimate, Phase, Term, placed
 from llmplanner.core.machine import Device
 from llmplanner.core.model import Kind, Model
 from llmplanner.core.plan import Count, Plan, Serve, computed_in
@@ -18,7 +18,7 @@ from llmplanner.core.room import share_of
 from llmplanner.core.serving.vllm_blocks import Requests, kv_blocks
 from llmplanner.core.serving.vllm_pass import forward_pass, sampling
 from llmplanner.core.serving.vllm_process import process
-from llmplanner.core.sharding import device_model
+from llmplanner.core.sharding import Share, device_models
 from llmplanner.core.terms.recurrent_state import recurrent_state, states
 from llmplanner.core.terms.weights import weights
 
@@ -39,17 +39,39 @@ def serve(plan: Plan) -> Estimate:
         raise BadInput(
             f"vLLM keeps keys and values in 16 bits or in FP8, not in {workload.kv_format.name}.", "kv"
         )
-    devices = plan.machine.devices[: plan.split.devices]
-    model = device_model(plan.model, plan.split.tensor)
-    batch = -(-workload.batch // plan.split.data)
-    loaded = (
-        *_weights(plan, model),
-        process(plan.split.devices, graphs=engine.graphs, measured=plan.runtime),
+    stages = [_stage(plan, share, engine) for share in device_models(plan.model, plan.split)]
+    blocks = ((stage.role, stage.phases, stage.devices) for stage in stages)
+    return Estimate(placed(blocks, plan.machine.devices), capacity=_capacity(plan, engine, stages))
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What the devices of one pipeline stage hold."""
+
+    role: str
+    devices: int
+    resident: Terms  # all but the cache
+    cache: Terms
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """Loaded, and with a pass over the budget of tokens while the requests' blocks are full."""
+        loaded = tuple(term for term in self.resident if term.name in {"weights", "runtime"})
+        return Phase("load", loaded), Phase("prefill", (*self.resident, *self.cache))
+
+
+def _stage(plan: Plan, share: Share, engine: Vllm) -> Stage:
+    device, model = plan.machine.devices[0], share.model
+    talking = plan.split.devices // plan.split.data
+    resident = (
+        replace(
+            weights(plan.model, model, plan.weights),
+            change="--weights, or more GPUs with --tensor-parallel-size",
+        ),
+        process(talking, graphs=engine.graphs, measured=plan.runtime),
+        *_largest_pass(plan, model, engine, device),
     )
-    resident = (*loaded, *_largest_pass(plan, model, engine, devices[0]))
-    cache = tuple(_cache(plan, model, engine, devices[0], batch))
-    phases = (Phase("load", loaded), Phase("prefill", (*resident, *cache)))
-    return Estimate(holding(phases, devices), capacity=_capacity(plan, batch, resident, cache))
+    return Stage(share.role, share.devices, resident, tuple(_cache(plan, model, engine, device)))
 
 
 def budgets(engine: Vllm, device: Device, context: Count) -> tuple[int, int]:
@@ -64,13 +86,6 @@ def budgets(engine: Vllm, device: Device, context: Count) -> tuple[int, int]:
     return (min(tokens, sequences * context) if isinstance(context, int) else tokens), sequences
 
 
-def _weights(plan: Plan, model: Model) -> Iterator[Term]:
-    yield replace(
-        weights(plan.model, model, plan.weights),
-        change="--weights, or more GPUs with --tensor-parallel-size",
-    )
-
-
 def _largest_pass(plan: Plan, model: Model, engine: Vllm, device: Device) -> Terms:
     """The fuller of the pass through the layers and the sampling, which follow each other."""
     workload = _workload(plan)
@@ -83,11 +98,11 @@ def _largest_pass(plan: Plan, model: Model, engine: Vllm, device: Device) -> Ter
     return (layers,) if layers.bytes >= _sum(sampled) else sampled
 
 
-def _cache(plan: Plan, model: Model, engine: Vllm, device: Device, batch: Count) -> Iterator[Term]:
+def _cache(plan: Plan, model: Model, engine: Vllm, device: Device) -> Iterator[Term]:
     workload = _workload(plan)
     if model.kind is Kind.ENCODER:
         return
-    computed = computed_in(plan.weights, plan.model)
+    computed, batch = computed_in(plan.weights, plan.model), _batch(plan)
     tokens, _ = budgets(engine, device, workload.context)
     requests = Requests(workload.context, batch, engine.block, tokens)
     yield kv_blocks(model, workload.kv_format or computed, requests)
@@ -96,31 +111,40 @@ def _cache(plan: Plan, model: Model, engine: Vllm, device: Device, batch: Count)
         yield recurrent_state(recurrent, computed, batch)
 
 
-def _capacity(plan: Plan, batch: Count, resident: Terms, cache: Terms) -> Capacity | None:
-    """What is left for keys and values on the smallest card; None where its memory is not known."""
-    engine, context, asked = plan.engine, _workload(plan).context, _sum(cache)
-    assert isinstance(engine, Vllm)  # noqa: S101 - checked where the engine is chosen
-    if not isinstance(context, int) or not isinstance(batch, int) or not isinstance(asked, int) or not asked:
+def _capacity(plan: Plan, engine: Vllm, stages: list[Stage]) -> Capacity | None:
+    """What is left for keys and values where least is; None of maps, and where memory is not known."""
+    context, batch = _workload(plan).context, _batch(plan)
+    if not isinstance(context, int) or not isinstance(batch, int):
         return None
     rooms = [share_of(device, engine.share) for device in plan.machine.devices[: plan.split.devices]]
     if any(room is None for room in rooms):
         return None
-    smallest, held, request = (
-        min(room for room in rooms if room is not None),
-        int(_sum(resident)),
-        asked // batch,
-    )
-    left = smallest - held
+    smallest = min(room for room in rooms if room is not None)
+    found = [_left(stage, smallest, context, batch) for stage in stages if stage.cache]
+    least = min(found, key=lambda one: one.tokens, default=None)
+    many = plan.split.replicas
+    return least and replace(least, tokens=least.tokens * many, requests=least.requests * many)
+
+
+def _left(stage: Stage, share: int, context: int, batch: int) -> Capacity:
+    """What a stage has left of its share of a card, and of how many tokens and requests that is."""
+    held, request = int(_sum(stage.resident)), int(_sum(stage.cache)) // batch
+    left = share - held
     room = max(left, 0)
     return Capacity(
         bytes=left,
         tokens=room * context // request,
         requests=room // request,
         formula=(
-            f"{smallest:,} B, a share of {engine.share:g} of the card, - {held:,} B of weights, "
-            f"a pass and the process; {request:,} B for a request of {context:,} tokens"
+            f"{share:,} B, vLLM's share of the card, - {held:,} B of weights, a pass and the process; "
+            f"{request:,} B for a request of {context:,} tokens"
         ),
     )
+
+
+def _batch(plan: Plan) -> Count:
+    """Sequences of each replica."""
+    return -(-_workload(plan).batch // plan.split.replicas)
 
 
 def _workload(plan: Plan) -> Serve:
