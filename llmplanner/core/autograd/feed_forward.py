@@ -49,7 +49,11 @@ def _experts(walk: Walk, piece: Experts, x: Value) -> Value:
             parameter(walk, (piece.count, each.outputs))
     own(walk, piece.extras)
     out = tape.keep(Cause.EXPERTS, chosen * hidden, size, when=flows)
-    out = tape.op(Value(hidden, x.size), (tape.op(out, (product, *down), trained=trained),))
+    out = tape.op(out, (product, *down), trained=trained)
+    wide = Value(chosen * hidden, FP32)  # weighted in FP32, put back in the tokens' order, summed
+    weighted = tape.op(Value(wide.width, FP32), (out,), wide)
+    ordered = tape.op(Value(wide.width, FP32), (weighted,), wide)
+    out = tape.op(Value(hidden, x.size), (ordered,))
     if piece.shared is not None:
         shared = _dense(walk, piece.shared, x)
         if piece.shared_gate is not None:

@@ -38,8 +38,8 @@ def norm(walk: Walk, piece: Norm | None, x: Value) -> Value:
         size = FP32 if piece.kind is NormKind.RMS_WIDE else x.size
         tape.keep(Cause.NORMS, width, size, x.unit, when=walk.trained)
         out = Value(width, max(x.size, walk.arithmetic.read), x.unit)
-    trained = _affine(walk, piece)
-    return tape.op(out, (wide,), Value(2 * width, FP32, x.unit), trained=trained)
+    normal = tape.op(Value(width, FP32, x.unit), (wide,), Value(3 * width, FP32, x.unit))
+    return tape.op(out, (normal,), trained=_affine(walk, piece))
 
 
 def _layer_norm(walk: Walk, piece: Norm, x: Value) -> Value:
@@ -121,7 +121,12 @@ def activate(walk: Walk, kind: Activation, x: Value, cause: Cause) -> Value:
         scratch = [Value(4 * x.width, x.size, x.unit)] if kind is Activation.GELU_BLOOM else []
         return tape.op(Value(x.width, x.size, x.unit), (x,), *scratch)  # bloom_gelu_back, written out
     wide = FP32 if walk.arithmetic.autocast else x.size  # autocast takes the power in FP32
-    tape.save(cause, x if x.size == wide else Value(x.width, wide, x.unit), when=flows)
-    for size in (x.size, wide, wide):  # half of x, tanh, 1 + tanh
-        tape.keep(cause, x.width, size, x.unit, when=flows)
-    return tape.op(Value(x.width, wide, x.unit), (x,), Value(2 * x.width, wide, x.unit))
+    half = tape.op(Value(x.width, x.size, x.unit), (x,))
+    base = cast(walk, x, wide)
+    tape.save(cause, base, when=flows)
+    cube = tape.op(Value(x.width, wide, x.unit), (base,))
+    total = tape.op(Value(x.width, wide, x.unit), (cast(walk, x, wide), cube), passes=True)
+    tanh = tape.keep(cause, x.width, wide, x.unit, when=flows)
+    tape.op(tanh, (total,))
+    one = tape.op(Value(x.width, wide, x.unit), (tanh,), passes=True)
+    return multiply(walk, half, one, cause)  # 1 + tanh, times half of x

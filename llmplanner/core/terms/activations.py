@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 
 from llmplanner.core.autograd.layers import rotary_dim
-from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit
+from llmplanner.core.autograd.tape import INT64, Cause, Unit
 from llmplanner.core.autograd.trace import Place, Traced
 from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.estimate import Bytes, Part
@@ -93,11 +93,13 @@ def before(step: Step, group: Traced, layer: int) -> list[Part]:
     return parts if whole else [*parts, *arguments(step)]
 
 
-def held_output(step: Step) -> Part:
-    """Under autocast the last hidden state, in FP32, is held beside its cast until the loss is there."""
-    width = step.model.hidden_size
-    text = f"{width:,} × {FP32} B × {shown(step.tokens)} tokens"
-    return Part("last hidden state", width * FP32 * step.tokens, text)
+def held_output(step: Step) -> list[Part]:
+    """The last hidden state is held until the loss is there, where the head keeps none of it or a cast."""
+    width, size = step.model.hidden_size, step.arithmetic.residual
+    if size == step.arithmetic.operand and (Cause.HEAD, Unit.TOKEN) in step.ends[-1].amounts:
+        return []
+    text = f"{width:,} × {size} B × {shown(step.tokens)} tokens"
+    return [Part("last hidden state", width * size * step.tokens, text)]
 
 
 def cast_weights(step: Step) -> Part:
@@ -109,7 +111,7 @@ def cast_weights(step: Step) -> Part:
 
 def arguments(step: Step) -> list[Part]:
     """What checkpointed layers hold as arguments: position ids, eager attention's masks, biases."""
-    stack, size = step.model.stacks[-1], step.arithmetic.residual
+    stack = step.model.stacks[-1]
     layers = [group.layer.attention for group in stack.groups]
     parts = _position_biases(step)
     if any(rotary_dim(each) for each in layers):
