@@ -1,0 +1,305 @@
+"""llama.cpp's compute buffers: what the graph of the largest batch takes on each device and on the host.
+
+The engine reserves it when a context is made: for a prompt's physical batch over a full cache, with logits
+for every token. Layers of a kind take turns in the same places, so one of each kind and the last are walked.
+Source: ggml-org/llama.cpp v0.5.0, src/llama-context.cpp (sched_reserve) and ggml/src/ggml-backend.cpp.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from llmplanner.core.blocks import CacheFormat
+from llmplanner.core.engine import LlamaCpp
+from llmplanner.core.estimate import Part, Term
+from llmplanner.core.formats import Format
+from llmplanner.core.model import Attention, Experts, Kind, LatentAttention, Layer, Model
+from llmplanner.core.quantities import gib_text
+from llmplanner.core.serving.llamacpp import cache
+from llmplanner.core.serving.llamacpp.allocator import Fullest, Graph, Tensor, laid_out
+from llmplanner.core.serving.llamacpp.cells import Cells
+from llmplanner.core.serving.llamacpp.graph import F16, F32, HELD, I64, Batch, Lent, Seen, Walk
+from llmplanner.core.serving.llamacpp.placement import HOST, Placement
+from llmplanner.core.serving.llamacpp.weights import Stored
+
+ALIGNED_CPU, ALIGNED_CUDA = 32, 128  # bytes, TENSOR_ALIGNMENT and the CUDA buffers' own
+COPIES = 4  # GGML_SCHED_MAX_COPIES, of what goes from card to card while the next batch is computed
+TURNED = 64  # a quantized cache is turned by a Hadamard matrix where heads are multiples of this
+EMBEDDING = "token embedding"
+LATE_OUTPUTS = frozenset(  # whose hidden states feed layers that predict further tokens
+    {"bailing_moe_v3", "cohere2_moe", "gemma4_text", "gpt_oss", "hy_v3", "nemotron_h", "qwen3_next"}
+    | {"qwen3_5_text", "qwen3_5_moe_text", "step3p5"}
+)
+SOURCE = "llama.cpp v0.5.0, ggml/src/ggml-alloc.c, src/llama-graph.cpp and src/models/, walked for one layer"
+MEASURED = "within 1 % of nine in ten of 693 buffers that llama.cpp's CPU build allocated, 9 % at most"
+CHANGE = "a smaller physical batch: --set ubatch=256 (llama.cpp: -ub 256)"
+SCORES_CHANGE = "--set flash_attention=true (llama.cpp: -fa on), or a smaller physical batch (-ub 256)"
+LOW, HIGH = 95, 107  # per cent, of one device that runs alone
+APART_LOW, APART_HIGH = 85, 120  # where weights or caches are copied in, or batches overlap
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """What decides on the graphs of a context, for all of its devices."""
+
+    model: Model
+    sizes: Cells
+    engine: LlamaCpp
+    keys: CacheFormat
+    values: CacheFormat
+    expanded: bool = False  # latent attention as in older files
+    older: bool = False  # a build from before 2026
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """One compute buffer: bytes and bounds, and what was alive when it was fullest."""
+
+    bytes: int
+    low: int
+    high: int
+    moment: str
+    parts: tuple[Part, ...]
+
+    @property
+    def formula(self) -> str:
+        """The parts, with their values put in."""
+        return f"at its fullest, {self.moment}: " + " + ".join(part.formula for part in self.parts)
+
+    @property
+    def term(self) -> Term:
+        """As a term of a device's estimate."""
+        scores = self.moment.startswith("attention scores")
+        change = SCORES_CHANGE if scores else CHANGE
+        text = (self.formula, SOURCE, "Reserved once, for the largest batch.")
+        return Term("activations", self.bytes, self.low, self.high, *text, self.parts, MEASURED, change)
+
+
+def on_cpu(runs: Runs) -> Buffer:
+    """The buffer of a build without GPUs."""
+    graph = Graph(_tokens(runs))
+    if not runs.older:
+        graph.input("embeddings given instead of tokens", runs.model.hidden_size, F32, kept=True)
+    walk = Walk(_batch(runs), graph)
+    views = _views(runs, graph, first=True, copies=1)
+    graph.moment = EMBEDDING
+    hidden = graph.op("hidden state", runs.model.hidden_size)
+    layers = dict.fromkeys(sorted(_layers(runs.model)), HELD)
+    _through(runs, walk, views, hidden, layers, head=True)
+    return _buffer(laid_out(graph, ALIGNED_CPU), LOW, HIGH)
+
+
+def on_device(runs: Runs, held: Stored, where: Placement, device: int, *, cards: int) -> Buffer:
+    """The buffer of one of so many cards.
+
+    The first also computes what the host holds: its weights and caches are copied in, a matrix at a time, as
+    batches of 32 tokens and more are (GGML_OP_OFFLOAD_MIN_BATCH).
+    """
+    layers = {layer: _lent(runs, held, layer, device) for layer in where.on(device)}
+    if device == 0:
+        layers |= {layer: _host_layer(runs, held, layer) for layer in where.on(HOST)}
+    head = where.output == device or (where.output == HOST and device == 0)
+    if not layers and not head:
+        return Buffer(0, 0, 0, "nothing is computed here", ())
+    copies = copies_of(runs, where, cards)
+    graph = Graph(_tokens(runs))
+    walk = Walk(_batch(runs), graph)
+    hidden = graph.input("hidden state", runs.model.hidden_size, F32, kept=copies > 1)
+    for _ in range(copies - 1):
+        graph.input("hidden states of other batches", runs.model.hidden_size, F32, kept=True)
+    views = _views(runs, graph, first=device == 0, copies=copies)
+    walk.output_copied = held.output + held.tokens * held.tied if where.output == HOST else 0
+    _through(runs, walk, views, hidden, dict(sorted(layers.items())), head=head)
+    apart = copies > 1 or any(lent != HELD for lent in layers.values())
+    return _buffer(laid_out(graph, ALIGNED_CUDA), *((APART_LOW, APART_HIGH) if apart else (LOW, HIGH)))
+
+
+def beside_devices(runs: Runs, where: Placement, cards: int) -> Buffer:
+    """The buffer on the host of a build with GPUs: the inputs of the graph, and the tokens' embeddings."""
+    graph = Graph(_tokens(runs))
+    copies = copies_of(runs, where, cards)
+    for _ in range(copies):
+        if not runs.older:
+            graph.input("embeddings given instead of tokens", runs.model.hidden_size, F32, kept=True)
+        _views(runs, graph, first=True, copies=1, cast=False)
+    graph.moment = EMBEDDING
+    graph.op("hidden state", runs.model.hidden_size)
+    return _buffer(laid_out(graph, ALIGNED_CPU), LOW, HIGH)
+
+
+def copies_of(runs: Runs, where: Placement, cards: int) -> int:
+    """How many batches' inputs the cards hold: several where they work on batches in turn."""
+    overlapping = cards > 1 and where.whole and not runs.engine.cpu_experts and runs.engine.kv_offload
+    return COPIES if overlapping else 1
+
+
+def _batch(runs: Runs) -> Batch:
+    model, flash = runs.model, runs.engine.flash_attention
+    return Batch(
+        _tokens(runs),
+        int(runs.sizes.sequences),
+        flash,
+        windows=any(window is not None for window in _windows(runs).values()),
+        keys_rotated=_turns(runs, runs.keys),
+        values_rotated=_turns(runs, runs.values),
+        cached=model.kind is not Kind.ENCODER,
+        expanded=runs.expanded,
+    )
+
+
+def _views(
+    runs: Runs, graph: Graph, *, first: bool, copies: int, cast: bool = True
+) -> dict[int | None, Seen]:
+    """What layers attend to, by window: masks, and without flash attention the cells that values go to.
+
+    Builds from before 2026 take masks in FP32 and cast them on the first device.
+    """
+    flash, kept = runs.engine.flash_attention, copies > 1
+    widest = max((one.values for one in cache.kept(runs.model, transposed=not flash)), default=0)
+    size = F16 if flash and not (runs.older and first) else F32
+    found: dict[int | None, Seen] = {}
+    for window in dict.fromkeys(_windows(runs).values()):
+        cells = _cells(runs, window)
+        places = None
+        if not flash and widest:
+            places = graph.input("cells of the values", widest, I64, kept=kept)
+        mask = graph.input("mask", cells, size, kept=kept)
+        for _ in range(copies - 1):
+            graph.input("masks of other batches", cells, size, kept=True)
+        if cast and flash and size == F32:
+            mask = graph.op("mask, cast", cells, mask, size=F16)
+        found[window] = Seen(cells, mask, places)
+    return found
+
+
+def _through(  # noqa: PLR0913 - all of a walk
+    runs: Runs,
+    walk: Walk,
+    views: dict[int | None, Seen],
+    hidden: Tensor,
+    layers: dict[int, Lent],
+    *,
+    head: bool,
+) -> None:
+    """One layer of each kind, and the last, as all of a kind take turns in the same places."""
+    found, windows = _layers(runs.model), _windows(runs)
+    late = runs.model.model_type in LATE_OUTPUTS
+    seen: set[tuple[int, int | None, Lent]] = set()
+    for index, lent in layers.items():
+        kind = (id(found[index]), windows.get(index), lent)
+        last = index == len(found) - 1
+        if last or kind not in seen:
+            seen.add(kind)
+            walk.lent = lent
+            view = views.get(windows.get(index)) or Seen(0, hidden, None)
+            hidden = walk.layer(found[index], hidden, view, last=last and not late)
+    if head:
+        walk.head(runs.model, hidden, late=late)
+
+
+def _lent(runs: Runs, held: Stored, layer: int, device: int) -> Lent:
+    """Of a layer on a card: the experts that stay on the host, which the first card computes."""
+    if layer >= runs.engine.cpu_experts or device:
+        return HELD
+    return Lent(experts=_matrix_of_experts(runs.model, held, layer))
+
+
+def _host_layer(runs: Runs, held: Stored, layer: int) -> Lent:
+    """Of a layer that the host holds, with its cache."""
+    each = held.layers[layer] / max(_weights(_layers(runs.model)[layer]), 1)
+    return Lent(each, _matrix_of_experts(runs.model, held, layer), _cache(runs, layer))
+
+
+def _matrix_of_experts(model: Model, held: Stored, layer: int) -> int:
+    block = _layers(model)[layer].feed_forward
+    if not isinstance(block, Experts):
+        return 0
+    return held.experts[layer] // (3 if block.expert.gated else 2)
+
+
+def _cache(runs: Runs, layer: int) -> int:
+    """Keys and values of a layer, all sequences."""
+    for one in cache.kept(runs.model, transposed=not runs.engine.flash_attention):
+        if layer in one.layers:
+            cells = _cells(runs, one.window) * int(runs.sizes.streams)
+            return cells * int(runs.keys.bytes_for(one.keys) + runs.values.bytes_for(one.values))
+    return 0
+
+
+def _weights(layer: Layer) -> int:
+    """Weights of a layer's larger matrices, its experts' left out."""
+    linears = []
+    match layer.attention:
+        case Attention() as attention:
+            linears += [*attention.inputs, attention.output]
+        case LatentAttention() as attention:
+            linears += [*attention.query, attention.kv_down, attention.kv_up, attention.output]
+    block = layer.feed_forward.shared if isinstance(layer.feed_forward, Experts) else layer.feed_forward
+    if block is not None:
+        linears += [*block.inputs, block.output]
+    return sum(linear.inputs * linear.outputs for linear in linears)
+
+
+def _layers(model: Model) -> dict[int, Layer]:
+    """The layers of the last stack by index; of two that share a place, the one that attends."""
+    found: dict[int, Layer] = {}
+    for group in model.stacks[-1].groups:
+        for index in group.indices:
+            if index not in found or group.layer.attention is not None:
+                found[index] = group.layer
+    return found
+
+
+def _attentions(model: Model) -> Iterator[Attention | LatentAttention]:
+    for group in model.stacks[-1].groups:
+        if group.layer.attention is not None:
+            yield group.layer.attention
+
+
+def _windows(runs: Runs) -> dict[int, int | None]:
+    """The window of each layer's cache. What attends to the batch alone has one kind of mask."""
+    if runs.model.kind is Kind.ENCODER:
+        return dict.fromkeys(_layers(runs.model))
+    kept = cache.kept(runs.model, transposed=not runs.engine.flash_attention)
+    return {layer: one.window for one in kept for layer in one.layers}
+
+
+def _cells(runs: Runs, window: int | None) -> int:
+    """Cells of a stream that a layer attends to; an encoder attends to the batch."""
+    if runs.model.kind is Kind.ENCODER:
+        return _tokens(runs)
+    return int(runs.sizes.each if window is None else runs.sizes.sliding(window))
+
+
+def _tokens(runs: Runs) -> int:
+    """Tokens of a physical batch, the same of each sequence."""
+    sequences = int(runs.sizes.sequences)
+    return -(-int(runs.sizes.ubatch) // sequences) * sequences
+
+
+def _turns(runs: Runs, form: CacheFormat) -> bool:
+    """Whether keys or values are turned before they are stored in that format."""
+    if runs.older or isinstance(form, Format):
+        return False
+    return any(isinstance(each, Attention) and each.key_dim % TURNED == 0 for each in _attentions(runs.model))
+
+
+def _buffer(found: Fullest, low: int, high: int) -> Buffer:
+    """What was found, for people: tensors of a name together, and the room between them."""
+    named: dict[str, list[Tensor]] = {}
+    for tensor in found.alive:
+        named.setdefault(tensor.name, []).append(tensor)
+    parts = tuple(_part(name, tensors) for name, tensors in named.items())
+    between = found.bytes - sum(int(part.bytes) for part in parts)
+    if between > 0:
+        parts += (Part("room between them", between, f"{gib_text(between)} between them"),)
+    size = found.bytes
+    return Buffer(size, size * low // 100, size * high // 100, found.moment, parts)
+
+
+def _part(name: str, tensors: list[Tensor]) -> Part:
+    total = sum(tensor.bytes for tensor in tensors)
+    words = " + ".join(
+        dict.fromkeys(f"{tensor.width:,} × {tensor.rows:,} × {tensor.size} B" for tensor in tensors)
+    )
+    many = f"{len(tensors)} × " if len(tensors) > 1 and " + " not in words else ""
+    return Part(name, total, f"{name} {many}{words}")

@@ -1,0 +1,356 @@
+"""The graph that llama.cpp builds for a physical batch of a prompt, as tensors and who reads them.
+
+Widths are elements a token; nearly every tensor is FP32. The values of the cache and the weights lie in
+buffers of their own. Operations stand in the order in which the engine runs them: queries, values, keys;
+the gate before the up projection. Rotation, activations without a gate, scaling, soft caps, biases, RMS norms
+of what nothing else reads, and sums work in place.
+Source: ggml-org/llama.cpp v0.5.0, src/llama-graph.cpp and src/models/, read as a description.
+"""
+
+from dataclasses import dataclass
+
+from llmplanner.core.model import (
+    Attention,
+    Experts,
+    FeedForward,
+    LatentAttention,
+    Layer,
+    Linear,
+    Model,
+    Norm,
+    NormKind,
+    Parameter,
+    Recurrent,
+)
+from llmplanner.core.serving.llamacpp.allocator import Graph, Tensor
+
+F16, F32, I64 = 2, 4, 8
+KERNEL = 3  # dimensions: channels, 1, tokens
+LAYER_NORMS = frozenset({NormKind.LAYER, NormKind.LAYER_WIDE, NormKind.LAYER_WRITTEN})
+ATTENTION, SCORES = "attention of a layer", "attention scores of a layer"
+FEED_FORWARD, EXPERTS, RECURRENCE = "feed-forward of a layer", "experts of a layer", "recurrence of a layer"
+HEAD = "logits"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What the engine's options make of a physical batch."""
+
+    tokens: int
+    sequences: int
+    flash: bool
+    windows: bool = False  # some layers have caches of their own for a window
+    keys_rotated: bool = False  # quantized keys are multiplied by a Hadamard matrix before they are stored
+    values_rotated: bool = False
+    cached: bool = True  # an encoder keeps no keys and values
+    expanded: bool = False  # latent attention with the keys and values of every head, as in older files
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """What the host holds of a layer that a card computes, in bytes: copied in where it is read."""
+
+    each: float = 0.0  # of a weight of the layer
+    experts: int = 0  # of one matrix of all experts
+    cache: int = 0  # keys and values
+
+
+HELD = Lent()  # all of the layer is on the card
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a layer attends to: cells of a stream, and which of them each token may see."""
+
+    cells: int
+    mask: Tensor
+    places: Tensor | None  # without flash attention: the cell that each element of a value goes to
+
+
+class Walk:
+    """A graph while it is built, with the inputs that every layer reads."""
+
+    __slots__ = ("batch", "graph", "lent", "output_copied")
+
+    def __init__(self, batch: Batch, graph: Graph) -> None:
+        self.batch = batch
+        self.graph = graph
+        self.lent = HELD  # what of the layer comes from the host
+        self.output_copied = 0  # bytes of the output matrix, where the host holds it
+
+    def layer(self, layer: Layer, hidden: Tensor, seen: Seen, *, last: bool) -> Tensor:
+        """One layer. `hidden` is what the layers before it made. `last`: the outputs are chosen in it."""
+        graph = self.graph
+        graph.moment = RECURRENCE if layer.attention is None else ATTENTION
+        normed = self._norm(layer.attention_norm, hidden, alone=False)
+        mixed = self._mixers(layer, normed, seen)
+        if layer.feed_forward is None:
+            return self._sum(mixed, hidden)
+        if layer.parallel:
+            own = layer.feed_forward_norm
+            inner = self._norm(own, hidden, alone=False) if own is not None else normed
+            return self._sum(self._sum(self._feed_forward(layer.feed_forward, inner), mixed), hidden)
+        if last:
+            mixed = graph.op("chosen outputs", mixed.width, mixed)
+            hidden = graph.op("chosen outputs", hidden.width, hidden)
+        mixed = self._norm(layer.attention_output_norm, mixed, alone=True)
+        added = self._sum(mixed, hidden)
+        if layer.post_norm:
+            added = self._norm(layer.attention_norm, added, alone=True)
+        inner = self._norm(None if layer.post_norm else layer.feed_forward_norm, added, alone=False)
+        out = self._feed_forward(layer.feed_forward, inner)
+        out = self._norm(layer.feed_forward_output_norm, out, alone=True)
+        return self._sum(out, added)
+
+    def head(self, model: Model, hidden: Tensor, *, late: bool) -> None:
+        """The final norm and the logits of every token. `late`: the outputs are chosen here."""
+        graph = self.graph
+        graph.moment = HEAD
+        if late:
+            hidden.kept = True
+            hidden = graph.op("chosen outputs", hidden.width, hidden)
+        normed = self._norm(model.stacks[-1].final_norm, hidden, alone=True)
+        normed.kept = True
+        if model.head.linear is not None:
+            graph.op(
+                "logits",
+                model.head.linear.outputs,
+                normed,
+                *self._copied("output matrix", self.output_copied),
+            )
+
+    def _mixers(self, layer: Layer, normed: Tensor, seen: Seen) -> Tensor:
+        found: Tensor | None = None
+        if layer.recurrent is not None:
+            found = self._recurrent(layer.recurrent, normed)
+        match layer.attention:
+            case Attention() as attention:
+                out = self._attention(attention, normed, seen)
+            case LatentAttention() as attention:
+                out = self._latent(attention, normed, seen)
+            case _:
+                return found if found is not None else normed
+        return out if found is None else self._sum(out, found)
+
+    def _norm(self, norm: Norm | None, value: Tensor, *, alone: bool) -> Tensor:
+        """A norm. `alone`: nothing else reads the value."""
+        if norm is None or (alone and norm.kind not in LAYER_NORMS):
+            return value
+        return self.graph.op("normed", value.width, value)
+
+    def _sum(self, into: Tensor, other: Tensor) -> Tensor:
+        """A sum in the place of its first operand."""
+        self.graph.read(other)
+        return into
+
+    def _attention(self, attention: Attention, normed: Tensor, seen: Seen) -> Tensor:
+        graph, batch = self.graph, self.batch
+        width = attention.heads * attention.value_dim
+        queries, gate = self._projected(attention, normed, seen)
+        mixed = self._attended(width, attention.heads, (queries,), seen, biased=biased(attention))
+        if batch.values_rotated:
+            mixed = graph.op("rotated back", width, mixed)
+        if gate is not None:
+            graph.read(graph.op("gate", width, gate))
+        return graph.op("attention output", attention.output.outputs, mixed)
+
+    def _attended(
+        self, width: int, heads: int, sources: tuple[Tensor, ...], seen: Seen, *, biased: bool = False
+    ) -> Tensor:
+        """What the values give, of every head. A bias by position cannot be had with flash attention."""
+        graph = self.graph
+        sources = (*sources, *self._copied("keys and values, copied in", self.lent.cache))
+        if self.batch.flash and not biased:
+            return graph.op("attended", width, *sources, seen.mask)
+        graph.moment = SCORES
+        if biased:
+            sources = (*sources, graph.op("bias", heads * seen.cells, graph.op("bias", heads * seen.cells)))
+        scores = graph.op("scores", heads * seen.cells, *sources)
+        graph.read(seen.mask)
+        mixed = graph.op("attended", width, graph.op("attended", width, scores))
+        graph.moment = ATTENTION
+        return mixed
+
+    def _copied(self, name: str, size: int) -> tuple[Tensor, ...]:
+        """What is copied in from the host, if anything is."""
+        return (self.graph.op(name, size, size=1, rows=1),) if size else ()
+
+    def _projected(self, attention: Attention, normed: Tensor, seen: Seen) -> tuple[Tensor, Tensor | None]:
+        """Queries, and what they came with where that holds a gate. Keys and values go into the cache."""
+        graph, batch = self.graph, self.batch
+        query_width = attention.heads * attention.key_dim
+        key_width, value_width = (
+            attention.kv_heads * attention.key_dim,
+            attention.kv_heads * attention.value_dim,
+        )
+        if len(attention.inputs) == 1:
+            fused = graph.op("queries, keys and values", attention.inputs[0].outputs, normed)
+            queries = graph.op("queries", query_width, fused) if attention.rotary_dim else fused
+            keys = graph.op("keys", key_width, fused) if attention.rotary_dim else fused
+            values = fused if batch.flash else graph.op("values", value_width, fused)
+            self._store(keys, values, seen)
+            return queries, None
+        queries = graph.op("queries", attention.inputs[0].outputs, normed)
+        gate = queries if attention.output_gate else None
+        queries = self._turned(attention, queries, query_width, attention.query_norm)
+        if batch.keys_rotated:
+            queries = graph.op("queries, rotated", query_width, queries)
+        if not attention.shares_cache:
+            self._keys_and_values(attention, normed, seen)
+        return queries, gate
+
+    def _keys_and_values(self, attention: Attention, normed: Tensor, seen: Seen) -> None:
+        """In the order in which the engine makes them, which differs with two kinds of caches."""
+        batch = self.batch
+        if batch.windows:
+            keys = self._keys(attention, normed)
+            values = self._values(attention, normed)
+        else:
+            values = self._values(attention, normed)
+            keys = self._keys(attention, normed)
+        self._store(keys, values, seen)
+
+    def _keys(self, attention: Attention, normed: Tensor) -> Tensor:
+        width = attention.kv_heads * attention.key_dim
+        keys = self._turned(attention, self.graph.op("keys", width, normed), width, attention.key_norm)
+        return self.graph.op("keys, rotated", width, keys) if self.batch.keys_rotated else keys
+
+    def _values(self, attention: Attention, normed: Tensor) -> Tensor:
+        width = attention.kv_heads * attention.value_dim
+        values = self.graph.op("values", width, normed)
+        return self.graph.op("values, rotated", width, values) if self.batch.values_rotated else values
+
+    def _store(self, keys: Tensor, values: Tensor, seen: Seen) -> None:
+        """Both go into the cache."""
+        self.graph.read(keys)
+        self.graph.read(*((values,) if seen.places is None else (values, seen.places)))
+
+    def _turned(self, attention: Attention, made: Tensor, width: int, norm: Norm | None) -> Tensor:
+        """Queries or keys after norm and rotation, the first of which cannot work in place on a view."""
+        if norm is None and not attention.rotary_dim and not attention.output_gate:
+            return made
+        return self.graph.op(made.name, width, made)
+
+    def _expanded(self, attention: LatentAttention, normed: Tensor, seen: Seen) -> Tensor:
+        """The latent made into keys and values of every head, which are cached."""
+        graph, heads, rotated = self.graph, attention.heads, attention.rope_dim
+        queries = normed
+        for linear in attention.query:
+            queries = graph.op("queries", linear.outputs, queries)
+        queries = graph.op("queries", queries.width, queries)
+        down = graph.op("latent and key", attention.kv_rank + rotated, normed)
+        both = graph.op(
+            "keys and values", attention.kv_up.outputs, graph.op("latent", attention.kv_rank, down)
+        )
+        width = heads * attention.value_dim
+        values = graph.op("values", width, both)
+        repeated = graph.op("keys", heads * rotated, graph.op("key", rotated, down))
+        self._store(graph.op("keys", queries.width, both, repeated), values, seen)
+        mixed = self._attended(width, heads, (queries,), seen)
+        return graph.op("attention output", attention.output.outputs, mixed)
+
+    def _latent(self, attention: LatentAttention, normed: Tensor, seen: Seen) -> Tensor:
+        """Absorbed: queries meet the latent itself, and one head of keys serves all."""
+        graph, batch = self.graph, self.batch
+        if batch.expanded:
+            return self._expanded(attention, normed, seen)
+        heads, rank, rotated = attention.heads, attention.kv_rank, attention.rope_dim
+        inner = normed
+        for linear in attention.query:
+            inner = graph.op("queries", linear.outputs, inner)
+        absorbed = graph.op("queries, absorbed", heads * rank, inner)
+        turned = graph.op("queries, rotated", heads * rotated, inner)
+        queries = graph.op("queries", heads * (rank + rotated), absorbed, turned)
+        down = graph.op("latent and key", rank + rotated, normed)
+        latent = graph.op("latent", rank, down)
+        key = graph.op("key", rotated, down)
+        graph.read(graph.op("latent and key", rank + rotated, latent, key))
+        copied = self._copied("latents, copied in", self.lent.cache)
+        if batch.flash:
+            mixed = graph.op("attended latents", heads * rank, queries, seen.mask, *copied)
+        else:
+            graph.moment = SCORES
+            values = graph.op("latents, transposed", rank * seen.cells, size=F16, rows=batch.sequences)
+            scores = graph.op("scores", seen.cells * heads, queries, *copied)
+            graph.read(seen.mask)
+            mixed = graph.op("attended latents", heads * rank, values, scores)
+        width = heads * attention.value_dim
+        by_head = graph.op("attended", width, mixed)
+        graph.moment = ATTENTION
+        return graph.op("attention output", attention.output.outputs, graph.op("attended", width, by_head))
+
+    def _feed_forward(self, block: FeedForward | Experts, inner: Tensor) -> Tensor:
+        self.graph.moment = FEED_FORWARD
+        return self._experts(block, inner) if isinstance(block, Experts) else self._dense(block, inner)
+
+    def _dense(self, block: FeedForward, inner: Tensor) -> Tensor:
+        graph = self.graph
+        made = [
+            graph.op("gate and up", linear.outputs, inner, *self._weight(linear)) for linear in block.inputs
+        ]
+        if block.gated:
+            made = [graph.op("activated", block.width, *made)]
+        return graph.op("feed-forward output", block.output.outputs, *made, *self._weight(block.output))
+
+    def _weight(self, linear: Linear) -> tuple[Tensor, ...]:
+        """A matrix that is copied in, if the host holds it."""
+        return self._copied("weights, copied in", int(self.lent.each * linear.inputs * linear.outputs))
+
+    def _experts(self, block: Experts, normed: Tensor) -> Tensor:
+        graph, chosen, expert = self.graph, block.top_k, block.expert
+        graph.moment, inner = EXPERTS, normed
+        scores = graph.op("router", block.count, inner)
+        ranked = graph.op("router", block.count, scores) if block.correction_bias else scores
+        order = graph.op("experts by rank", block.count, ranked)
+        weights = graph.op("weights of experts", chosen, scores, order)
+        if block.every:  # Llama 4 weights what enters its experts
+            inner = graph.op("inputs of experts", chosen * inner.width, inner, weights)
+        made = [
+            graph.op("gate and up of experts", chosen * expert.width, inner, order, *self._experts_copied())
+            for _ in range(2 if expert.gated else 1)
+        ]
+        if expert.gated:
+            made = [graph.op("activated", chosen * expert.width, *made)]
+        width = chosen * expert.output.outputs
+        each = graph.op("outputs of experts", width, *made, order, *self._experts_copied())
+        if not block.every:
+            graph.read(weights)
+        out = graph.op("outputs of experts, summed", expert.output.outputs, each)
+        return out if block.shared is None else self._sum(out, self._dense(block.shared, normed))
+
+    def _experts_copied(self) -> tuple[Tensor, ...]:
+        return self._copied("weights of experts, copied in", self.lent.experts)
+
+    def _recurrent(self, mixer: Recurrent, normed: Tensor) -> Tensor:
+        """A convolution over the tokens, the scan that reads the states, and the gate of what it gives."""
+        graph = self.graph
+        graph.moment = RECURRENCE
+        made = [graph.op("recurrent inputs", linear.outputs, normed) for linear in mixer.inputs]
+        width, channels = mixer.output.inputs, convolved(mixer)
+        source = made
+        if channels:
+            joined = graph.op("joined for the convolution", channels, *made)
+            source = [graph.op("convolved", channels, joined)]
+        inner = [graph.op("steps", linear.outputs, *source) for linear in mixer.inner]
+        if mixer.state:
+            source = [graph.op("states and what they give", width + self._states(mixer), *source, *inner)]
+        gate = graph.op("gate", width, *made)
+        gated = graph.op("gated", width, gate, *source)
+        return graph.op("recurrent output", mixer.output.outputs, gated)
+
+    def _states(self, mixer: Recurrent) -> int:
+        """The new states of all sequences, as elements a token."""
+        return -(-mixer.state * self.batch.sequences // self.batch.tokens)
+
+
+def biased(attention: Attention) -> bool:
+    """Whether a learned bias by distance is added to the scores."""
+    return attention.position_bias or attention.relative_bias is not None
+
+
+def convolved(mixer: Recurrent) -> int:
+    """The channels of a recurrent layer's convolution; 0 where it has none."""
+    kernels = [
+        each.shape for each in mixer.parameters if isinstance(each, Parameter) and len(each.shape) == KERNEL
+    ]
+    return max((shape[0] for shape in kernels), default=0)
