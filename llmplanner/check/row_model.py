@@ -76,6 +76,11 @@ def model(row: Row) -> Model:
     return _model(tuple(row.get(name, "").strip() for name in SIZES))
 
 
+def config_of(row: Row) -> Table:
+    """The config that the row's sizes make up, as far as they are stated. Raises BadInput."""
+    return _table(row, DIALECTS[text(row, "family").lower()])
+
+
 @lru_cache(maxsize=4096)
 def _model(cells: tuple[str, ...]) -> Model:
     """Rows of one model differ in batch and length alone, so it is built once."""

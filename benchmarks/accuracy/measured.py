@@ -1,0 +1,123 @@
+"""The rows of every table with what is answered to them: the reference tables and our own data."""
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+
+from benchmarks.accuracy.scores import Entry
+from benchmarks.accuracy.topics import TOPICS, Topic
+from benchmarks.reference import REFERENCE, ROOT
+from llmplanner.check.answer import Answer, Row
+from llmplanner.check.kinds import FILES
+from llmplanner.check.run import check
+from llmplanner.check.table import measured
+from llmplanner.core.autograd.tape import Cause
+from llmplanner.core.engine import AttentionKernel
+from llmplanner.core.estimating import estimate
+from llmplanner.core.formats import BF16
+from llmplanner.core.machine import Device, Machine
+from llmplanner.core.model import Model
+from llmplanner.core.plan import Plan, Precision, Serve, Split, Train
+from llmplanner.core.step import one_step
+from llmplanner.core.tensors import parameters
+from llmplanner.models.config import from_config, read
+
+DATA = ROOT / "tests" / "data"
+MACHINE = Machine((Device("a card", 80 * 2**30),))
+DEPTHS = (
+    *("num_hidden_layers", "n_layer", "num_layers", "num_decoder_layers"),
+    *("encoder_layers", "decoder_layers"),
+)
+KEPT = tuple(cause for cause in Cause if cause is not Cause.LOSS)
+Measured = tuple[Topic, tuple[Entry, ...]]
+
+
+def all_measured() -> Iterator[Measured]:
+    """Every topic that the tables have, with its rows."""
+    found = dict((*_tables(), *_own()))
+    return ((topic, found[topic]) for topic in TOPICS if found.get(topic))
+
+
+def _tables() -> Iterator[Measured]:
+    """The reference tables, as the command `check` answers them."""
+    for name in FILES:
+        report = check(REFERENCE / f"{name}.csv")
+        for topic in (one for one in TOPICS if one.table == name and one.column in report.kind.measured):
+            entries = []
+            for number, one in enumerate(report.rows, 1):
+                truth = measured(one.row, topic.column)
+                if truth is not None:
+                    said = one.answers.get(topic.column, Answer(None))
+                    note = said.note or one.note
+                    entries.append(
+                        Entry(
+                            number, _label(topic, one.row), truth, said.predicted, said.low, said.high, note
+                        )
+                    )
+            yield topic, tuple(entries)
+
+
+def _label(topic: Topic, row: Row) -> str:
+    return " · ".join(row[name] for name in topic.label if row.get(name))
+
+
+def _own() -> Iterator[Measured]:
+    """What was counted of Transformers' own classes (tests/data/README.md)."""
+    for topic in TOPICS:
+        if topic.table == "counted":
+            yield topic, tuple(_counted())
+        elif topic.table == "serving_activations":
+            rows = _rows(topic.table)
+            yield topic, tuple(_served(topic, number, row) for number, row in enumerate(rows, 1))
+        elif topic.table == "training_kept":
+            rows = _rows(topic.table)
+            yield topic, tuple(_kept(topic, number, row) for number, row in enumerate(rows, 1))
+
+
+def _counted() -> Iterator[Entry]:
+    files = sorted((DATA / "counted").glob("*.json"))
+    rows = [row for file in files for row in json.loads(file.read_text("utf-8"))["configs"]]
+    for number, row in enumerate(rows, 1):
+        counted = parameters(from_config(row["config"], row["name"], "config.json"))
+        yield Entry(number, row["name"], row["total"], counted.total)
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    with (DATA / f"{name}.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@cache
+def _cut(name: str, layers: int) -> Model:
+    """The model with as many layers as were measured."""
+    config = read(REFERENCE / "configs" / f"{name}.json")
+    config |= {key: layers for key in DEPTHS if key in config}
+    if config["model_type"] == "deepseek_v3":
+        config["first_k_dense_replace"] = 1
+    kinds = config.get("layer_types")
+    if isinstance(kinds, list):
+        config["layer_types"] = kinds[:layers]
+    return from_config(config, name, "config.json")
+
+
+def _served(topic: Topic, number: int, row: Row) -> Entry:
+    """The activations of one pass without the output head, which has a moment of its own."""
+    model = _cut(row["model"], int(row["layers"]))
+    model = replace(model, head=replace(model.head, linear=None))
+    workload = Serve(int(row["context_tokens"]), int(row["batch"]), int(row["prompt_tokens"]))
+    phases = estimate(Plan(model, workload, MACHINE, Split(), BF16)).devices[0].phases
+    phase = next(one for one in phases if one.name == row["phase"])
+    term = next(one for one in phase.terms if one.name == "activations")
+    truth = float(row["activations_bytes"])
+    return Entry(number, _label(topic, row), truth, int(term.bytes), int(term.low), int(term.high))
+
+
+def _kept(topic: Topic, number: int, row: Row) -> Entry:
+    """What autograd saves in the forward pass, without the loss."""
+    kernel = AttentionKernel(row["attention"])
+    train = Train(int(row["sequence"]), int(row["batch"]), Precision.BF16, attention=kernel)
+    step = one_step(_cut(row["model"], int(row["layers"])), train, Split())
+    kept = int(sum(each.count * each.saved(KEPT) for each in step.traced))
+    return Entry(number, _label(topic, row), float(row["kept_bytes"]), kept)
