@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from llmplanner.core.autograd.trace import Traced
-from llmplanner.core.estimate import Bytes, Part, TermName
+from llmplanner.core.estimate import Bytes, Part, TermName, largest
 from llmplanner.core.plan import Checkpointing
 from llmplanner.core.step import Step
 from llmplanner.core.terms import activations, communication, gradients, loss, optimizer
@@ -29,19 +29,38 @@ def forward(step: Step) -> list[Moment]:
     Gradients are freed before it (PyTorch's set_to_none). With checkpointing and few logits, a layer that is
     running can need more; the backward pass then needs more still.
     """
-    held: list[Part] = []
-    if step.arithmetic.autocast:
-        if step.arithmetic.residual != step.arithmetic.operand:
-            held.append(activations.held_output(step))
-        if step.train.checkpointing is Checkpointing.FULL and not step.arithmetic.gathered:
-            held.append(activations.cast_weights(step))
+    held = activations.held_output(step)
+    casts = step.arithmetic.autocast and not step.arithmetic.gathered
+    if casts and step.train.checkpointing is Checkpointing.FULL:
+        held.append(activations.cast_weights(step))
     alive: Terms = {
         "activations": activations.activations(step),
         "logits": [*loss.saved(step), *loss.forward(step)],
         "temporaries": held,
         "communication": communication.forward(step),
     }
-    return [Moment(AT_THE_LOSS, _always(step) | alive)]
+    moments = [Moment(AT_THE_LOSS, alive), *_passing(step)]
+    return [Moment(moment.name, _always(step) | moment.terms) for moment in moments]
+
+
+def _passing(step: Step) -> list[Moment]:
+    """The last layer's largest matrix while DoRA takes its norm; the loss is not yet there."""
+    last = step.layers[-1]
+    if not last.passing:
+        return []
+    terms: Terms = {
+        "activations": activations.activations(step),
+        "logits": (),
+        "temporaries": [_norms(last)],
+        "communication": communication.forward(step),
+    }
+    return [Moment(f"inside {_named(step, last, last.indices[-1])}", terms)]
+
+
+def _norms(group: Traced) -> Part:
+    return Part(
+        "norms of adapted matrices", group.passing, f"{group.passing:,} B of FP32 copies, one at a time"
+    )
 
 
 def backward(step: Step) -> list[Moment]:
@@ -71,10 +90,15 @@ def update(step: Step) -> list[Moment]:
 def _always(step: Step) -> Terms:
     return {
         "weights": weights(step),
-        "gradients": (),
+        "gradients": _accumulated(step),
         "optimizer": optimizer.state(step),
         "master_weights": master_weights(step),
     }
+
+
+def _accumulated(step: Step) -> list[Part]:
+    """The gradients of the micro-batches before this one, which wait for the step."""
+    return gradients.gradients(step) if step.train.accumulation > 1 else []
 
 
 def _at_the_loss(step: Step) -> Moment:
@@ -93,10 +117,11 @@ def _in_layer(step: Step, group: Traced, layer: int) -> Moment:
     alive = group.backward
     here = Part("of the layer", alive.saved, f"layer {layer}, at its worst operation")
     terms: Terms = {
-        "gradients": [*gradients.behind(step, group, layer), *_own_gradients(step, group, layer)],
+        "gradients": _accumulated(step)
+        or [*gradients.behind(step, group, layer), *_own_gradients(step, group, layer)],
         "activations": [*activations.before(step, group, layer), here, activations.inputs(step)],
         "logits": loss.held(step),
-        "temporaries": [_on_their_way(alive.flowing)],
+        "temporaries": _beside(step, group),
         "communication": communication.backward(step),
     }
     return Moment(f"inside {_named(step, group, layer)}", terms)
@@ -128,13 +153,21 @@ def _at_the_turn(step: Step) -> list[Moment]:
     last = [group for group in step.layers if group.stack == encoder][-1]
     end = max(last.indices) + 1
     terms: Terms = {
-        "gradients": gradients.behind(step, last, end),
+        "gradients": _accumulated(step) or gradients.behind(step, last, end),
         "activations": [*activations.before(step, last, end), activations.inputs(step)],
         "logits": loss.held(step),
-        "temporaries": [gradients.embedding(step)],
+        "temporaries": gradients.embedding(step),
         "communication": communication.backward(step),
     }
     return [Moment("between decoder and encoder", terms)]
+
+
+def _beside(step: Step, group: Traced) -> list[Part]:
+    """What is alive beside a layer at its worst: while it is computed again, or while it is undone."""
+    flowing = group.backward.flowing
+    if not group.passing or step.train.checkpointing is not Checkpointing.FULL:
+        return [_on_their_way(flowing)]
+    return [_norms(group), _on_their_way(largest(flowing - group.passing, 0 * flowing))]
 
 
 def _on_their_way(flowing: Bytes) -> Part:
@@ -149,7 +182,7 @@ def _at_the_end(step: Step) -> Moment:
         "gradients": gradients.gradients(step),
         "activations": [activations.inputs(step)],
         "logits": loss.held(step),
-        "temporaries": [gradients.embedding(step)],
+        "temporaries": gradients.embedding(step),
         "communication": communication.backward(step),
     }
     return Moment("at the end", terms)

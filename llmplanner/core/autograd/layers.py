@@ -76,7 +76,7 @@ def embed(walk: Walk, model: Model, place: int) -> Value:
         _saved(walk, (table.rows, table.width))
     x = Value(table.width, walk.arithmetic.residual, walk.between)
     first = x
-    x.grad = walk.trained or walk.saves_modules or walk.forced
+    x.grad = walk.trained or walk.saves_modules or walk.checkpointed
     if model.embeddings:
         x = walk.tape.op(Value(x.width, x.size, x.unit), (x,), passes=True)
     for each in model.projections[:1]:
@@ -84,7 +84,8 @@ def embed(walk: Walk, model: Model, place: int) -> Value:
     norms = model.embedding_norms_by_stack
     x = norm(walk, norms[place] if norms else model.embedding_norm, x)
     x = drop(walk, walk.dropout.embedding, x)
-    if walk.forced and x is not first:  # else it is the first layer's input
+    asked = walk.checkpointed and not (walk.trained or walk.saves_modules)
+    if asked and x is not first:  # else it is the first layer's input
         walk.tape.save(Cause.POSITIONS, first)
     return x
 
@@ -112,7 +113,9 @@ def positions(walk: Walk, model: Model, place: int, *, flows: bool) -> None:
     for table in model.embeddings[:1]:
         offset = model.context_length is not None and table.rows > model.context_length
         unit = Unit.TOKEN if offset else Unit.POSITION
-        walk.tape.keep(Cause.POSITIONS, 1, INT64, unit, when=walk.trained or (walk.forced and walk.causal))
+        walk.tape.keep(
+            Cause.POSITIONS, 1, INT64, unit, when=walk.trained or (walk.checkpointed and walk.causal)
+        )
 
 
 def rotary_dim(piece: Attention | LatentAttention | None) -> int:

@@ -34,22 +34,38 @@ def low_rank(  # noqa: PLR0913, PLR0917 - a matrix, what it reads and what it ma
     inner = _product(walk, (method.rank, piece.inputs), read, cause)
     outer = _product(walk, (piece.outputs, method.rank), inner, cause)
     if method.dora:
-        return _magnitude(walk, piece, base, outer, cause)
+        return _magnitude(walk, piece, read, base, outer, cause)
     scaled = walk.tape.op(Value(outer.width, outer.size, outer.unit), (outer,))
     total = walk.tape.op(Value(base.width, max(base.size, outer.size), base.unit), (base, scaled))
     return cast(walk, total, base.size)
 
 
-def _magnitude(walk: Walk, piece: Linear, base: Value, outer: Value, cause: Cause) -> Value:
-    """DoRA: (m - 1) base + m B(A(x)), m the trained magnitude over the column's norm."""
-    tape = walk.tape
+def _magnitude(  # noqa: PLR0913, PLR0917 - a matrix, what it and its adapter read and make
+    walk: Walk, piece: Linear, read: Value, base: Value, outer: Value, cause: Cause
+) -> Value:
+    """DoRA: adds (s - 1) base + s B(A(x)), s the trained magnitude over the norm of the adapted columns.
+
+    The norm is taken anew of the whole matrix. With dropout the base is computed anew too, of what is left.
+    """
+    tape, elements = walk.tape, piece.inputs * piece.outputs
     tape.parameters.append(Weight((piece.outputs,), FP32, added=True))
-    tape.keep(cause, 2 * piece.outputs, FP32, Unit.ONCE)  # m and m - 1
-    tape.save(cause, base, outer)
-    grown = tape.op(Value(base.width, FP32, base.unit), (base,), trained=True)
+    tape.pass_by(FP32 * (piece.inputs**2 + 4 * elements))  # identity; BA, the base, BA scaled, their sum
+    again = base
+    if _dropped(walk):
+        read = cast(walk, read) if walk.arithmetic.autocast else read
+        tape.keep(cause, elements, read.size, Unit.ONCE, when=read.grad)  # the base's matrix, cast
+        again = tape.op(Value(piece.outputs, read.size, read.unit), (read,))
+    tape.keep(cause, 2 * piece.outputs, FP32, Unit.ONCE)  # the norm and s
+    tape.keep(cause, piece.outputs, FP32, Unit.ONCE, when=again.grad)  # s - 1
+    tape.save(cause, again, outer)
+    grown = tape.op(Value(base.width, FP32, base.unit), (again,), trained=True)
     scaled = tape.op(Value(outer.width, FP32, outer.unit), (outer,), trained=True)
     total = tape.op(Value(base.width, FP32, base.unit), (base, grown, scaled))
     return cast(walk, total, base.size)
+
+
+def _dropped(walk: Walk) -> bool:
+    return isinstance(walk.method, Lora) and walk.method.dropout > 0
 
 
 def bottleneck(walk: Walk, x: Value, cause: Cause) -> Value:

@@ -142,6 +142,7 @@ class Tape:
         self._saved: dict[Value, Cause] = {}
         self._elsewhere = elsewhere
         self.reads_elsewhere = False
+        self.passing = 0
         self.parameters: list[Weight] = []
         self.operations: list[Operation] = []
 
@@ -166,6 +167,10 @@ class Tape:
         if when:
             self._saved[value] = cause
         return value
+
+    def pass_by(self, size: int) -> None:
+        """Notes bytes that the forward pass makes and drops, however many tokens there are."""
+        self.passing = max(self.passing, size)
 
     def op(
         self,

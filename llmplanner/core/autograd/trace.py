@@ -37,6 +37,7 @@ class Traced:
     parameters: tuple[Weight, ...]  # of one layer
     backward: Alive = NOTHING  # of a layer, at the worst moment of undoing it
     shared: bool = False  # its layers have their parameters in common
+    passing: int = 0  # bytes that a layer's forward pass makes and drops, however many tokens there are
 
     @property
     def elements(self) -> int:
@@ -206,9 +207,9 @@ class _Tower:
 
 
 def _one(place: int, tape: Tape, counts: Counts) -> Traced:
-    return Traced(
-        place, Place.LAYERS, (), tape.amounts(), counts, tuple(tape.parameters), worst(tape, counts)
-    )
+    saved, parameters = tape.amounts(), tuple(tape.parameters)
+    alive = worst(tape, counts)
+    return Traced(place, Place.LAYERS, (), saved, counts, parameters, alive, passing=tape.passing)
 
 
 def _end(stack: int, place: Place, walk: Walk, counts: Counts) -> Traced:

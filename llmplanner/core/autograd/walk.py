@@ -22,7 +22,7 @@ class Walk:
     scores_fp32: bool = False  # GPT-J: of queries and keys in FP32
     trained: bool = True  # the model's own parameters met on this walk
     method: Method = FULL
-    checkpointed: bool = False  # layer by layer
+    checkpointed: bool = False  # layer by layer; Transformers then asks for the embeddings' gradient as well
     padded: bool = False  # a mask of padding is passed
     prefix: str = ""  # of the names of linears; empty outside the layers
 
@@ -45,11 +45,6 @@ class Walk:
     def saves_modules(self) -> bool:
         """Whether token embedding and head are trained as copies beside the frozen ones (modules_to_save)."""
         return isinstance(self.method, Lora) and self.method.embeddings
-
-    @property
-    def forced(self) -> bool:
-        """PEFT asks for the gradient of the embeddings' output where layers are computed again."""
-        return self.checkpointed and isinstance(self.method, Lora)
 
     def of_embeddings(self) -> "Walk":
         """The walk of what is trained as the token embedding is."""

@@ -6,7 +6,7 @@ from llmplanner.core import zero
 from llmplanner.core.autograd.tape import FP32, Unit
 from llmplanner.core.autograd.trace import Place, Traced
 from llmplanner.core.estimate import Part
-from llmplanner.core.plan import Full
+from llmplanner.core.plan import Checkpointing, Full
 from llmplanner.core.step import Step, shown
 from llmplanner.core.zero import GRADIENTS
 
@@ -46,15 +46,15 @@ def trains_embedding(step: Step) -> bool:
     return isinstance(method, Full) and method.frozen_layers == 0
 
 
-def embedding(step: Step) -> Part:
+def embedding(step: Step) -> list[Part]:
     """At the very end: a tied embedding's two gradients before they are added, or that of the first layer."""
     table = step.model.token_embedding
-    if not step.traced[0].trained:
-        return Part("gradient of the embedding's output", 0, "the embedding is frozen")
+    if not step.traced[0].trained and step.train.checkpointing is not Checkpointing.FULL:
+        return []
     if step.model.head.tied and trains_embedding(step):
         size = step.arithmetic.weight
         text = f"2 × {size} B × {table.rows:,} × {table.width:,}"
-        return Part("gradients of the tied embedding", 2 * size * table.rows * table.width, text)
+        return [Part("gradients of the tied embedding", 2 * size * table.rows * table.width, text)]
     size, tokens = step.arithmetic.residual, step.traced[0].counts[Unit.TOKEN]
     text = f"{size} B × {table.width:,} × {shown(tokens)} tokens"
-    return Part("gradient of the embedding's output", size * table.width * tokens, text)
+    return [Part("gradient of the embedding's output", size * table.width * tokens, text)]
