@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from llmplanner.compose import Chosen, machine_named, plan_of, weights_of, with_model
+from llmplanner.core.blocks import cache_format_named
 from llmplanner.core.errors import BadInput
 from llmplanner.core.estimate import DeviceEstimate
 from llmplanner.core.estimating import estimate
 from llmplanner.core.formats import format_named
 from llmplanner.core.machine import Machine, alike
-from llmplanner.core.model import Kind, Model
+from llmplanner.core.model import Experts, Kind, Model
 from llmplanner.core.plan import Plan, Serve, at_weights, computed_in
 from llmplanner.core.quantities import gib_text
 from llmplanner.core.verdict import Judgement, Verdict, verdict
@@ -24,6 +25,7 @@ MOST_GPUS = 64
 MOST_NEARER = 2  # changes that are told though the plan does not fit with them either
 WORTHWHILE = 0.98  # of what was needed before; what saves less is not worth a line
 NARROW = (("int8", "INT8"), ("int4", "INT4"))
+FILE_TYPES = (("q8_0", "Q8_0", 8.5), ("q4_k_m", "Q4_K_M", 5))  # of llama.cpp, by bits a weight
 
 Step = tuple[str, Draft]
 
@@ -190,12 +192,15 @@ def _ladders(draft: Draft, model: Model) -> Iterator[Iterable[Step]]:
 
 def _serving(draft: Draft, model: Model) -> Iterator[Iterable[Step]]:
     stored = weights_of(draft, model)
-    kept = format_named(draft.kv) if draft.kv else computed_in(stored, model)
-    if model.kind is not Kind.ENCODER and kept.bits > 8:  # noqa: PLR2004 - narrower than a byte is lossy
-        yield [("KV cache in FP8", replace(draft, kv="fp8-e4m3"))]
-    for key, title in NARROW:
-        if format_named(key).bits < stored.bits:
-            yield [(f"Weights in {title}", replace(draft, weights=key, kv=draft.kv or "bf16"))]
+    if draft.engine == "llama.cpp":
+        yield from _of_llamacpp(draft, model, stored.bits)
+    else:
+        kept = cache_format_named(draft.kv) if draft.kv else computed_in(stored, model)
+        if model.kind is not Kind.ENCODER and kept.bits > 8:  # noqa: PLR2004 - narrower than a byte is lossy
+            yield [("KV cache in FP8", replace(draft, kv="fp8-e4m3"))]
+        for key, title in NARROW:
+            if format_named(key).bits < stored.bits:
+                yield [(f"Weights in {title}", replace(draft, weights=key, kv=draft.kv or "bf16"))]
     yield [
         (f"{count:,} {'sequence' if count == 1 else 'sequences'} at once", replace(draft, batch=count))
         for count in _halvings(draft.batch, 1)
@@ -203,6 +208,28 @@ def _serving(draft: Draft, model: Model) -> Iterator[Iterable[Step]]:
     yield [
         (f"A context of {tokens:,} tokens", replace(draft, context=tokens, prompt=None))
         for tokens in _halvings(draft.context, SHORTEST)
+    ]
+
+
+def _of_llamacpp(draft: Draft, model: Model, bits: float) -> Iterator[Iterable[Step]]:
+    """Its own formats, and what it can leave on the host: experts before whole layers."""
+    if model.kind is not Kind.ENCODER and draft.flash_attention and not draft.kv:
+        yield [("KV cache in Q8_0", replace(draft, kv="q8_0", kv_values=None))]
+    for key, title, each in FILE_TYPES:
+        if each < bits:
+            yield [(f"Weights in {title}", replace(draft, weights=key))]
+    layers = model.layers
+    if any(isinstance(group.layer.feed_forward, Experts) for stack in model.stacks for group in stack.groups):
+        counts = range(max(layers // 16, 1), layers + 1, max(layers // 16, 1))
+        yield [
+            (f"The experts of {count} layers on the CPU", replace(draft, cpu_experts=count))
+            for count in counts
+            if count > draft.cpu_experts
+        ]
+    asked = layers + 1 if draft.gpu_layers is None else draft.gpu_layers
+    yield [
+        (f"{count} layers on the GPU, the others on the CPU", replace(draft, gpu_layers=count))
+        for count in range(asked - max(layers // 16, 1), 0, -max(layers // 16, 1))
     ]
 
 
@@ -234,7 +261,8 @@ def _more_gpus(draft: Draft) -> Iterable[Step]:
     counts = takewhile(lambda count: count <= MOST_GPUS, (split.devices * 2**power for power in range(1, 7)))
     for count in counts:
         if draft.task == "serve":
-            yield f"{count} GPUs, tensor parallel", replace(draft, count=count, dp=None, tp=None)
+            how = "a part of the layers each" if draft.engine == "llama.cpp" else "tensor parallel"
+            yield f"{count} GPUs, {how}", replace(draft, count=count, dp=None, tp=None)
         else:
             changed = replace(draft, count=count, dp=count // split.tensor, tp=split.tensor, zero=3)
             yield f"{count} GPUs with ZeRO stage 3", changed

@@ -83,3 +83,14 @@ def test_a_card_that_lacks_the_format_computed_in_is_never_proposed() -> None:
         for change in changes(draft, model_named("gpt2-xl").model, small):
             if change.draft.gpu != "local":
                 assert precision.removesuffix("-mixed") in by_name(change.draft.gpu).peak_flops
+
+
+def test_llamacpp_is_advised_in_its_own_formats() -> None:
+    draft = Draft(engine="llama.cpp", kv="q8_0", gpu="rtx-4090", context=131_072, batch=4)
+    found = [change.text for change in changes(draft, MODEL, None)]
+    assert any("layers on the GPU" in text for text in found)
+    whole = [change.text for change in changes(replace(draft, kv=None), MODEL, None)]
+    assert not any("FP8" in text or "INT" in text or "experts" in text for text in whole)
+    mixture = replace(draft, model="qwen3-235b-a22b", weights="q4_k_m", batch=1, context=8192)
+    found = [change.text for change in changes(mixture, model_named(mixture.model).model, None)]
+    assert any("experts" in text for text in found)

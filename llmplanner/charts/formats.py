@@ -2,19 +2,25 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from llmplanner.charts.figure import Axis, Bar, Figure, Rule, Segment, Text
 from llmplanner.charts.palette import TERM_TITLES
+from llmplanner.core.checkpoint import Checkpoint
+from llmplanner.core.engine import LlamaCpp
 from llmplanner.core.estimate import DeviceEstimate, Term
 from llmplanner.core.estimating import estimate
 from llmplanner.core.formats import BF16, FP8_E4M3, FP16, FP32, INT4, INT8
 from llmplanner.core.machine import Device
-from llmplanner.core.plan import FineTune, Plan, Precision, Pretrain, Serve, at_weights
+from llmplanner.core.model import Model
+from llmplanner.core.plan import FineTune, Plan, Precision, Pretrain, Serve, Weights, at_weights
 from llmplanner.core.quantities import GIB, gb_text, gib_text
+from llmplanner.core.recipes import stored_as
 from llmplanner.core.room import available_empty, available_now
 from llmplanner.core.verdict import Judgement, State, state_of, verdict
 
 WEIGHTS = (FP32, BF16, FP16, FP8_E4M3, INT8, INT4)
+FILE_TYPES = ("q8_0", "q6_k", "q5_k_m", "q4_k_m", "q3_k_m", "q2_k")
 PRECISIONS = {
     Precision.FP32: "FP32",
     Precision.BF16_MIXED: "BF16 mixed",
@@ -94,7 +100,7 @@ def _rows(plan: Plan) -> Iterator[Row]:
     """The formats of served weights, or the precisions of training; the plan's own says so."""
     if isinstance(plan.workload, Serve):
         chosen = plan.weights.name
-        stored = {form.name: form for form in WEIGHTS} | {chosen: plan.weights}
+        stored = {each.name: each for each in _formats(plan)} | {chosen: plan.weights}
         ordered = sorted(stored.values(), key=lambda each: each.bits, reverse=True)
         plans = {each.name: at_weights(plan, each) for each in ordered}
     else:
@@ -106,6 +112,21 @@ def _rows(plan: Plan) -> Iterator[Row]:
         called = f"{name}, as planned" if name == chosen else name
         judged = verdict(each, needed).decisive
         yield Row(called, fullest, _with_published(judged, _on_top(fullest)))
+
+
+def _formats(plan: Plan) -> Iterator[Weights]:
+    """Formats of weights that the plan's engine reads: of llama.cpp's, one file type for each width."""
+    if not isinstance(plan.engine, LlamaCpp):
+        yield from WEIGHTS
+        return
+    yield from (FP32, BF16, FP16)
+    for key in FILE_TYPES:
+        yield _file(plan.model, key)
+
+
+@lru_cache(maxsize=32)  # an edit of the context shows the same files again
+def _file(model: Model, key: str) -> Checkpoint:
+    return stored_as(model, key)
 
 
 def _on_top(device: DeviceEstimate) -> int:

@@ -9,7 +9,7 @@ from llmplanner.check.lookup import Lookup
 from llmplanner.core.blocks import CacheFormat, cache_format_named, of_llamacpp
 from llmplanner.core.engine import LlamaCpp
 from llmplanner.core.model import Model
-from llmplanner.core.serving.llamacpp import cache, cells, process
+from llmplanner.core.serving.llamacpp import cache, cells, compute, process
 from llmplanner.models import files
 
 MIB = 2**20
@@ -32,8 +32,10 @@ def answer(row: Row, models: Lookup) -> Answers:
     cache.check_formats(kept, form, form, flash=flash)
     held = cache.cache(kept, sizes, form, form, layers).bytes
     held += cache.states(cache.recurring(model), sizes, layers).bytes
+    buffer = compute.on_cpu(compute.Runs(model, sizes, engine, form, form))
     return {
         "context_MiB": Answer(int(held) // MIB),  # the column is cut to whole MiB
+        "compute_MiB(CPU)": Answer(buffer.bytes / MIB, buffer.low / MIB, buffer.high / MIB),
         "output_MiB": Answer(round(int(process.output_buffer(model, sizes).bytes) / MIB, 2)),
     }
 

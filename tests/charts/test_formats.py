@@ -128,3 +128,13 @@ def test_a_split_is_shown_per_gpu() -> None:
     figure = formats_figure(plan(Draft(gpu="NVIDIA GeForce RTX 4090", count=2)))
     assert figure.subtitle == "Memory at the peak, per GPU"
     assert share(bars(figure)["BF16, as planned"], "Weights") < 1.1 * PARAMETERS
+
+
+def test_llamacpp_is_shown_at_its_file_types() -> None:
+    draft = Draft(engine="llama.cpp", weights="q4_k_m", gpu="rtx-4090", context=4096)
+    by_name = bars(formats_figure(plan(draft)))
+    assert list(by_name) == [
+        *("FP32", "BF16", "FP16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M, as planned", "Q3_K_M", "Q2_K")
+    ]
+    assert share(by_name["Q4_K_M, as planned"], "Weights") == 4_617_396_224  # "4403.49 MiB" on the GPU
+    assert {share(bar, "KV cache") for bar in by_name.values()} == {512 * 2**20}

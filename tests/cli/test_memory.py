@@ -93,7 +93,6 @@ def test_memory_for_people(run: Run) -> None:
         (("--batch", "0,5"), "batch", ""),
         (("--weights", "fp3"), "weights", "bf16"),
         (("--kv", "q8"), "kv", ""),
-        (("--engine", "llama.cpp"), "engine", "later version"),
         (("--engine", "ollama"), "engine", ""),
         (("--task", "sleep"), "task", "serve"),
         (

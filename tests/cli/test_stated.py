@@ -17,7 +17,6 @@ FIT = ("fit", "llama-3.1-8b", "--gpu", "rtx-4090")
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *(("engine", engine) for engine in ("vllm", "llama.cpp")),
         ("checkpointing", "selective"),
     ],
 )

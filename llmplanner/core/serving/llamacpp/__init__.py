@@ -5,9 +5,9 @@ Devices hold whole layers, as with -sm layer, its default.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from llmplanner.core.blocks import CacheFormat, of_llamacpp
+from llmplanner.core.blocks import of_llamacpp
 from llmplanner.core.engine import LlamaCpp
 from llmplanner.core.errors import BadInput
 from llmplanner.core.estimate import DeviceEstimate, Estimate, Host, Part, Phase, Term
@@ -15,8 +15,9 @@ from llmplanner.core.formats import FP16
 from llmplanner.core.machine import Device
 from llmplanner.core.model import Kind
 from llmplanner.core.plan import Plan, Serve
-from llmplanner.core.serving.llamacpp import cache, cells, weights
+from llmplanner.core.serving.llamacpp import cache, cells, compute, weights
 from llmplanner.core.serving.llamacpp.cells import Cells
+from llmplanner.core.serving.llamacpp.maps import over
 from llmplanner.core.serving.llamacpp.placement import HOST, Placement, placed
 from llmplanner.core.serving.llamacpp.process import output_buffer, runtime
 from llmplanner.core.serving.llamacpp.support import check_known
@@ -27,10 +28,7 @@ class _Context:
     """What follows from a plan for all of its devices."""
 
     plan: Plan
-    engine: LlamaCpp
-    sizes: Cells
-    keys: CacheFormat
-    values: CacheFormat
+    runs: compute.Runs
     held: weights.Stored
     where: Placement
     kept: tuple[cache.Keeps, ...]
@@ -59,15 +57,23 @@ def _context(plan: Plan) -> _Context:
     where = placed(len(held.layers), engine, plan.machine.devices[: plan.split.devices])
     kept = cache.kept(plan.model, transposed=not engine.flash_attention, expanded=held.expanded)
     cache.check_formats(kept, keys, values, flash=engine.flash_attention)
-    return _Context(plan, engine, sizes, keys, values, held, where, kept, cache.recurring(plan.model))
+    runs = compute.Runs(plan.model, sizes, engine, keys, values, held.expanded)
+    return _Context(plan, runs, held, where, kept, cache.recurring(plan.model))
 
 
 def _device(context: _Context, device: Device, place: int) -> DeviceEstimate:
+    held, where, cards = context.held, context.where, context.plan.split.devices
     loaded = (
-        weights.on_device(context.held, context.where, place, context.engine),
+        weights.on_device(held, where, place, context.runs.engine),
         runtime(device, context.plan.runtime),
     )
-    at_work = (*loaded, *_memory(context, _caching(context, place)))
+
+    def computing(sizes: Cells) -> Term:
+        runs = replace(context.runs, sizes=sizes)
+        return compute.on_device(runs, held, where, place, cards=cards).term
+
+    buffer = over(context.runs.sizes, computing)
+    at_work = (*loaded, *_memory(context, _caching(context, place)), buffer)
     encoder = context.plan.model.kind is Kind.ENCODER
     phases = (
         (Phase("forward", at_work),) if encoder else (Phase("prefill", at_work), Phase("decode", at_work))
@@ -78,7 +84,7 @@ def _device(context: _Context, device: Device, place: int) -> DeviceEstimate:
 def _caching(context: _Context, place: int) -> frozenset[int]:
     """The layers whose cache one device holds; all are on the host where the cache is not offloaded."""
     layers = range(len(context.where.layers))
-    if not context.engine.kv_offload:
+    if not context.runs.engine.kv_offload:
         return frozenset(layers if place == HOST else ())
     return frozenset(context.where.on(place))
 
@@ -87,16 +93,23 @@ def _memory(context: _Context, layers: frozenset[int]) -> Iterator[Term]:
     if context.plan.model.kind is Kind.ENCODER:
         return
     if context.kept or not context.recurring:
-        yield cache.cache(context.kept, context.sizes, context.keys, context.values, layers)
+        runs = context.runs
+        yield cache.cache(context.kept, runs.sizes, runs.keys, runs.values, layers)
     if context.recurring:
-        yield cache.states(context.recurring, context.sizes, layers)
+        yield cache.states(context.recurring, context.runs.sizes, layers)
 
 
 def _host(context: _Context) -> Iterator[Part]:
-    yield from weights.on_host(context.held, context.where, context.engine.cpu_experts)
+    runs, where = context.runs, context.where
+    yield from weights.on_host(context.held, where, runs.engine.cpu_experts)
     for term in _memory(context, _caching(context, HOST)):
         yield from term.parts
-    yield output_buffer(context.plan.model, context.sizes)
+    cards = context.plan.split.devices
+    buffer = over(
+        runs.sizes, lambda sizes: compute.beside_devices(replace(runs, sizes=sizes), where, cards).term
+    )
+    yield Part("compute buffer", buffer.bytes, buffer.formula)
+    yield output_buffer(context.plan.model, runs.sizes)
 
 
 def _role(where: Placement, place: int) -> str:
