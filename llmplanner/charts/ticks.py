@@ -152,8 +152,8 @@ def _powers(axis: Axis, base: int, low: float, high: float) -> Iterator[tuple[Ti
     for step in steps:
         exponents = range(step * math.ceil(first / step), last + 1, step)
         if len(exponents) <= 200:
-            values = [float(base) ** exponent * axis.one for exponent in exponents]
-            yield tuple(Tick(value, write(axis, value)) for value in values)
+            places = [(float(base) ** exponent * axis.one, max(0, -exponent)) for exponent in exponents]
+            yield tuple(Tick(value, write(axis, value, decimals)) for value, decimals in places)
 
 
 def _linear(axis: Axis, low: float, high: float) -> Iterator[tuple[Tick, ...]]:
