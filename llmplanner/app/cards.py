@@ -1,12 +1,12 @@
 """The frame around each part of a page: one line, one section title, the same margins."""
 
-from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout
 
 from llmplanner.app.theme import GAP, INSET
 
 
 class Card(QFrame):
-    """A titled frame; its parts go into `rows`."""
+    """A titled frame; its parts go into `rows`, what belongs beside the title into `head`."""
 
     def __init__(self, title: str) -> None:
         super().__init__()
@@ -16,7 +16,10 @@ class Card(QFrame):
         self.rows = QVBoxLayout(self)
         self.rows.setContentsMargins(INSET, GAP, INSET, GAP)
         self.rows.setSpacing(8)
-        self.rows.addWidget(self.title)
+        self.head = QHBoxLayout()
+        self.head.setSpacing(8)
+        self.head.addWidget(self.title, 1)
+        self.rows.addLayout(self.head)
 
 
 def note(text: str = "") -> QLabel:

@@ -62,7 +62,7 @@ class TermRows(QAbstractTableModel):
         if role == Qt.ItemDataRole.TextAlignmentRole and column == 1:
             return RIGHT
         if role == Qt.ItemDataRole.DecorationRole and column == 0:
-            return _swatch(SERIES[term.name])
+            return swatch(SERIES[term.name])
         if role in {Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole} and column < 2:  # noqa: PLR2004 - the formula's column
             return (TERM_TITLES[term.name], gib(int(term.bytes)))[column]
         if role in {Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole}:
@@ -77,7 +77,7 @@ class TermRows(QAbstractTableModel):
 
 
 @cache
-def _swatch(colour: str) -> QIcon:
+def swatch(colour: str) -> QIcon:
     """A colour that is the same in the chosen row: Qt would tint it."""
     box, icon = QPixmap(SWATCH, SWATCH), QIcon()
     box.fill(QColor(colour))
@@ -149,6 +149,12 @@ class TermTable(QTableView):
         """Keeps the current row in view."""
         super().resizeEvent(event)
         self.scrollTo(self.currentIndex())
+
+    def choose(self, name: str) -> None:
+        """Makes the row of a term the current one."""
+        names = [term.name for term in self.rows.terms]
+        if name in names:
+            self.setCurrentIndex(self.rows.index(names.index(name), 0))
 
     @property
     def term(self) -> Term | None:

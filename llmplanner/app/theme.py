@@ -110,7 +110,9 @@ def palette(theme: Theme) -> QPalette:
 
 def style_sheet(theme: Theme) -> str:
     """What the palette cannot say: cards, roles of labels, tabs, entries."""
-    chevron = (folder() / "icons" / f"chevron-{theme.name}.svg").as_posix()
+    chevron, check = (
+        (folder() / "icons" / f"{name}-{theme.name}.svg").as_posix() for name in ("chevron", "check")
+    )
     return f"""
 #plan, #plan QScrollArea, #plan #rows {{ background: {theme.panel}; }}
 #plan {{ border-right: 1px solid {theme.line}; }}
@@ -155,6 +157,15 @@ QPushButton:disabled {{ color: {theme.mute}; }}
 QToolButton[fold="true"] {{ background: transparent; border: 1px solid transparent; border-radius: 6px;
     color: {theme.accent}; padding: 2px 6px 2px 0; }}
 QToolButton[fold="true"]:focus {{ border: 1px solid {theme.accent}; }}
+QCheckBox {{ spacing: 8px; min-height: 22px; }}
+QCheckBox::indicator {{ width: 14px; height: 14px; border: 1px solid {theme.mute}; border-radius: 4px;
+    background: {theme.field}; }}
+QCheckBox::indicator:checked {{ background: {theme.accent}; border: 1px solid {theme.accent};
+    image: url("{check}"); }}
+QCheckBox::indicator:focus {{ border: 1px solid {theme.accent}; }}
+QCheckBox[wrong="true"]::indicator {{ border: 1px solid {theme.bad}; }}
+QTextBrowser {{ background: transparent; border: 0; }}
+QTextBrowser:focus {{ border: 1px solid {theme.accent}; border-radius: 6px; }}
 QSlider {{ min-height: 22px; }}
 QSlider::groove:horizontal {{ height: 4px; background: {theme.line}; border-radius: 2px; }}
 QSlider::sub-page:horizontal {{ background: {theme.accent}; border-radius: 2px; }}

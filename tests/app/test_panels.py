@@ -117,8 +117,8 @@ def test_only_llama_cpp_is_offered_blocks_for_its_cache() -> None:
 
 
 def test_another_engine_takes_blocks_and_sizes_that_it_does_not_know_back() -> None:
-    draft = Draft(engine="llama.cpp", kv="q8_0", kv_values="q4_0", pp=2, tp=2, count=4)
-    assert adapted(draft, "engine", "transformers") == {"pp": 1, "count": None, "kv": None, "kv_values": None}
+    draft = Draft(engine="llama.cpp", kv="q8_0", kv_values="q4_0", cp=2, tp=2, count=4)
+    assert adapted(draft, "engine", "transformers") == {"cp": 1, "count": None, "kv": None, "kv_values": None}
     assert {draft.kv, draft.kv_values} <= set(BLOCKS)
 
 

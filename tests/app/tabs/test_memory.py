@@ -1,6 +1,7 @@
 """The Memory page: every term and the chosen one are in view, and the figures beside them follow."""
 
 import pytest
+from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from llmplanner.app.main import example_window
@@ -32,9 +33,10 @@ def test_all_terms_are_seen_whichever_is_chosen(
     table = page(window).table
     height = table.height()
     for row, term in enumerate(table.rows.terms):
-        table.setCurrentIndex(table.rows.index(row, 0))
+        place = table.visualRect(table.rows.index(row, 0)).center()
+        qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=place)
         qtbot.wait(20)
-        assert term.formula in page(window).details.text()  # whole
+        assert term.formula in page(window).receipt.words.toPlainText()  # whole
         assert term.formula in str(table.rows.data(table.rows.index(row, 2), 3))  # of the tool tip
         assert table.height() == height or row == 0
         height = table.height()
