@@ -30,7 +30,7 @@ from llmplanner.models.quantized import quantization
 from llmplanner.plan_fields import CHANGES, FIELDS
 from llmplanner.plans import Draft, checked, is_uuid
 from llmplanner.resources import is_there, user_folder
-from llmplanner.workloads import LATER, base_of, engine_of, runtime_of, serve_of, split_of, train_of
+from llmplanner.workloads import GIB, LATER, base_of, engine_of, runtime_of, serve_of, split_of, train_of
 
 if TYPE_CHECKING:
     from llmplanner.core.budget import Budget
@@ -292,6 +292,8 @@ def plan_of(draft: Draft, model: Model, machine: Machine) -> Plan:
     else:
         workload = Pretrain(train_of(draft, model), tokens_of(draft, model))
     split, engine = split_of(draft), engine_of(draft)
+    if draft.host_memory is not None:
+        machine = replace(machine, host_memory=round(draft.host_memory * GIB))
     return Plan(model, workload, machine, split, weights, engine, runtime_of(draft))
 
 

@@ -38,7 +38,6 @@ LATER = {  # what this version does not know yet, by field: what it takes
     "precision": ("fp32", "bf16-mixed", "fp16-mixed", "bf16"),
     "checkpointing": ("none", "full"),
     "loss": ("whole",),
-    "offload": ("none",),
 }
 
 

@@ -28,6 +28,8 @@ TermName = Literal[
 ]
 PhaseName = Literal["load", "prefill", "decode", "forward", "backward", "step"]
 
+MEMORY = "memory of the computer"
+
 
 @dataclass(frozen=True, slots=True)
 class Term:
@@ -119,7 +121,7 @@ class Host:
     parts: tuple[Part, ...]
     seconds: float | None = None  # that its link takes, for each step or token; None: not known
     formula: str = ""  # of the seconds
-    place: str = "memory of the computer"  # or its disk
+    place: str = MEMORY  # or its disk
 
     @property
     def bytes(self) -> Bytes:
@@ -183,6 +185,6 @@ def placed(
 
 def _distinct(devices: tuple[DeviceEstimate, ...]) -> tuple[DeviceEstimate, ...]:
     """Each object once, told without a loop of ours: a plan may take a million devices."""
-    return (
-        devices[:1] if alike(devices) else tuple(dict(zip(map(id, devices), devices, strict=True)).values())
-    )
+    if devices[0] is devices[-1] and alike(devices):
+        return devices[:1]
+    return tuple(dict(zip(map(id, devices), devices, strict=True)).values())

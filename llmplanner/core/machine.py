@@ -38,3 +38,4 @@ class Machine:
 
     devices: tuple[Device, ...]
     local: bool = False  # this computer's cards, seen through NVML
+    host_memory: int | None = None  # bytes of the computer that the devices are in; None: not known

@@ -138,7 +138,7 @@ def _own_gradients(step: Step, group: Traced, layer: int) -> list[Part]:
 
     Parameters in common have theirs from the last layer on, and every other one adds to them.
     """
-    divided = step.split.zero >= GRADIENTS and step.split.sharing > 1
+    divided = step.split.zero >= GRADIENTS and step.split.parts_with_gradients
     if divided or (group.shared and layer < group.indices[-1]):
         return []
     text = f"{step.arithmetic.weight} B per parameter done"

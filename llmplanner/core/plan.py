@@ -219,6 +219,15 @@ class Split:
         """Devices among which ZeRO divides what a replica holds: all of them, or those of a group."""
         return self.group or self.replicas
 
+    def offloads(self, stage: int) -> bool:
+        """Whether what ZeRO divides from this stage on is on the host; gradients are where the step runs."""
+        return self.offload is Offload.PARAMETERS or (self.offload is Offload.OPTIMIZER and stage < WEIGHTS)
+
+    @property
+    def parts_with_gradients(self) -> bool:
+        """Whether gradients leave the device that made them, from the ZeRO stage on that divides them."""
+        return self.sharing > 1 or self.offload is not Offload.NONE
+
     @property
     def gathers(self) -> bool:
         """Whether weights come to a device only while they are used: from the others, or from the host."""

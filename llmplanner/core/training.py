@@ -15,6 +15,7 @@ from llmplanner.core.estimate import Estimate, Part, Phase, PhaseName, Term, pla
 from llmplanner.core.formats import Format
 from llmplanner.core.fullest import fullest
 from llmplanner.core.moments import Moment, Terms
+from llmplanner.core.offload import host
 from llmplanner.core.pipeline import passes, waiting
 from llmplanner.core.plan import Full, Plan, Precision, Serve, Weights
 from llmplanner.core.sharding import check_sharding, device_models, with_context_of_one
@@ -48,7 +49,7 @@ def train(plan: Plan) -> Estimate:
         (share.role, _phases(plan, walked, place), share.devices)
         for place, (share, walked) in enumerate(zip(shares, steps, strict=True))
     )
-    return Estimate(placed(blocks, plan.machine.devices))
+    return Estimate(placed(blocks, plan.machine.devices), host(steps))
 
 
 def _phases(plan: Plan, step: Step, stage: int) -> tuple[Phase, ...]:

@@ -86,7 +86,13 @@ def verdict(plan: Plan, estimate: Estimate) -> Verdict:
     judged = empty if now.available_bytes is None else now
     fullest = max(estimate.different, key=lambda device: int(device.bytes))
     message = _message(now, empty, pairs, engine) + _cannot_start(pairs, engine)
-    return Verdict(now, empty, message, _why(fullest, judged, training=training))
+    return Verdict(now, empty, message, _why(fullest, judged, training=training) + _host(estimate))
+
+
+def _host(estimate: Estimate) -> str:
+    """A sentence on what lies beside the devices."""
+    host = estimate.host
+    return "" if host is None else f" Beside them, {gib_text(int(host.bytes))} lie in the {host.place}."
 
 
 def state_of(needed: int, available: int | None, *, training: bool) -> State:

@@ -50,7 +50,7 @@ def held(step: "Step", amount: int, since: int) -> int:
     experts among fewer devices: `amount` is taken to hold as many of them as the whole model does.
     """
     split = step.split
-    if is_offloaded(split, since):
+    if split.offloads(since):
         return 0
     if split.zero < since:
         return amount
@@ -61,17 +61,12 @@ def held(step: "Step", amount: int, since: int) -> int:
 def told(step: "Step", since: int) -> str:
     """The same in a formula: " / 8 devices"."""
     split = step.split
-    if is_offloaded(split, since):
+    if split.offloads(since):
         return " × 0: on the host"
     if split.zero < since or split.sharing == 1:
         return ""
     fewer = f", experts / {_experts_sharing(split):,}" if split.expert > 1 else ""
     return f" / {split.sharing:,} devices{fewer}"
-
-
-def is_offloaded(split: "Split", since: int) -> bool:
-    """Whether weights, gradients or optimizer state lie on the host: gradients go where their step runs."""
-    return split.offload.value == "parameters" or (split.offload.value == "optimizer" and since < WEIGHTS)
 
 
 def _part(step: "Step", split: "Split") -> tuple[int, int]:

@@ -75,7 +75,7 @@ def reduced(step: Step) -> list[Part]:
     """Gradients that are whole until they are summed and divided, or on their way to the host."""
     if _by_deepspeed(step):
         return [_reduce_bucket(step)]
-    if step.split.zero < GRADIENTS or step.split.sharing == 1:
+    if step.split.zero < GRADIENTS or not step.split.parts_with_gradients:
         return []
     layer = max(each.trained for each in step.layers)
     root = sum(each.trained for each in step.ends)
@@ -95,7 +95,7 @@ def _reduce_bucket(step: Step) -> Part:
 def _by_deepspeed(step: Step) -> bool:
     """Whether DeepSpeed's rules hold: it alone offloads the optimizer by itself."""
     split = step.split
-    sharded = split.zero > 0 and split.sharing > 1 and split.sharding is Sharding.DEEPSPEED
+    sharded = split.zero > 0 and split.parts_with_gradients and split.sharding is Sharding.DEEPSPEED
     return sharded or split.offload is Offload.OPTIMIZER
 
 

@@ -68,6 +68,8 @@ def _many(count: int) -> str:
 
 def temporaries(step: Step) -> list[Part]:
     """What the update makes and drops, and the gradients' FP32 copy where the weights have one."""
+    if step.split.offloads(OPTIMIZER):
+        return []
     rule, parts = rule_of(step), _cast_gradients(step)
     tensors = trained(step)
     if not tensors:
