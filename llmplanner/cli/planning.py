@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from llmplanner import compose
 from llmplanner.cli.machines import probe_for
 from llmplanner.cli.plan_options import Stated, stated
+from llmplanner.core.engine import LlamaCpp
 from llmplanner.core.estimate import Estimate
 from llmplanner.core.estimating import estimate
 from llmplanner.core.machine import Machine
@@ -90,11 +91,17 @@ def without_effect(ignored: tuple[str, ...]) -> list[str]:
     return [f"Without effect on this answer: {', '.join(ignored)}."] if ignored else []
 
 
+def _tensor(plan: Plan) -> str:
+    if isinstance(plan.engine, LlamaCpp):
+        return "shares of the layers"
+    return "tensor and sequence parallel" if plan.split.sequence_parallel else "tensor parallel"
+
+
 def _machine(found: Planned) -> str:
     split, devices = found.plan.split, found.plan.machine.devices
     parts = (
         (split.data, "data parallel"),
-        (split.tensor, "tensor and sequence parallel" if split.sequence_parallel else "tensor parallel"),
+        (split.tensor, _tensor(found.plan)),
         (split.pipeline, "pipeline stages"),
         (split.context, "context parallel"),
         (split.expert, "expert parallel"),

@@ -288,3 +288,12 @@ def test_architectures_that_the_program_lacks_are_refused(name: str) -> None:
     with pytest.raises(BadInput, match="take transformers") as caught:
         estimate(plan(name, "bf16", LlamaCpp(), Serve(512)))
     assert caught.value.field == "engine"
+
+
+def test_an_encoder_reads_a_text_in_one_batch() -> None:
+    with pytest.raises(BadInput, match="one physical batch") as caught:
+        estimate(plan("bge-m3", "fp16", LlamaCpp(), Serve(2048)))
+    assert caught.value.field == "ubatch"
+    found = estimate(plan("bert-base-uncased", "fp16", LlamaCpp(), Serve(512)))
+    names = [term.name for term in found.devices[0].phases[-1].terms]
+    assert names == ["weights", "runtime", "activations"]

@@ -20,7 +20,7 @@ from llmplanner.core.serving.llamacpp.cells import Cells
 from llmplanner.core.serving.llamacpp.maps import over
 from llmplanner.core.serving.llamacpp.placement import HOST, Placement, placed
 from llmplanner.core.serving.llamacpp.process import output_buffer, runtime
-from llmplanner.core.serving.llamacpp.support import check_known
+from llmplanner.core.serving.llamacpp.support import check_batch, check_known
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ def _context(plan: Plan) -> _Context:
     if plan.split.devices != plan.split.tensor:
         raise BadInput("llama.cpp runs one copy of a model; divide its layers with tp alone.", "dp")
     check_known(plan.model)
+    check_batch(plan.model, workload, engine)
     keys = of_llamacpp(workload.kv_format or FP16, "kv")
     values = of_llamacpp(workload.value_format or keys, "kv_values")
     sizes = cells.of_workload(workload, engine)
@@ -103,7 +104,8 @@ def _host(context: _Context) -> Iterator[Part]:
     runs, where = context.runs, context.where
     yield from weights.on_host(context.held, where, runs.engine.cpu_experts)
     for term in _memory(context, _caching(context, HOST)):
-        yield from term.parts
+        for part in term.parts:
+            yield replace(part, name=f"{term.name.replace('_', ' ').replace('kv', 'KV')}, {part.name}")
     cards = context.plan.split.devices
     buffer = over(
         runs.sizes, lambda sizes: compute.beside_devices(replace(runs, sizes=sizes), where, cards).term

@@ -164,9 +164,10 @@ def _part(group: Keeps, count: int, sizes: Cells, keys: CacheFormat, values: Cac
     widths = f"{group.keys:,} × {keys.bits:g} bit"
     if group.values:
         widths = f"({widths} + {group.values:,} × {values.bits:g} bit)"
+    one = isinstance(sizes.streams, int) and sizes.streams == 1
     words = (
         f"{count} {'layer' if count == 1 else 'layers'} × {said(each)} cells × "
-        f"{counted(sizes.streams, 'streams')} × {widths} ÷ 8"
+        f"{said(sizes.streams)} {'stream' if one else 'streams'} × {widths} ÷ 8"
     )
     return Part(group.label, each * sizes.streams * (count * row), words)
 

@@ -3,8 +3,10 @@
 Source: ggml-org/llama.cpp v0.5.0, src/llama-arch.cpp.
 """
 
+from llmplanner.core.engine import LlamaCpp
 from llmplanner.core.errors import BadInput
 from llmplanner.core.model import Attention, Kind, Layer, Model
+from llmplanner.core.plan import Serve
 
 ENCODER_DECODERS = frozenset({"t5", "mt5", "umt5"})
 MIXERS = frozenset({"Mamba", "Mamba-2", "Gated delta net", "Short convolution", "recurrence"})
@@ -18,6 +20,17 @@ def check_known(model: Model) -> None:
     for stack in model.stacks:
         for group in stack.groups:
             _check_layer(group.layer, model)
+
+
+def check_batch(model: Model, workload: Serve, engine: LlamaCpp) -> None:
+    """Raises BadInput for an encoder's text that does not go into one physical batch."""
+    tokens = workload.context
+    if model.kind is Kind.ENCODER and isinstance(tokens, int) and tokens > engine.ubatch:
+        raise BadInput(
+            f"llama.cpp reads a text of an encoder in one physical batch: {tokens:,} tokens do not go into "
+            f"{engine.ubatch:,}; raise the physical batch.",
+            "ubatch",
+        )
 
 
 def _check_layer(layer: Layer, model: Model) -> None:

@@ -9,7 +9,7 @@ from llmplanner.core.checkpoint import Checkpoint, Where
 from llmplanner.core.engine import LlamaCpp
 from llmplanner.core.errors import BadInput
 from llmplanner.core.estimate import Part, Term
-from llmplanner.core.model import Model
+from llmplanner.core.model import Kind, Model
 from llmplanner.core.plan import Weights
 from llmplanner.core.quantities import gib_text
 from llmplanner.core.serving.llamacpp.placement import HOST, Placement
@@ -52,7 +52,7 @@ def stored(model: Model, weights: Weights) -> Stored:
         sums["output"][-1],
         sums["tokens"][-1],
         sums["input"][-1],
-        model.head.tied,
+        model.head.tied and model.kind is not Kind.ENCODER,
         any(ups),
         held.exact,
         held.label,
@@ -134,7 +134,8 @@ def _parts(held: Stored, where: Placement, device: int, cpu_experts: int) -> Ite
     if where.output == device:
         copied = held.tied and device != HOST
         size = held.output + (held.tokens if copied else 0)
-        yield _part("output, a copy of the token embedding" if copied else "output", size, held)
+        if size:
+            yield _part("output, a copy of the token embedding" if copied else "output", size, held)
 
 
 def _part(name: str, size: int, held: Stored) -> Part:
