@@ -8,6 +8,7 @@ from llmplanner.core.errors import BadInput, short
 
 FILES: Mapping[str, str] = {  # of each kind: those with more columns of their own go first
     "training": "training",
+    "measured_training": "published_training",
     "published_quant_sizes": "published_sizes",
     "llamacpp_quant_sizes": "quant_sizes",
     "llamacpp_memory_cpu": "llamacpp_memory",

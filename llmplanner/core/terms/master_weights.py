@@ -7,16 +7,15 @@ them with the optimizer's state: 12 bytes for each parameter of Adam.
 from llmplanner.core import zero
 from llmplanner.core.estimate import Part
 from llmplanner.core.optimizers import FP32
-from llmplanner.core.plan import Precision
 from llmplanner.core.step import Step
-from llmplanner.core.terms.optimizer import trained
+from llmplanner.core.terms.optimizer import mastered
 from llmplanner.core.zero import OPTIMIZER
 
 
 def master_weights(step: Step) -> list[Part]:
     """The copy of the trained tensors; none where they are in FP32 themselves, or have no copy."""
-    if step.train.precision is not Precision.BF16_MASTER:
+    elements = mastered(step)
+    if not elements:
         return []
-    elements = sum(count * one.elements for count, one in trained(step))
     text = f"{FP32} B × {elements:,} parameters{zero.told(step, OPTIMIZER)}"
     return [Part("FP32 copy of the weights", zero.held(step, FP32 * elements, OPTIMIZER), text)]

@@ -3,15 +3,17 @@
 from collections.abc import Iterator
 
 from llmplanner.core import zero
+from llmplanner.core.autograd.tape import Weight
 from llmplanner.core.autograd.trace import Place
 from llmplanner.core.estimate import Part
 from llmplanner.core.optimizers import FP32, RULES, Kept, Rule, Tensor
-from llmplanner.core.plan import Precision
+from llmplanner.core.plan import Precision, Sharding
 from llmplanner.core.step import Step
 from llmplanner.core.terms.trained import Estimated
-from llmplanner.core.zero import OPTIMIZER
+from llmplanner.core.zero import OPTIMIZER, WEIGHTS
 
 Tensors = list[tuple[int, Tensor]]
+SUB_GROUP = 10**9  # elements: DeepSpeed's sub_group_size
 
 
 def rule_of(step: Step) -> Rule:
@@ -21,16 +23,27 @@ def rule_of(step: Step) -> Rule:
 
 def trained(step: Step) -> Tensors:
     """How many there are of each trained tensor, in their order; in FP32 where there is a master copy."""
-    return [*_trained(step)]
-
-
-def _trained(step: Step) -> Iterator[tuple[int, Tensor]]:
     master = step.train.precision is Precision.BF16_MASTER
+    return [
+        (count, Tensor(weight.shape, FP32 if master else weight.size, hidden))
+        for count, weight, hidden in _weights(step)
+    ]
+
+
+def mastered(step: Step) -> int:
+    """Elements that have an FP32 master copy: of trained tensors that have fewer bits themselves."""
+    if step.train.precision is not Precision.BF16_MASTER:
+        return 0
+    return sum(count * weight.elements for count, weight, _ in _weights(step) if weight.size < FP32)
+
+
+def _weights(step: Step) -> Iterator[tuple[int, Weight, bool]]:
+    """How many there are of each trained tensor, and whether it belongs to a layer."""
     for each in step.traced:
         hidden, count = each.place is Place.LAYERS, each.distinct(each.count)
         for weight in each.parameters:
             if weight.trained:
-                yield count, Tensor(weight.shape, FP32 if master else weight.size, hidden)
+                yield count, weight, hidden
 
 
 def state(step: Step) -> list[Part]:
@@ -85,9 +98,19 @@ def temporaries(step: Step) -> list[Part]:
 
 
 def _cast_gradients(step: Step) -> list[Part]:
-    """A master copy is updated by FP32 gradients (Micikevicius et al. 2018, arXiv:1710.03740, sec. 3.1)."""
-    if step.train.precision is not Precision.BF16_MASTER:
+    """A master copy is updated by FP32 gradients (Micikevicius et al. 2018, arXiv:1710.03740, sec. 3.1).
+
+    DeepSpeed lays the gradients end to end first; ZeRO 3 does it for a group of parameters at a time
+    (runtime/zero/stage_1_and_2.py and stage3.py, step).
+    """
+    elements = mastered(step)
+    if not elements:
         return []
-    elements = sum(count * one.elements for count, one in trained(step))
-    text = f"{FP32} B × {elements:,} parameters{zero.told(step, OPTIMIZER)}"
-    return [Part("gradients cast to FP32", zero.held(step, FP32 * elements, OPTIMIZER), text)]
+    split, size = step.split, FP32
+    amount, text = zero.held(step, FP32 * elements, OPTIMIZER), zero.told(step, OPTIMIZER)
+    if split.sharding is Sharding.DEEPSPEED and split.zero >= OPTIMIZER:
+        size = FP32 + step.arithmetic.weight
+        amount = amount // FP32 * size
+        if split.zero >= WEIGHTS and amount > size * SUB_GROUP:
+            amount, text = size * SUB_GROUP, f", {SUB_GROUP:,} at a time"
+    return [Part("gradients cast to FP32", amount, f"{size} B × {elements:,} parameters{text}")]
