@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from llmplanner.core.autograd.trace import Traced
-from llmplanner.core.estimate import Bytes, Part, TermName, largest
-from llmplanner.core.plan import Checkpointing
+from llmplanner.core.estimate import Bytes, Part, TermName
 from llmplanner.core.step import Step
 from llmplanner.core.terms import activations, communication, gradients, loss, optimizer
 from llmplanner.core.terms.master_weights import master_weights
@@ -31,7 +30,7 @@ def forward(step: Step) -> list[Moment]:
     """
     held = activations.held_output(step)
     casts = step.arithmetic.autocast and not step.arithmetic.gathered
-    if casts and step.train.checkpointing is Checkpointing.FULL:
+    if casts and step.train.checkpointing.by_layer:
         held.append(activations.cast_weights(step))
     alive: Terms = {
         "activations": activations.activations(step),
@@ -121,7 +120,7 @@ def _in_layer(step: Step, group: Traced, layer: int) -> Moment:
         or [*gradients.behind(step, group, layer), *_own_gradients(step, group, layer)],
         "activations": [*activations.before(step, group, layer), here, activations.inputs(step)],
         "logits": loss.held(step),
-        "temporaries": _beside(step, group),
+        "temporaries": [_on_their_way(alive.flowing)],
         "communication": communication.backward(step),
     }
     return Moment(f"inside {_named(step, group, layer)}", terms)
@@ -160,14 +159,6 @@ def _at_the_turn(step: Step) -> list[Moment]:
         "communication": communication.backward(step),
     }
     return [Moment("between decoder and encoder", terms)]
-
-
-def _beside(step: Step, group: Traced) -> list[Part]:
-    """What is alive beside a layer at its worst: while it is computed again, or while it is undone."""
-    flowing = group.backward.flowing
-    if not group.passing or step.train.checkpointing is not Checkpointing.FULL:
-        return [_on_their_way(flowing)]
-    return [_norms(group), _on_their_way(largest(flowing - group.passing, 0 * flowing))]
 
 
 def _on_their_way(flowing: Bytes) -> Part:

@@ -39,7 +39,13 @@ class Checkpointing(StrEnum):
 
     NONE = "none"
     SELECTIVE = "selective"  # the attention core: scores, softmax, dropout (Korthikanti et al. 2022, sec. 5)
+    SELECTIVE_OP = "selective-op"  # all but every other matrix product and attention (torchtitan's "op")
     FULL = "full"  # every layer, non-reentrant
+
+    @property
+    def by_layer(self) -> bool:
+        """Whether layers are computed again from their inputs."""
+        return self in {Checkpointing.SELECTIVE_OP, Checkpointing.FULL}
 
 
 class Loss(StrEnum):

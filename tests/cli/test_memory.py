@@ -100,7 +100,6 @@ def test_memory_for_people(run: Run) -> None:
             "lora_targets",
             "q_proj",
         ),
-        (("--task", "finetune", "--checkpointing", "selective"), "checkpointing", "later version"),
         (("--task", "pretrain", "--tp", "3"), "tp", "2 or 4"),
         (("--task", "pretrain", "--pp", "33"), "pp", "at most 32"),
         (("--task", "pretrain", "--cp", "3"), "cp", "2 or 4"),

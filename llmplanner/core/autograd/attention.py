@@ -49,18 +49,33 @@ def attention(walk: Walk, piece: Attention | LatentAttention, x: Value, memory: 
             sinks=piece.sinks is not None,
             head_first=0 < piece.rotary_dim < piece.key_dim,
         )
-    if walk.kernel is AttentionKernel.EAGER or (heads.sinks and walk.kernel is AttentionKernel.SDPA):
-        out = _eager(walk, heads, query, key, value)
-    elif heads.kv_heads != heads.heads and walk.arithmetic.operand == FP32 and not heads.padded:
-        out = _math(walk, heads, query, key, value)
-    else:
-        out = _fused(walk, heads, query, key, value)
+    out = _core(walk, heads, query, key, value)
     if gate is not None:  # its sigmoid times the output: both factors, and the sigmoid's own output
         out = multiply(
             walk, out, walk.tape.op(Value(gate.width, gate.size, gate.unit), (gate,)), Cause.ATTENTION
         )
     own(walk, piece.extras)
     return linear(walk, piece.output, out, Cause.ATTENTION)
+
+
+def _core(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> Value:
+    """The scores, their softmax and what it weights; computed again from query, key and value where asked."""
+    if not walk.core_again:
+        return _kernel(walk, heads, query, key, value)
+    walk.tape.save(Cause.ATTENTION, query, key, value)
+    since = len(walk.tape.saved)
+    out = _kernel(walk, heads, query, key, value)
+    walk.tape.recompute(since, out)
+    return out
+
+
+def _kernel(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> Value:
+    """Attention as the kernel does it that is asked for and can."""
+    if walk.kernel is AttentionKernel.EAGER or (heads.sinks and walk.kernel is AttentionKernel.SDPA):
+        return _eager(walk, heads, query, key, value)
+    if heads.kv_heads != heads.heads and walk.arithmetic.operand == FP32 and not heads.padded:
+        return _math(walk, heads, query, key, value)
+    return _fused(walk, heads, query, key, value)
 
 
 def _projected(
@@ -86,7 +101,8 @@ def _projected(
         own(walk, (piece.sinks,))
     query, key = norm(walk, piece.query_norm, query), norm(walk, piece.key_norm, key)
     if piece.rotary_dim:
-        query, key = (walk.tape.op(Value(each.width, each.size, each.unit), (each,)) for each in (query, key))
+        wide = walk.arithmetic.residual  # of cosines and sines, and so of what they rotate
+        query, key = (walk.tape.op(Value(each.width, wide, each.unit), (each,)) for each in (query, key))
     return query, key, value, gate
 
 
@@ -135,14 +151,16 @@ def _fused(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> 
     same_dims = heads.heads * heads.value_dim == query.width
     masked = heads.padded or heads.position_bias
     if size == FP32 or masked or (walk.kernel is AttentionKernel.SDPA and not same_dims):
-        tape.keep(Cause.ATTENTION, heads.heads, FP32, Unit.PADDED)  # the memory-efficient kernel
+        # the memory-efficient kernel
+        tape.remembered += [out, tape.keep(Cause.ATTENTION, heads.heads, FP32, Unit.PADDED)]
         tape.keep(Cause.ATTENTION, 2, INT64, Unit.ONCE)  # random state
         if heads.position_bias:
             _bias(walk, heads, size)
         elif heads.padded:
             tape.keep(Cause.ATTENTION, 1, size, Unit.CROSS if heads.crossed else Unit.SCORE)
         return tape.op(out, (query, key, value))
-    tape.keep(Cause.ATTENTION, heads.heads, FP32, Unit.OPEN if heads.windowed else query.unit)
+    rows = tape.keep(Cause.ATTENTION, heads.heads, FP32, Unit.OPEN if heads.windowed else query.unit)
+    tape.remembered += [out, rows]
     tape.keep(Cause.ATTENTION, 3, INT64, Unit.ONCE)
     if heads.windowed:  # the memory-efficient kernel again, with the window as a mask
         tape.keep(Cause.ATTENTION, heads.heads, FP32, Unit.MASKED_PADDED)

@@ -53,14 +53,14 @@ class Moment:
         )
 
 
-def worst(tape: Tape, counts: Mapping[Unit, Count]) -> Alive:
+def worst(tape: Tape, counts: Mapping[Unit, Count], *, computed_again: bool = False) -> Alive:
     """What is alive at the worst moment between the gradients of the layer's output and of its input.
 
-    Nothing, where no gradient flows into what the layer makes.
+    Nothing, where no gradient flows into what the layer makes. `computed_again`: its forward pass runs first.
     """
-    moments = list(_undo(tape)) if tape.operations else []
-    if not moments:
+    if not tape.operations:
         return NOTHING
+    moments: list[Moment] = [*(_compute(tape) if computed_again else ()), *_undo(tape)]
     if all(isinstance(count, int) for count in counts.values()):
         return max((moment.alive(counts) for moment in moments), key=lambda alive: alive.total)
     import numpy as np  # noqa: PLC0415 - of maps alone
@@ -84,16 +84,35 @@ def _pruned(moments: list[Moment]) -> list[Moment]:
     return left
 
 
+def _compute(tape: Tape) -> Iterator[Moment]:
+    """The moments of a layer's forward pass that make more than is kept, beside its output's gradient."""
+    kept: PerUnit = {}
+    values, held = tape.saved, 0
+    for saved, passing in tape.passing:
+        for value in values[held:saved]:
+            _add(kept, value)
+        held = saved
+        meanwhile: PerUnit = {}
+        for value in (tape.operations[-1].out, *passing):
+            _add(meanwhile, value)
+        yield Moment(kept.copy(), meanwhile, 0)
+
+
 def _undo(tape: Tape) -> Iterator[Moment]:
     """The moments of undoing a layer, one for each operation."""
     values, operations = tape.saved, tape.operations
     kept: PerUnit = {}
     for value in values:
         _add(kept, value)
+    for again in tape.again.values():
+        for value in again:
+            _add(kept, value, sign=-1)
     flow = _Flow(operations[-1].out)
     made = 0
     for index in range(len(operations) - 1, -1, -1):
         operation = operations[index]
+        for value in tape.again.get(index, ()):
+            _add(kept, value)
         saved, parameters = (
             (operations[index - 1].saved, operations[index - 1].parameters) if index else (0, 0)
         )

@@ -29,14 +29,19 @@ def low_rank(  # noqa: PLR0913, PLR0917 - a matrix, what it reads and what it ma
 
     Every adapter casts its input for itself.
     """
-    wide = cast(walk, x, FP32)
+    tape, wide = walk.tape, cast(walk, x, FP32)
     read = drop(walk, method.dropout, wide)
+    held = (wide, base) if read is not wide else (base,)
+    if method.dora:  # identity; BA, the base, BA scaled, their sum
+        copies = Value(piece.inputs**2 + 4 * piece.inputs * piece.outputs, FP32, Unit.ONCE)
+        tape.pass_by(*held, read, copies)
     inner = _product(walk, (method.rank, piece.inputs), read, cause)
     outer = _product(walk, (piece.outputs, method.rank), inner, cause)
     if method.dora:
         return _magnitude(walk, piece, read, base, outer, cause)
-    scaled = walk.tape.op(Value(outer.width, outer.size, outer.unit), (outer,))
-    total = walk.tape.op(Value(base.width, max(base.size, outer.size), base.unit), (base, scaled))
+    scaled = tape.op(Value(outer.width, outer.size, outer.unit), (outer,))
+    tape.pass_by(*held, outer, scaled)
+    total = tape.op(Value(base.width, max(base.size, outer.size), base.unit), (base, scaled))
     return cast(walk, total, base.size)
 
 
@@ -49,7 +54,6 @@ def _magnitude(  # noqa: PLR0913, PLR0917 - a matrix, what it and its adapter re
     """
     tape, elements = walk.tape, piece.inputs * piece.outputs
     tape.parameters.append(Weight((piece.outputs,), FP32, added=True))
-    tape.pass_by(FP32 * (piece.inputs**2 + 4 * elements))  # identity; BA, the base, BA scaled, their sum
     again = base
     if _dropped(walk):
         read = cast(walk, read) if walk.arithmetic.autocast else read

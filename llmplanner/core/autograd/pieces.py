@@ -87,6 +87,8 @@ def matrix_product(walk: Walk, piece: Linear, x: Value, cause: Cause) -> Value:
         parameter(walk, (piece.outputs,))
     unit = Unit.TOKEN if x.unit is Unit.SLICE else x.unit
     out = Value(piece.outputs, walk.arithmetic.operand, unit)
+    if not piece.bias:
+        walk.tape.product(out)
     unpacked = [Value(piece.outputs * piece.inputs, out.size, Unit.ONCE)] if walk.packed else []
     return walk.tape.op(out, (x, *weight), *unpacked, trained=walk.trained)
 

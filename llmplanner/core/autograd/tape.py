@@ -142,9 +142,12 @@ class Tape:
         self._saved: dict[Value, Cause] = {}
         self._elsewhere = elsewhere
         self.reads_elsewhere = False
-        self.passing = 0
+        self.passing: list[tuple[int, tuple[Value, ...]]] = []  # values saved before, values that go again
         self.parameters: list[Weight] = []
         self.operations: list[Operation] = []
+        self.again: dict[int, list[Value]] = {}  # what is computed again, by the last operation that makes it
+        self.remembered: list[Value] = []  # what operation-level checkpointing does not compute again
+        self._products = 0
 
     @property
     def reads_another(self) -> bool:
@@ -168,9 +171,9 @@ class Tape:
             self._saved[value] = cause
         return value
 
-    def pass_by(self, size: int) -> None:
-        """Notes bytes that the forward pass makes and drops, however many tokens there are."""
-        self.passing = max(self.passing, size)
+    def pass_by(self, *values: Value) -> None:
+        """Notes what the forward pass makes and soon drops, beside what is saved by then."""
+        self.passing.append((len(self._saved), values))
 
     def op(
         self,
@@ -192,6 +195,17 @@ class Tape:
             self.operations.append(Operation(out, flows, *held, scratch, passes))
         return out
 
+    def recompute(self, since: int, but: Value) -> None:
+        """Drops what was saved since there were `since` values: it is computed again to be undone."""
+        values = [value for value in tuple(self._saved)[since:] if value is not but]
+        self.again[len(self.operations) - 1] = values
+
+    def product(self, out: Value) -> None:
+        """Notes a matrix product: operation-level checkpointing remembers every other one."""
+        self._products += 1
+        if self._products % 2:
+            self.remembered.append(out)
+
     @property
     def saved(self) -> tuple[Value, ...]:
         """The values in the order in which they were saved."""
@@ -200,7 +214,10 @@ class Tape:
     def amounts(self) -> Amounts:
         """Bytes by cause and unit."""
         amounts: Amounts = {}
+        dropped = {value for values in self.again.values() for value in values} if self.again else ()
         for value, cause in self._saved.items():
+            if value in dropped:
+                continue
             key = (cause, value.unit)
             amounts[key] = amounts.get(key, 0) + value.bytes
         return amounts

@@ -37,6 +37,7 @@ class Traced:
     parameters: tuple[Weight, ...]  # of one layer
     backward: Alive = NOTHING  # of a layer, at the worst moment of undoing it
     shared: bool = False  # its layers have their parameters in common
+    remembers: Bytes = 0  # of a layer, what operation-level checkpointing does not compute again
     passing: int = 0  # bytes that a layer's forward pass makes and drops, however many tokens there are
 
     @property
@@ -152,7 +153,7 @@ class _Tower:
         self.counts[Unit.SLICE] = -(-self.counts[Unit.TOKEN] // arithmetic.slices)
         frozen = step.method.frozen_layers if isinstance(step.method, Full) else 0
         self.cut = max(frozen - sum(each.depth for each in model.stacks[:place]), 0)  # layers that are frozen
-        self.reads_memory = step.checkpointing is Checkpointing.FULL  # as an argument of every layer
+        self.reads_memory = step.checkpointing.by_layer  # as an argument of every layer
 
     def walk(self, *, trained: bool, prefix: str = "") -> Walk:
         """A walk on a new tape."""
@@ -166,7 +167,8 @@ class _Tower:
             scores_fp32=model.scores_fp32,
             trained=trained and isinstance(step.method, Full),
             method=step.method,
-            checkpointed=step.checkpointing is Checkpointing.FULL,
+            checkpointed=step.checkpointing.by_layer,
+            core_again=step.checkpointing is Checkpointing.SELECTIVE,
             padded=step.padded,
             prefix=prefix,
         )
@@ -180,7 +182,7 @@ class _Tower:
             x.grad = flows
             out = layer(walk, key[0], x, self._memory)
             inside = self.counts | _masked(self.counts, _window(key[0]))
-            self._walked[key] = _one(self._place, walk.tape, inside), out.grad
+            self._walked[key] = _one(self._place, walk, inside), out.grad
             self.reads_memory |= walk.tape.reads_elsewhere
         return self._walked[key]
 
@@ -206,10 +208,23 @@ class _Tower:
         return [*spans], flows
 
 
-def _one(place: int, tape: Tape, counts: Counts) -> Traced:
+def _one(place: int, walk: Walk, counts: Counts) -> Traced:
+    tape = walk.tape
     saved, parameters = tape.amounts(), tuple(tape.parameters)
-    alive = worst(tape, counts)
-    return Traced(place, Place.LAYERS, (), saved, counts, parameters, alive, passing=tape.passing)
+    alive = worst(tape, counts, computed_again=walk.checkpointed)
+    passing = [each.bytes for _, values in tape.passing for each in values if each.unit is Unit.ONCE]
+    remembered = sum((each.bytes * counts[each.unit] for each in tape.remembered), start=0)
+    return Traced(
+        place,
+        Place.LAYERS,
+        (),
+        saved,
+        counts,
+        parameters,
+        alive,
+        remembers=remembered,
+        passing=max(passing, default=0),
+    )
 
 
 def _end(stack: int, place: Place, walk: Walk, counts: Counts) -> Traced:

@@ -24,6 +24,7 @@ class Walk:
     method: Method = FULL
     checkpointed: bool = False  # layer by layer; Transformers then asks for the embeddings' gradient as well
     padded: bool = False  # a mask of padding is passed
+    core_again: bool = False  # scores and what is made of them are computed again
     prefix: str = ""  # of the names of linears; empty outside the layers
 
     @property

@@ -34,11 +34,14 @@ UNIT_NAMES = {
 
 def activations(step: Step) -> list[Part]:
     """All that is alive when the forward pass has ended, but for the loss's own: told in `logits`."""
-    whole = step.train.checkpointing is Checkpointing.NONE
+    whole = not step.train.checkpointing.by_layer
     parts = by_cause(step.traced if whole else step.ends)
     if not whole:
         parts.append(checkpoints(step))
+        parts.extend(remembered(step))
         parts.extend(arguments(step))
+    elif step.train.checkpointing is Checkpointing.SELECTIVE:
+        parts.extend(_masks(step))
     return [*parts, inputs(step)]
 
 
@@ -74,9 +77,19 @@ def checkpoints(step: Step) -> Part:
     return Part(Cause.CHECKPOINTS.value, total, " + ".join(texts))
 
 
+def remembered(step: Step) -> list[Part]:
+    """What operation-level checkpointing keeps of every layer: every other product, attention's output."""
+    if step.train.checkpointing is not Checkpointing.SELECTIVE_OP:
+        return []
+    total = sum((each.count * each.remembers for each in step.layers), start=0)
+    texts = [f"{each.count} layers × {shown(each.remembers)} B" for each in step.layers]
+    return [Part("products that are not computed again", total, " + ".join(texts))]
+
+
 def before(step: Step, group: Traced, layer: int) -> list[Part]:
     """What is left of the activations while one layer of a group is undone: those of all that ran before."""
-    whole = step.train.checkpointing is Checkpointing.NONE
+    whole = not step.train.checkpointing.by_layer
+    operations = step.train.checkpointing is Checkpointing.SELECTIVE_OP
     width, residual = step.model.hidden_size, step.arithmetic.residual
     amount: Bytes = 0
     for each in step.traced:
@@ -87,9 +100,12 @@ def before(step: Step, group: Traced, layer: int) -> list[Part]:
             count = bisect_left(each.indices, layer) + (each is group and not whole)
         if each.place is Place.LAYERS and not whole:
             amount = amount + count * width * residual * each.counts[Unit.SLICE]
+            amount = amount + (count - (each is group)) * each.remembers if operations else amount
         elif count:
             amount = amount + each.kept(count)
     parts = [Part("of the layers before", amount, f"what {layer} layers keep")]
+    if step.train.checkpointing is Checkpointing.SELECTIVE:
+        return [*parts, *_masks(step)]
     return parts if whole else [*parts, *arguments(step)]
 
 

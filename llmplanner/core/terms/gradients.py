@@ -6,7 +6,7 @@ from llmplanner.core import zero
 from llmplanner.core.autograd.tape import FP32, Unit
 from llmplanner.core.autograd.trace import Place, Traced
 from llmplanner.core.estimate import Part
-from llmplanner.core.plan import Checkpointing, Full
+from llmplanner.core.plan import Full
 from llmplanner.core.step import Step, shown
 from llmplanner.core.zero import GRADIENTS
 
@@ -49,7 +49,7 @@ def trains_embedding(step: Step) -> bool:
 def embedding(step: Step) -> list[Part]:
     """At the very end: a tied embedding's two gradients before they are added, or that of the first layer."""
     table = step.model.token_embedding
-    if not step.traced[0].trained and step.train.checkpointing is not Checkpointing.FULL:
+    if not step.traced[0].trained and not step.train.checkpointing.by_layer:
         return []
     if step.model.head.tied and trains_embedding(step):
         size = step.arithmetic.weight
