@@ -98,7 +98,7 @@ def test_varied_lengths_reserve_more_of_what_grows_and_no_more_of_what_stays() -
     growing = (Phase("backward", (weights, logits)), Phase("step", (weights,)))
     staying = (Phase("backward", (weights,)), Phase("step", (weights, logits)))
     same = fragments(growing, varied=False)
-    assert same.low == 0 < same.bytes < same.high < 2 * GIB
+    assert same.low == 0 < same.bytes < GIB < same.high < 4 * GIB
     assert 4 * GIB < fragments(growing, varied=True).bytes - same.bytes < 12 * GIB
     assert fragments(staying, varied=True).bytes == same.bytes  # the optimizer's step knows no sequence
 

@@ -22,7 +22,7 @@ EQUAL = (
     f"by {PLAYED}"
 )
 UNEQUAL = (
-    "what grows, twice (torchtune issue 1185: 16.39 GiB, 10.83 with expandable segments, 5.6 of them weights) "
+    "what grows, twice (torchtune issue 1185: 16.39 GiB, 10.83 with expandable segments, weights of 5.6) "
     f"to five times, by {PLAYED}"
 )
 CHANGE = "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True"
