@@ -6,37 +6,35 @@ from llmplanner.core.model import Kind, Model
 from llmplanner.core.plan import Count
 from llmplanner.core.quantities import gib_text
 from llmplanner.core.serving.llamacpp.cells import Cells
-from llmplanner.core.terms.kv_cache import counted, said
-from llmplanner.core.terms.runtime import (
-    CONTEXT,
-    CONTEXT_HIGH,
-    CONTEXT_LOW,
-    NVIDIA,
-    WORKSPACE,
-    WORKSPACE_HIGH,
-)
+from llmplanner.core.terms.kv_cache import counted
+from llmplanner.core.terms.runtime import NVIDIA
 
-SOURCE = "Measured contexts: RTX 3090 256 MiB, RTX 6000 Ada 426 MiB, H100 518 MiB; cuBLAS: PyTorch PR 89027"
-NOTE = "Differs by card and driver. cuBLAS is for products of 16-bit and wide matrices; others do without."
+MIB = 2**20
+OUTSIDE = 453 * MIB  # "unaccounted" of llama.cpp's own breakdown: 451 to 456 MiB, RTX 4090 (PR 15860)
+OUTSIDE_LOW = 256 * MIB  # the context alone: RTX 3090 (InvokeAI issue 9413)
+OUTSIDE_HIGH = 753 * MIB  # RTX PRO 6000 Blackwell, in the same breakdown
+SOURCE = (
+    "llama.cpp's own breakdown at exit: 451, 451 and 456 MiB on RTX 4090 (PR 15860), 753 MiB on RTX PRO 6000; "
+    "a context alone 256 MiB on RTX 3090"
+)
+NOTE = "CUDA context with its kernels, cuBLAS, and the pool for temporaries of products; differs by card."
 FP32_BYTES = 4
 
 
 def runtime(device: Device, measured: int | None) -> Term:
-    """The CUDA context and cuBLAS's workspace; `measured`: of an empty process on this machine, in bytes."""
+    """What no buffer of the program accounts for; `measured`: of an empty process here, in bytes."""
     if measured is not None:
         told = f"{gib_text(measured)}, measured on this machine"
         return Term("runtime", measured, measured, measured, told, "this machine")
     nvidia = device.vendor == NVIDIA
-    parts = (Part("CUDA context", CONTEXT, "0.40 GiB"), Part("cuBLAS workspace", WORKSPACE, "8.1 MiB"))
     return Term(
         "runtime",
-        CONTEXT + WORKSPACE,
-        CONTEXT_LOW if nvidia else 0,
-        CONTEXT_HIGH + WORKSPACE_HIGH,
-        " + ".join(f"{part.formula} {part.name}" for part in parts),
+        OUTSIDE,
+        OUTSIDE_LOW if nvidia else 0,
+        OUTSIDE_HIGH,
+        f"{gib_text(OUTSIDE)} outside of the buffers",
         SOURCE if nvidia else f"No published measurement for {device.vendor}; as on a card of NVIDIA's",
         NOTE,
-        parts,
         change="--set runtime=GiB, once it is measured on this machine",
     )
 
@@ -50,7 +48,7 @@ def output_buffer(model: Model, sizes: Cells) -> Part:
     embedded = model.kind is not Kind.DECODER
     width = model.vocab_size + (model.hidden_size if embedded else 0)
     rows: Count = sizes.ubatch if model.kind is Kind.ENCODER else sizes.sequences
-    what = counted(rows, "tokens" if model.kind is Kind.ENCODER else "sequences")
-    added = f" + {said(model.hidden_size)}" if embedded else ""
-    words = f"{what} × ({model.vocab_size:,}{added}) × 4 B" if embedded else f"{what} × {width:,} × 4 B"
+    many = counted(rows, "tokens" if model.kind is Kind.ENCODER else "sequences")
+    each = f"({model.vocab_size:,} + {model.hidden_size:,})" if embedded else f"{width:,}"
+    words = f"{many} × {each} × {FP32_BYTES} B"
     return Part("output buffer (logits)", rows * (width * FP32_BYTES), words)
