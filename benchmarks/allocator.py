@@ -1,7 +1,7 @@
 """How much PyTorch's caching allocator reserves for training steps of one length, and of many.
 
-Plays the rules of c10/cuda/CUDACachingAllocator.cpp (best fit, splitting, merging, segments of 2 and 20 MiB or
-of the size of the block) through the large tensors of checkpointed steps, some hundred in a row.
+Plays the rules of c10/cuda/CUDACachingAllocator.cpp (best fit, splitting, merging, segments of 2 and 20 MiB
+or of the block) through the large tensors of checkpointed steps, some hundred in a row.
 Run it with `python -m benchmarks.allocator`.
 """
 

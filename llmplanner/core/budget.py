@@ -11,6 +11,7 @@ COMPUTES_IN = {  # whose matrix units a training precision keeps busy, the next 
     "fp32": ("fp32",),
     "bf16": ("bf16", "fp16"),
     "bf16-mixed": ("bf16", "fp16"),
+    "bf16-master": ("bf16", "fp16"),
     "fp16-mixed": ("fp16",),
 }
 

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from llmplanner.core.estimate import Bytes, Phase, largest
-from llmplanner.core.quantities import GIB
 
 NAME = "rounding and fragmentation"
 STAYS = frozenset({"weights", "gradients", "optimizer", "master_weights"})  # of one size, step after step
@@ -54,9 +53,9 @@ def fragments(phases: Sequence[Phase], *, varied: bool) -> Fragments:
     amount, high = whole * SHARE // 100 + grown, whole * SHARE_HIGH // 100 + most
     text = f"{SHARE} % of the tensors"
     if varied:
-        text += f" and {VARIED} % of those that grow with the sequence, of varied lengths,"
+        text += f" and {VARIED} % of those that grow with the sequence, of varied lengths"
     source = UNEQUAL if varied else EQUAL
-    return Fragments(amount, 0 * amount, high, f"{_gib(amount)}{text} as", source)
+    return Fragments(amount, 0 * amount, high, text, source)
 
 
 def _grows(phase: Phase) -> Bytes:
@@ -64,7 +63,3 @@ def _grows(phase: Phase) -> Bytes:
     if phase.name == "step":
         return 0
     return sum((term.bytes for term in phase.terms if term.name not in STAYS), start=0)
-
-
-def _gib(amount: Bytes) -> str:
-    return f"{amount / GIB:.2f} GiB, " if isinstance(amount, int) else ""

@@ -27,7 +27,8 @@ class Piece(NamedTuple):
     bytes: Bytes
     low: Bytes
     high: Bytes
-    text: str
+    text: str  # its size
+    how: str = ""  # it follows from the plan
 
 
 CUDA = Piece("CUDA context", CONTEXT, CONTEXT_LOW, CONTEXT_HIGH, "0.40 GiB")
@@ -47,8 +48,8 @@ def runtime(
         sum(amounts, start=0)
         for amounts in zip(*((one.bytes, one.low, one.high) for one in found), strict=True)
     )
-    text = " + ".join(f"{each.text} {each.name}" for each in found)
-    parts = tuple(Part(each.name, each.bytes, each.text) for each in found)
+    text = " + ".join(" ".join(filter(None, (each.text, each.name, each.how))) for each in found)
+    parts = tuple(Part(each.name, each.bytes, each.how.strip("()") or each.text) for each in found)
     source, note = MEASURED if measured is not None else SOURCE, "" if measured is not None else NOTE
     if fragments is not None:
         source += f"; {fragments.source}"
@@ -74,5 +75,7 @@ def pieces(
     if devices > 1:
         found.append(TALK)
     if fragments is not None:
-        found.append(Piece(fragments.name, fragments.bytes, fragments.low, fragments.high, fragments.text))
+        size = f"{fragments.bytes / GIB:.2f} GiB" if isinstance(fragments.bytes, int) else ""
+        bounds = fragments.bytes, fragments.low, fragments.high
+        found.append(Piece(fragments.name, *bounds, size, f"({fragments.text})"))
     return tuple(found)
