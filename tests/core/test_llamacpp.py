@@ -297,3 +297,21 @@ def test_an_encoder_reads_a_text_in_one_batch() -> None:
     found = estimate(plan("bert-base-uncased", "fp16", LlamaCpp(), Serve(512)))
     names = [term.name for term in found.devices[0].phases[-1].terms]
     assert names == ["weights", "runtime", "activations"]
+
+
+def test_files_with_layers_that_predict_further_tokens() -> None:
+    """They count as layers of the GPU and keep no cache."""
+    model = model_named("qwen3-30b-a3b").model
+    held = stored_as(model, "q4_k_m")
+    more = replace(held, places=(*held.places, Place("layer", 48, 10**8), Place("experts", 48, 10**8)))
+    for engine in (LlamaCpp(), LlamaCpp(gpu_layers=20), LlamaCpp(cpu_experts=60)):
+        for devices in (1, 2):
+            machine = Machine((CARD,) * devices)
+            asked = Plan(model, Serve(4096), machine, Split(tensor=devices), more, engine)
+            assert _held(asked) - _held(replace(asked, weights=held)) == 2 * 10**8
+
+
+def test_an_encoder_deeper_than_its_decoder() -> None:
+    found = estimate(plan("byt5-small", "fp16", LlamaCpp(), Serve(512)))
+    term = next(term for term in found.devices[0].phases[-1].terms if term.name == "kv_cache")
+    assert term.formula.startswith("4 layers")

@@ -34,6 +34,14 @@ class _Context:
     kept: tuple[cache.Keeps, ...]
     recurring: tuple[cache.Recurs, ...]
 
+    @property
+    def computed(self) -> Placement:
+        """Where the layers are that the graph runs through: of an encoder-decoder the decoder's, and none of
+        those that predict further tokens.
+        """
+        depth = self.plan.model.stacks[-1].depth
+        return Placement(self.where.layers[:depth], self.where.output)
+
 
 def serve(plan: Plan) -> Estimate:
     """Every device's phases, and what the host holds. Raises BadInput."""
@@ -71,7 +79,7 @@ def _device(context: _Context, device: Device, place: int) -> DeviceEstimate:
 
     def computing(sizes: Cells) -> Term:
         runs = replace(context.runs, sizes=sizes)
-        return compute.on_device(runs, held, where, place, cards=cards).term
+        return compute.on_device(runs, held, context.computed, place, cards=cards).term
 
     buffer = over(context.runs.sizes, computing)
     at_work = (*loaded, *_memory(context, _caching(context, place)), buffer)
@@ -108,7 +116,8 @@ def _host(context: _Context) -> Iterator[Part]:
             yield replace(part, name=f"{term.name.replace('_', ' ').replace('kv', 'KV')}, {part.name}")
     cards = context.plan.split.devices
     buffer = over(
-        runs.sizes, lambda sizes: compute.beside_devices(replace(runs, sizes=sizes), where, cards).term
+        runs.sizes,
+        lambda sizes: compute.beside_devices(replace(runs, sizes=sizes), context.computed, cards).term,
     )
     yield Part("compute buffer", buffer.bytes, buffer.formula)
     yield output_buffer(context.plan.model, runs.sizes)

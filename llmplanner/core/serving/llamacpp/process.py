@@ -14,7 +14,7 @@ OUTSIDE = 453 * MIB  # "unaccounted" of llama.cpp's own breakdown: 451 to 456 Mi
 OUTSIDE_LOW = 256 * MIB  # the context alone: RTX 3090 (InvokeAI issue 9413)
 OUTSIDE_HIGH = 753 * MIB  # RTX PRO 6000 Blackwell, in the same breakdown
 SOURCE = (
-    "llama.cpp's own breakdown at exit: 451, 451 and 456 MiB on RTX 4090 (PR 15860), 753 MiB on RTX PRO 6000; "
+    "llama.cpp's breakdown at exit: 451, 451 and 456 MiB on RTX 4090 (PR 15860), 753 MiB on RTX PRO 6000; "
     "a context alone 256 MiB on RTX 3090"
 )
 NOTE = "CUDA context with its kernels, cuBLAS, and the pool for temporaries of products; differs by card."
