@@ -35,8 +35,7 @@ SIXTEEN = 16
 QLORA = "nf4-double"  # NF4 with double quantization (Dettmers et al. 2023, arXiv:2305.14314)
 _LLAMA_CPP_NAMES = frozenset(one.name for one in RECIPES.values() if one.group == LLAMA_CPP)
 LATER = {  # what this version does not know yet, by field: what it takes
-    "precision": ("fp32", "bf16-mixed", "fp16-mixed", "bf16"),
-    "loss": ("whole",),
+    "precision": ("fp32", "bf16-mixed", "fp16-mixed", "bf16", "bf16-master"),
 }
 
 
