@@ -5,7 +5,7 @@ import sys
 
 from benchmarks.measure import Row
 
-ALL = ("startup", "cli", "core", "edit_to_paint", "headers", "gguf_headers")
+ALL = ("startup", "cli", "core", "edit_to_paint", "headers", "gguf_headers", "beside_peers")
 
 
 def line(row: Row) -> str:

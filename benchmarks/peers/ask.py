@@ -57,13 +57,16 @@ def accelerate(question: Question) -> float | None:
 
 @functools.lru_cache(maxsize=4096)
 def _accelerate_size(config: str) -> float:
-    """The model without weights as its command builds it, in FP32."""
-    big_modeling = importlib.import_module("accelerate")
+    """The model without weights as its command builds it, in FP32.
+
+    On PyTorch's meta device: init_empty_weights, which the command takes, makes every tensor for a moment.
+    """
+    torch = importlib.import_module("torch")
     transformers = importlib.import_module("transformers")
     table = {key: value for key, value in json.loads(config).items() if "dtype" not in key}
     built = transformers.AutoConfig.for_model(**table)
-    with big_modeling.init_empty_weights():
-        model = transformers.AutoModel.from_config(built)
+    with torch.device("meta"):
+        model = transformers.AutoModel.from_config(built, dtype=torch.float32)
     total, _ = importlib.import_module("accelerate.utils").calculate_maximum_sizes(model)
     return float(total)
 

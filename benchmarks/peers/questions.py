@@ -11,18 +11,23 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.reference import REFERENCE
+from llmplanner.check import published_training
 from llmplanner.check.answer import Row
 from llmplanner.check.cells import count, float_of, switched
 from llmplanner.check.lookup import Lookup
 from llmplanner.check.row_model import config_of, model
 from llmplanner.check.table import read
+from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.errors import BadInput
 from llmplanner.core.model import Experts, FeedForward, Model
+from llmplanner.core.plan import FULL, Lora, Optimizer, Precision
 from llmplanner.core.tensors import parameters
 from llmplanner.models import config as configs
 from llmplanner.models.whatif import sizes
 
 MIB, GIB = 2**20, 2**30
+TARGETS = ["q_proj", "k_proj", "v_proj"]  # what the published scripts adapt
+OPTIMIZERS = {Optimizer.ADAMW: "adamw", Optimizer.ADAMW_FUSED: "adamw", Optimizer.ADAMW_8BIT: "adamw_8bit"}
 Question = dict[str, object]
 
 
@@ -131,6 +136,43 @@ def named(name: str, models: Lookup) -> Question:
     return described(models.model(name), None if path is None else configs.read(path))
 
 
+def of_published_training(row: Row, models: Lookup) -> Iterator[Question]:
+    """The peak of a published run, in the row's unit."""
+    built = published_training.model_of(row, models)
+    run = published_training.run_of(row, built)
+    step, method = run.train, run.train.method
+    lora = method if isinstance(method, Lora) else None
+    if lora is None and method != FULL:
+        return
+    yield {
+        "column": "peak_mem_per_gpu",
+        "unit": 1 / published_training.unit_of(row, run.split.devices),
+        "batch": step.micro_batch,
+        "sequence": step.sequence,
+        "precision": "fp32" if step.precision is Precision.FP32 else "bf16",
+        "optimizer": OPTIMIZERS.get(step.optimizer, ""),
+        "checkpointing": step.checkpointing.value,
+        "fused": step.attention is not AttentionKernel.EAGER,
+        "rank": None if lora is None else lora.rank,
+        "targets": None if lora is None else TARGETS,
+        "quantization": _quantization(run.weights.name),
+        "devices": run.split.devices,
+        **described(built, models_config(row, models)),
+    }
+
+
+def _quantization(stored: str) -> str:
+    """A base's format in common words."""
+    name = stored.lower()
+    return "nf4" if name.startswith("nf4") else "other" if "gptq" in name or "int" in name else "none"
+
+
+def models_config(row: Row, models: Lookup) -> dict[str, object] | None:
+    """The config that a row names."""
+    path = models.path(row["config"], ".json")
+    return None if path is None else configs.read(path)
+
+
 TABLES: dict[str, Callable[[Row, Lookup], Iterator[Question]]] = {
     "params": of_params,
     "kv": of_kv,
@@ -139,6 +181,7 @@ TABLES: dict[str, Callable[[Row, Lookup], Iterator[Question]]] = {
     "published_quant_sizes": of_published_sizes,
     "measured_inference": of_inference,
     "llamacpp_memory_cpu": of_memory,
+    "measured_training": of_published_training,
 }
 
 

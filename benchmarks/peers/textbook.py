@@ -20,7 +20,8 @@ BITS = {  # of a file type's name, as calculators divide it: the digit after Q
 def answer(question: Question) -> float | None:
     """The formula's answer in the unit of the column; None where it has none."""
     column = str(question["column"])
-    unit = _size(question, "unit") or 1
+    unit = question.get("unit") or 1
+    assert isinstance(unit, int | float)  # noqa: S101 - as questions.py writes it
     if column == "total":
         amount = _parameters(question)
     elif column in {"bytes", "kv_total_MiB", "context_MiB"}:
