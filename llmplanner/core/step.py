@@ -19,6 +19,7 @@ class Base:
     name: str
     bytes: int
     wide: int  # elements in 16 bits
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +100,10 @@ def one_step(model: Model, train: Train, split: Split, stored: Weights | None = 
 def _base(stored: Weights, elements: int) -> Base:
     """The share of the stored weights that a device with so many parameters has."""
     if isinstance(stored, Format):
-        return Base(stored.name, stored.bytes_for(elements), 0)
+        return Base(stored.name, stored.bytes_for(elements), 0, "every parameter in one format")
     whole = max(stored.elements, 1)
     wide = sum(amount.elements for amount in stored.amounts if amount.format in WIDE)
-    return Base(stored.name, -(-stored.bytes * elements // whole), wide * elements // whole)
+    return Base(stored.name, -(-stored.bytes * elements // whole), wide * elements // whole, stored.source)
 
 
 def shown(count: Count) -> str:

@@ -7,27 +7,11 @@ from llmplanner.core import zero
 from llmplanner.core.autograd.tape import FP32
 from llmplanner.core.estimate import Bytes, Part, Term, TermName, largest
 from llmplanner.core.measured import EXACT, training, written_out
-from llmplanner.core.optimizers import RULES
 from llmplanner.core.plan import Lora, Split, Train
 from llmplanner.core.step import Base, Step
+from llmplanner.core.terms.receipts import receipt
 from llmplanner.core.zero import WEIGHTS
 
-WALKED = "PyTorch 2.13 and Transformers 5.23, walked operation by operation"
-SOURCES: dict[TermName, str] = {
-    "weights": "every parameter at the width that the precision gives it",
-    "gradients": "one per trainable parameter (PyTorch's zero_grad drops them)",
-    "master_weights": "Micikevicius et al. 2018 (arXiv:1710.03740) section 3.1",
-    "activations": WALKED,
-    "logits": WALKED,
-    "temporaries": WALKED,
-    "communication": "documentation of PyTorch's DDP and FSDP and of DeepSpeed's configuration",
-}
-NOTES: dict[TermName, str] = {
-    "weights": "Buffers, some kilobytes, are left out.",
-    "gradients": "Freed before the forward pass.",
-    "activations": "Equal to the byte to what was measured in over a thousand steps of twelve families.",
-    "temporaries": "Alive at this moment only.",
-}
 OVER_DEVICES = "; over several devices as in {paper}: not measured, shown as a tenth more or less"
 COUNTED = {"weights", "gradients", "optimizer", "master_weights"}  # the same where nothing is divided
 SIXTEEN = 2  # bytes
@@ -75,21 +59,16 @@ def _added(train: Train) -> str:
 def term(name: TermName, parts: Sequence[Part], step: Step) -> Term:
     """The sum of the parts. A formula with more than one part names each."""
     amount, split = _sum([part.bytes for part in parts]), step.split
-    low, high, note, measured = amount, amount, NOTES.get(name, ""), ""
-    if name == "optimizer":
-        rule = RULES[step.train.optimizer]
-        source, note, measured = rule.source, rule.note, rule.measured
-    else:
-        source = SOURCES[name]
+    low, high, said = amount, amount, receipt(name, step)
     if any(isinstance(part, Estimated) for part in parts):
         low = _sum([part.low if isinstance(part, Estimated) else part.bytes for part in parts])
         high = _sum([part.high if isinstance(part, Estimated) else part.bytes for part in parts])
     more = name == "activations" and len(parts) > 1  # than token numbers, which are counted
-    known = training(step.model) if more else EXACT
-    note = "" if name == "activations" and not more else note
+    known = training(step.model, packed=step.base is not None) if more else EXACT
+    note, source, measured = said.note, said.source, said.measured
     if known is not EXACT:
         low, high = low - amount * (100 - known.low) // 100, high + amount * (known.high - 100) // 100
-        high, note = high + _without_kernels(step), known.note
+        high, note, measured = high + _without_kernels(step), known.note, ""
     if len(parts) == 1:
         formula = parts[0].formula
     else:
@@ -98,7 +77,8 @@ def term(name: TermName, parts: Sequence[Part], step: Step) -> Term:
         low, high = largest(low - amount // TENTH, 0 * low), high + amount // TENTH
         source += OVER_DEVICES.format(paper=_paper(split))
         note = note if name in COUNTED or known is not EXACT else ""
-    return Term(name, amount, low, high, formula, source, note, tuple(parts), measured)
+        measured = ""
+    return Term(name, amount, low, high, formula, source, note, tuple(parts), measured, said.change)
 
 
 def _without_kernels(step: Step) -> Bytes:
