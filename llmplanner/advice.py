@@ -262,9 +262,10 @@ def _more_gpus(draft: Draft) -> Iterable[Step]:
     for count in counts:
         if draft.task == "serve":
             how = "a part of the layers each" if draft.engine == "llama.cpp" else "tensor parallel"
-            yield f"{count} GPUs, {how}", replace(draft, count=count, dp=None, tp=None)
+            yield f"{count} GPUs, {how}", replace(draft, count=count, dp=None, tp=None, pp=1, ep=1)
         else:
-            changed = replace(draft, count=count, dp=count // split.tensor, tp=split.tensor, zero=3)
+            data = split.data * (count // split.devices)
+            changed = replace(draft, count=count, dp=data, tp=split.tensor, zero=3)
             yield f"{count} GPUs with ZeRO stage 3", changed
 
 

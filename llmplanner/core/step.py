@@ -52,7 +52,7 @@ class Step:
     @property
     def tokens(self) -> Count:
         """Tokens whose logits are computed."""
-        return self.ends[-1].counts[Unit.TOKEN]
+        return self.traced[-1].counts[Unit.TOKEN]
 
     def cast_weights(self) -> int:
         """Bytes of the copies that autocast makes of the layers' matrices."""

@@ -76,17 +76,21 @@ def tensors(step: Step, held: int = 1) -> tuple[Phase, ...]:
     """The tensors alive at the worst moment of each phase; `held`: forward passes that a stage has begun."""
     before = waiting(activations(step), step.split, held) if step.split.pipeline > 1 else []
     return (
-        worst(step, "forward", _beside(moments.forward(step), before)),
-        worst(step, "backward", _beside(moments.backward(step), before)),
+        worst(step, "forward", _on_stage(step, moments.forward(step), before)),
+        worst(step, "backward", _on_stage(step, moments.backward(step), before)),
         worst(step, "step", moments.update(step)),
     )
 
 
-def _beside(moments_: Sequence[Moment], more: list[Part]) -> Sequence[Moment]:
-    """The moments with further activations."""
-    if not more:
+def _on_stage(step: Step, moments_: Sequence[Moment], waiting_: list[Part]) -> Sequence[Moment]:
+    """The moments with what micro-batches in flight keep, and without logits where there is no head."""
+    if not waiting_ and step.model.head.linear is not None:
         return moments_
-    return [Moment(name, terms | {"activations": [*terms["activations"], *more]}) for name, terms in moments_]
+    logits: Terms = {} if step.model.head.linear is not None else {"logits": ()}
+    return [
+        Moment(name, terms | logits | {"activations": [*terms["activations"], *waiting_]})
+        for name, terms in moments_
+    ]
 
 
 def worst(step: Step, phase: PhaseName, moments: Sequence[Moment]) -> Phase:

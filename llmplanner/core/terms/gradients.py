@@ -49,7 +49,7 @@ def trains_embedding(step: Step) -> bool:
 def embedding(step: Step) -> list[Part]:
     """At the very end: a tied embedding's two gradients before they are added, or that of the first layer."""
     table = step.model.token_embedding
-    if not step.traced[0].trained and not step.train.checkpointing.by_layer:
+    if not step.traced[0].trained and table.rows and not step.train.checkpointing.by_layer:
         return []
     if step.model.head.tied and trains_embedding(step):
         size = step.arithmetic.weight
@@ -57,4 +57,5 @@ def embedding(step: Step) -> list[Part]:
         return [Part("gradients of the tied embedding", 2 * size * table.rows * table.width, text)]
     size, tokens = step.arithmetic.residual, step.traced[0].counts[Unit.TOKEN]
     text = f"{size} B × {table.width:,} × {shown(tokens)} tokens"
-    return [Part("gradient of the embedding's output", size * table.width * tokens, text)]
+    name = "gradient of the embedding's output" if table.rows else "gradient of the stage's input"
+    return [Part(name, size * table.width * tokens, text)]
