@@ -28,11 +28,13 @@ def answer(row: Row, models: Lookup) -> Answers:
     )
     sizes = cells.of_options(count(row, "n_ctx"), sequences, engine)
     form = format_of(row, "kv_type")
-    kept, layers = cache.kept(model, transposed=not flash), frozenset(range(model.layers))
+    expanded = model.checkpoint is not None and model.checkpoint.expanded
+    kept = cache.kept(model, transposed=not flash, expanded=expanded)
+    layers = frozenset(range(model.layers))
     cache.check_formats(kept, form, form, flash=flash)
     held = cache.cache(kept, sizes, form, form, layers).bytes
     held += cache.states(cache.recurring(model), sizes, layers).bytes
-    buffer = compute.on_cpu(compute.Runs(model, sizes, engine, form, form))
+    buffer = compute.on_cpu(compute.Runs(model, sizes, engine, form, form, expanded))
     return {
         "context_MiB": Answer(int(held) // MIB),  # the column is cut to whole MiB
         "compute_MiB(CPU)": Answer(buffer.bytes / MIB, buffer.low / MIB, buffer.high / MIB),

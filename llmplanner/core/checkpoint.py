@@ -10,7 +10,7 @@ MOST_HELD = (
     10**18
 )  # bytes or parameters of a checkpoint: more than any file has, and fewer than 64 bits count
 
-Where = Literal["tokens", "input", "output", "layer", "experts", "kv_b"]
+Where = Literal["tokens", "input", "output", "layer", "experts", "k_b", "kv_b"]
 INPUTS = frozenset({"position_embd", "token_types", "token_embd_norm", "per_layer_token_embd"})
 TOKENS: tuple[Where, int] = ("tokens", -1)
 MOST_LAYERS = 10_000  # that are told apart
@@ -42,7 +42,7 @@ class Place:
     """What a GGUF file holds in one place, as llama.cpp puts it on a device.
 
     `where`: the token embedding, what else the first layer reads, the output, a layer, its routed experts, or
-    its one matrix of keys and values of latent attention, as files had until April 2025.
+    the matrix of latent attention's keys: apart, or one with the values, as files had until April 2025.
     """
 
     where: Where
@@ -68,6 +68,12 @@ class Checkpoint:
     def name(self) -> str:
         """What it is called, as a Format is."""
         return self.label
+
+    @property
+    def expanded(self) -> bool:
+        """Whether llama.cpp runs its latent attention with the keys and values of every head."""
+        kinds = {place.where for place in self.places}
+        return "kv_b" in kinds and "k_b" not in kinds
 
     @property
     def bits(self) -> float:
@@ -120,6 +126,6 @@ def place_of(name: str) -> tuple[Where, int]:
     number, kind = rest[0], rest[1].partition(".")[0]
     if not (number.isascii() and number.isdigit() and len(number) < len(str(MOST_LAYERS))):
         return "output", -1
-    if kind == "attn_kv_b":
-        return "kv_b", int(number)
+    if kind in {"attn_k_b", "attn_kv_b"}:
+        return ("k_b" if kind == "attn_k_b" else "kv_b"), int(number)
     return ("experts" if kind.startswith("ffn_") and kind.endswith("exps") else "layer"), int(number)

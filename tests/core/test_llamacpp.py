@@ -238,9 +238,11 @@ def test_old_files_of_latent_attention_keep_every_head() -> None:
     """Without attn_k_b and attn_v_b; the figure is a log's of DeepSeek-V3: 2,048 cells, F16, 9,760 MiB."""
     model = model_named("deepseek-v3").model
     held = stored_as(model, "q4_k_m")
-    old = replace(held, places=(*held.places, Place("kv_b", 0, 17_000_000)))
+    apart = [place for place in held.places if place.where != "k_b"]
+    old = replace(held, places=(*apart, Place("kv_b", 0, 17_000_000)))
     machine = Machine((CARD,))
-    for weights_of, size in ((held, 137.25), (old, 9760)):
+    both = replace(held, places=(*held.places, Place("kv_b", 0, 17_000_000)))
+    for weights_of, size in ((held, 137.25), (both, 137.25), (old, 9760)):
         found = estimate(Plan(model, Serve(2048), machine, Split(), weights_of, LlamaCpp()))
         term = next(term for term in found.devices[0].phases[-1].terms if term.name == "kv_cache")
         assert int(term.bytes) / MIB == size
@@ -274,6 +276,8 @@ def test_a_plan_file_keeps_where_the_weights_lie(tmp_path: Path) -> None:
         ("blk.12.ffn_down_shexp.weight", ("layer", 12)),
         ("enc.blk.3.attn_q.weight", ("layer", 3)),
         ("blk.99999999999.attn_q.weight", ("output", -1)),
+        ("blk.2.attn_k_b.weight", ("k_b", 2)),
+        ("blk.2.attn_kv_b.weight", ("kv_b", 2)),
         ("blk.x.attn_q.weight", ("output", -1)),
         ("per_layer_token_embd.weight", ("input", -1)),
         ("output_norm.weight", ("output", -1)),

@@ -45,15 +45,14 @@ def stored(model: Model, weights: Weights) -> Stored:
     sums: dict[Where, list[int]] = {where: [0] * (depth + 1) for where in get_args(Where)}
     for place in held.places:
         sums[place.where][place.layer] += place.bytes  # what is outside of the layers stands last
-    ups = sums["kv_b"]
     return Stored(
-        tuple(one + up for one, up in zip(sums["layer"][:-1], ups[:-1], strict=True)),
+        tuple(map(sum, zip(sums["layer"][:-1], sums["k_b"], sums["kv_b"], strict=False))),
         tuple(sums["experts"][:-1]),
         sums["output"][-1],
         sums["tokens"][-1],
         sums["input"][-1],
         model.head.tied and model.kind is not Kind.ENCODER,
-        any(ups),
+        held.expanded,
         held.exact,
         held.label,
         held.source,
