@@ -227,7 +227,8 @@ def _eager(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> 
     A factor is saved for the gradient of the other.
     """
     scored = query.grad or key.grad
-    needed = ((query, key.grad), (key, query.grad), (value, scored))
+    copied = 1 < heads.kv_heads < heads.heads  # for each query head, and no view of one matrix's output then
+    needed = ((query, key.grad), (key, query.grad and not copied), (value, scored and not copied))
     views = {id(each.base): each.base for each, when in needed if when and each.base is not None}
     for base in views.values():
         walk.tape.keep(Cause.ATTENTION, base.width, base.size, Unit.SINGLE)
