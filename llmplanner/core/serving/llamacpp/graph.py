@@ -43,6 +43,7 @@ class Batch:
     keys_rotated: bool = False  # quantized keys are multiplied by a Hadamard matrix before they are stored
     values_rotated: bool = False
     cached: bool = True  # an encoder keeps no keys and values
+    unpacked: bool = False  # on a GPU, flash attention unpacks a quantized cache to FP16 beside its result
     expanded: bool = False  # latent attention with the keys and values of every head, as in older files
 
 
@@ -53,6 +54,7 @@ class Lent:
     each: float = 0.0  # of a weight of the layer
     experts: int = 0  # of one matrix of all experts
     cache: int = 0  # keys and values
+    away: bool = False  # the first card computes the experts of another card's layer
 
 
 HELD = Lent()  # all of the layer is on the card
@@ -65,6 +67,8 @@ class Seen:
     cells: int
     mask: Tensor
     places: Tensor | None  # without flash attention: the cell that each element of a value goes to
+    width: int = 0  # keys and values of a cell, in elements
+    streams: int = 1
 
 
 class Walk:
@@ -161,7 +165,7 @@ class Walk:
         graph = self.graph
         sources = (*sources, *self._copied("keys and values, copied in", self.lent.cache))
         if self.batch.flash and not biased:
-            return graph.op("attended", width, *sources, seen.mask)
+            return graph.op("attended", width, *sources, seen.mask, *self._unpacked(seen))
         graph.moment = SCORES
         if biased:
             sources = (*sources, graph.op("bias", heads * seen.cells, graph.op("bias", heads * seen.cells)))
@@ -170,6 +174,14 @@ class Walk:
         mixed = graph.op("attended", width, graph.op("attended", width, scores))
         graph.moment = ATTENTION
         return mixed
+
+    def _unpacked(self, seen: Seen) -> tuple[Tensor, ...]:
+        """Keys and values in FP16, where flash attention reads others on a GPU."""
+        if not self.batch.unpacked:
+            return ()
+        return (
+            self.graph.op("keys and values, unpacked", seen.width * seen.cells, size=F16, rows=seen.streams),
+        )
 
     def _copied(self, name: str, size: int) -> tuple[Tensor, ...]:
         """What is copied in from the host, if anything is."""
@@ -267,7 +279,9 @@ class Walk:
         graph.read(graph.op("latent and key", rank + rotated, latent, key))
         copied = self._copied("latents, copied in", self.lent.cache)
         if batch.flash:
-            mixed = graph.op("attended latents", heads * rank, queries, seen.mask, *copied)
+            mixed = graph.op(
+                "attended latents", heads * rank, queries, seen.mask, *copied, *self._unpacked(seen)
+            )
         else:
             graph.moment = SCORES
             values = graph.op("latents, transposed", rank * seen.cells, size=F16, rows=batch.sequences)
@@ -303,6 +317,8 @@ class Walk:
         ranked = graph.op("router", block.count, scores) if block.correction_bias else scores
         order = graph.op("experts by rank", block.count, ranked)
         weights = graph.op("weights of experts", chosen, scores, order)
+        if self.lent.away:
+            return graph.op("hidden state", inner.width, weights)
         if block.every:  # Llama 4 weights what enters its experts
             inner = graph.op("inputs of experts", chosen * inner.width, inner, weights)
         made = [
@@ -317,6 +333,23 @@ class Walk:
             graph.read(weights)
         out = graph.op("outputs of experts, summed", expert.output.outputs, each)
         return out if block.shared is None else self._sum(out, self._dense(block.shared, normed))
+
+    def experts_of_another(self, block: Experts, width: int) -> None:
+        """The experts of a layer that is on another card and whose weights the host holds."""
+        graph, chosen, expert = self.graph, block.top_k, block.expert
+        graph.moment = EXPERTS
+        copied = self._experts_copied()
+        inner, order = graph.op("normed", width), graph.op("experts by rank", block.count)
+        gate = graph.op("gate and up of experts", chosen * expert.width, inner, order, *copied)
+        made = [gate]
+        if expert.gated:
+            copied = self._experts_copied()
+            up = graph.op("gate and up of experts", chosen * expert.width, inner, order, *copied)
+            made = [graph.op("activated", chosen * expert.width, gate, up)]
+        copied, hidden = self._experts_copied(), graph.op("hidden state", width)
+        each = graph.op("outputs of experts", chosen * expert.output.outputs, *made, order, *copied)
+        out = graph.op("outputs of experts, summed", expert.output.outputs, each)
+        graph.read(out, hidden)
 
     def _experts_copied(self) -> tuple[Tensor, ...]:
         return self._copied("weights of experts, copied in", self.lent.experts)
