@@ -34,7 +34,7 @@ from llmplanner.models.config import from_config
 
 SIZES = {"hidden_size": 128, "num_hidden_layers": 3, "num_attention_heads": 8, "vocab_size": 1024}
 WIDE = {"intermediate_size": 352, "num_key_value_heads": 4, "head_dim": 16}
-DROPOUTS = ("resid_pdrop", "embd_pdrop", "attn_pdrop")  # their masks are bytes on a GPU, and numbers on the CPU
+DROPOUTS = ("resid_pdrop", "embd_pdrop", "attn_pdrop")  # masks: bytes on a GPU, numbers here
 NO_DROPOUT: dict[str, object] = dict.fromkeys(DROPOUTS, 0.0)
 CONFIGS: dict[str, dict[str, object]] = {  # families that stand in no table, and some that do
     "llama": SIZES | WIDE,
