@@ -7,6 +7,7 @@ Source: ggml-org/llama.cpp v0.5.0, src/llama-model.cpp (load_tensors).
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 from struct import pack, unpack
 
@@ -27,7 +28,7 @@ class Placement:
 
     def on(self, device: int) -> tuple[int, ...]:
         """The layers of one device."""
-        return tuple(layer for layer, where in enumerate(self.layers) if where == device)
+        return _on(self.layers, device)
 
     @property
     def whole(self) -> bool:
@@ -45,10 +46,15 @@ def placed(layers: int, engine: LlamaCpp, devices: tuple[Device, ...]) -> Placem
     slots = layers + 1
     taken = slots if engine.gpu_layers is None else min(engine.gpu_layers, slots)
     first = slots - taken
-    ends = _ends(_shares(engine, devices))
+    ends, last = _ends(_shares(engine, devices)), len(devices) - 1
     where = [HOST] * first
-    where += [min(bisect_right(ends, _single(place / taken)), len(devices) - 1) for place in range(taken)]
+    where += [min(bisect_right(ends, _single(place / taken)), last) if last else 0 for place in range(taken)]
     return Placement(tuple(where[:-1]), where[-1])
+
+
+@lru_cache(maxsize=128)  # asked for weights, caches and buffers alike
+def _on(layers: tuple[int, ...], device: int) -> tuple[int, ...]:
+    return tuple(layer for layer, where in enumerate(layers) if where == device)
 
 
 def _shares(engine: LlamaCpp, devices: tuple[Device, ...]) -> tuple[float, ...]:
