@@ -326,7 +326,7 @@ def test_over_several_devices_no_term_claims_to_be_measured(split: Split) -> Non
             counted = term.name in {"weights", "gradients", "optimizer"} and split == Split(data=2)
             assert counted or term.low < term.bytes < term.high
             assert counted or term.name == "runtime" or "not measured" in term.source
-            assert "thousand steps" not in term.note
+            assert counted or not term.measured or term.name == "optimizer"
 
 
 def test_tensor_parallel_devices_hold_the_model_together() -> None:

@@ -35,7 +35,7 @@ def _experts(walk: Walk, piece: Experts, x: Value) -> Value:
     width, hidden = piece.expert.width, piece.expert.output.outputs
     gathered = tape.op(tape.keep(Cause.EXPERTS, chosen * hidden, size, when=trained), (x,))
     tape.keep(Cause.EXPERTS, piece.count, FP32, Unit.ONCE, when=flows)  # where each expert's tokens end
-    rows = sum(each.outputs for each in piece.expert.inputs)
+    rows = sum(each.inputs * each.outputs for each in piece.expert.inputs) // hidden
     both = matrix(walk, (piece.count, rows, hidden), Cause.EXPERTS, x)  # all experts' in two tensors
     whole = tape.keep(Cause.EXPERTS, chosen * 2 * width, size, when=flows)
     tape.op(whole, (gathered, *both), trained=trained)
