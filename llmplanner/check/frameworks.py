@@ -6,11 +6,23 @@ sources are named beside what they decide; docs/notes/training-frameworks.md tel
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 
 from llmplanner.check.answer import Row
-from llmplanner.check.cells import text, whole
+from llmplanner.check.cells import text
+from llmplanner.check.published_run import (
+    Figure,
+    Run,
+    accumulation,
+    batch,
+    checkpointing,
+    devices,
+    figure,
+    length,
+    number,
+    stored,
+    varied,
+)
 from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.errors import BadInput, quoted
 from llmplanner.core.formats import BF16
@@ -28,9 +40,7 @@ from llmplanner.core.plan import (
     Sharding,
     Split,
     Train,
-    Weights,
 )
-from llmplanner.core.recipes import stored_as
 
 DROPOUT = 0.05  # of LoRA, in Qwen's finetune.py, ms-swift and litgpt alike
 ZERO_2 = 2
@@ -40,40 +50,6 @@ QWEN_BUCKETS = (
 ADAPTER_WIDTH = 128  # ms-swift's adapter_length
 ADALORA_RANK = 12  # ms-swift's adalora_init_r
 SAME_AS_LORA = frozenset({"lora", "lora+", "rslora", "lora+neftune", "lora+no_mix"})
-STORED = (  # how a row's quantization is called here
-    ("int4 (gptq)", "gptq-4bit-g128"),
-    ("int8 (gptq)", "gptq-8bit-g128"),
-    ("int4 gptq", "gptq-4bit-g128"),
-    ("int8 gptq", "gptq-8bit-g128"),
-    ("int4 (bnb)", "nf4-double"),  # ms-swift's bnb_4bit_use_double_quant
-    ("bnb.nf4-dq", "nf4-double"),
-    ("bnb.nf4", "nf4"),
-)
-
-
-class Figure(Enum):
-    """Which figure a framework publishes."""
-
-    ALLOCATED = "tensors and workspaces (max_memory_allocated)"
-    RESERVED = "what the allocator reserved (max_memory_reserved)"
-    DRIVER = "what the driver says of the process, or either of the two"
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One published run."""
-
-    model: Model
-    train: Train
-    split: Split
-    figure: Figure
-    weights: Weights = BF16
-    varied: bool = False  # steps of different lengths
-    talks: bool = False  # a communicator is there, on one GPU too
-    upcast: bool = False  # what is not quantized is cast to FP32 (PEFT's prepare_model_for_kbit_training)
-    own_code: bool = False  # the framework's own layers, not Transformers'
-    beside: int = 0  # bytes that this framework's version and settings take on top
-    note: str = ""
 
 
 def qwen(row: Row, model: Model) -> Run:
@@ -104,7 +80,7 @@ def qwen(row: Row, model: Model) -> Run:
             accumulation=accumulation(row),
         ),
         Split(data=count, zero=stage, sharding=Sharding.DEEPSPEED),
-        Figure.DRIVER,
+        figure(row, Figure.DRIVER),
         stored(row, model),
         talks=stage > 0,
         beside=QWEN_BUCKETS if stage == ZERO_2 else 0,
@@ -133,9 +109,9 @@ def swift(row: Row, model: Model) -> Run:
             accumulation=accumulation(row),
         ),
         Split(data=devices(row)),
-        Figure.RESERVED,
+        figure(row, Figure.RESERVED),
         held,
-        varied=True,
+        varied=varied(row),
         upcast="bnb" in row["quant_or_dtype"],
     )
 
@@ -159,19 +135,22 @@ def _swift_method(row: Row, name: str, *, packed: bool) -> Method:
 
 
 def litgpt(row: Row, model: Model) -> Run:
-    """What litgpt's finetune_lora does: true BF16, or bitsandbytes beside it; adapters on queries and values.
+    """What litgpt does: true BF16, or bitsandbytes beside it; LoRA on queries and values unless it says more.
 
-    It computes the head and the loss of 128 tokens at a time and publishes max_memory_allocated
-    (litgpt/finetune/lora.py, docs: tutorials/resource-tables.md).
+    Its LoRA takes the head and the loss of 128 tokens at a time. It publishes max_memory_allocated
+    (litgpt/finetune/lora.py, tutorials/resource-tables.md).
     """
-    if "adapter" in text(row, "method").lower():
+    method = text(row, "method").lower()
+    if "adapter" in method:
         raise BadInput(
             "LLaMA-Adapter, a learned prompt for each layer, is not known to the planner.", "method"
         )
     held = stored(row, model)
-    mixed = text(row, "quant_or_dtype") == "bf16-mixed"
-    packed = held is not BF16
+    mixed, packed = text(row, "quant_or_dtype") == "bf16-mixed", held is not BF16
     built = _by_litgpt(model if mixed else replace(model, head=replace(model.head, loss_fp32=False)))
+    way: Method = FULL
+    if "lora" in method:
+        way = Lora(number(row, "lora_rank"), _litgpt_targets(row, model), DROPOUT, quantized=packed)
     return Run(
         built,
         Train(
@@ -181,10 +160,10 @@ def litgpt(row: Row, model: Model) -> Run:
             Optimizer.ADAMW,
             AttentionKernel.SDPA,
             checkpointing(row),
-            method=Lora(number(row, "lora_rank"), _query_and_value(model), DROPOUT, quantized=packed),
+            method=way,
         ),
-        Split(data=devices(row)),
-        Figure.ALLOCATED,
+        Split(data=devices(row), zero=3 if "fsdp" in row["parallelism"].lower() else 0),
+        figure(row, Figure.ALLOCATED),
         held,
         own_code=True,
         beside=batch(row) * length(row) * _read(model) if packed else 0,
@@ -192,30 +171,24 @@ def litgpt(row: Row, model: Model) -> Run:
 
 
 def torchtitan(row: Row, model: Model) -> Run:
-    """What torchtitan does: FSDP2, parameters gathered in BF16 and kept in FP32; max_memory_reserved."""
+    """What torchtitan does: FSDP2, parameters gathered in BF16 and kept in FP32; max_memory_reserved.
+
+    Its selective checkpointing keeps every other matrix product (selective_ac_option "op").
+    """
     ways = dict(re.findall(r"(FSDP|CP)\s+(\d+)", text(row, "parallelism")))
-    context = int(ways.get("CP", 1))
-    if checkpointing(row) is Checkpointing.SELECTIVE:
-        raise BadInput(
-            "torchtitan's selective checkpointing keeps every other matrix product, which the planner "
-            "does not know.",
-            "grad_checkpointing",
-        )
+    again = checkpointing(row)
     return Run(
         model,
         Train(
-            length(row) // context,
+            length(row),
             batch(row),
             Precision.BF16_MASTER,
             Optimizer.ADAMW_FUSED,
             AttentionKernel.SDPA,
-            checkpointing(row),
+            Checkpointing.SELECTIVE_OP if again is Checkpointing.SELECTIVE else again,
         ),
-        Split(data=int(ways.get("FSDP", 1)) * context, zero=3),
-        Figure.RESERVED,
-        note="A context-parallel device is answered as one with its share of the tokens."
-        if context > 1
-        else "",
+        Split(data=int(ways.get("FSDP", 1)), zero=3, context=int(ways.get("CP", 1))),
+        figure(row, Figure.RESERVED),
     )
 
 
@@ -226,58 +199,6 @@ FRAMEWORKS: Mapping[str, Callable[[Row, Model], Run]] = {
     "torchtitan": torchtitan,
 }
 QUERY_KEY_VALUE = ("c_attn", "q_proj", "k_proj", "v_proj", "qkv_proj", "query_key_value", "W_pack")
-
-
-# Cells of a row
-
-
-def length(row: Row) -> int:
-    """Tokens of the longest sequence: the first number. Raises BadInput."""
-    return number(row, "seq_len")
-
-
-def batch(row: Row) -> int:
-    """Sequences at once: the first number of "2 (micro)" or "2 local". Raises BadInput."""
-    return number(row, "batch_size")
-
-
-def number(row: Row, column: str) -> int:
-    """The first whole number of a cell. Raises BadInput."""
-    found = re.search(r"\d+", row.get(column, ""))
-    if found is None:
-        raise BadInput(
-            f"{column} is {quoted(row.get(column, ''))}; it must begin with a whole number.", column
-        )
-    return int(found.group())
-
-
-def devices(row: Row) -> int:
-    """GPUs of the run; one where none is stated."""
-    return whole(row, "n_gpus", least=1) or 1
-
-
-def accumulation(row: Row) -> int:
-    """Micro-batches before a step: "grad_accum=8"."""
-    found = re.search(r"grad_accum=(\d+)", row.get("other", ""))
-    return int(found.group(1)) if found else 1
-
-
-def checkpointing(row: Row) -> Checkpointing:
-    """yes, no, full or selective, with a remark behind it. Raises BadInput."""
-    word = text(row, "grad_checkpointing").split()[0].lower()
-    known = {"yes": "full", "no": "none", "full": "full", "none": "none", "selective": "selective"}
-    if word not in known:
-        raise BadInput(f"grad_checkpointing is {quoted(word)}; it is yes, no, full or selective.")
-    return Checkpointing(known[word])
-
-
-def stored(row: Row, model: Model) -> Weights:
-    """How the base's weights are stored: BF16 unless the row names a quantization."""
-    stated = row.get("quant_or_dtype", "").lower()
-    for name, key in STORED:
-        if stated.startswith(name):
-            return stored_as(model, key)
-    return BF16
 
 
 # Models as the frameworks build them
@@ -317,10 +238,13 @@ def _each_layer(model: Model, change: Callable[[Layer], Layer]) -> Model:
     return replace(model, stacks=tuple(stacks))
 
 
-def _query_and_value(model: Model) -> tuple[str, ...]:
-    """The matrices that make queries and values; a fused one whole."""
+def _litgpt_targets(row: Row, model: Model) -> tuple[str, ...]:
+    """The matrices that litgpt's names stand for: q, k, v, proj of attention, mlp; a fused one whole."""
+    names = set(re.findall(r"[a-z]+", row["lora_targets"].lower()))
+    if "mlp" in names:
+        return (ALL_LINEAR,)
     inner = model.stacks[-1].groups[0].layer.attention
-    if not isinstance(inner, Attention):
+    if names & {"k", "key", "proj"} or not isinstance(inner, Attention):
         return (ATTENTION,)
     return tuple(each.name.rpartition(".")[2] for each in (inner.inputs[0], inner.inputs[-1]))
 

@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 from llmplanner.check.answer import Answer, Answers, Kind, Row
 from llmplanner.check.cells import float_of, text
-from llmplanner.check.frameworks import FRAMEWORKS, Figure, Run
+from llmplanner.check.frameworks import FRAMEWORKS
 from llmplanner.check.lookup import Lookup
+from llmplanner.check.published_run import Figure, Run
+from llmplanner.check.stated_run import stated_run
 from llmplanner.core.errors import BadInput, quoted, short
 from llmplanner.core.estimate import DeviceEstimate, Phase
 from llmplanner.core.estimating import estimate
@@ -52,12 +54,12 @@ def answer(row: Row, models: Lookup) -> Answers:
 
 
 def run_of(row: Row, model: Model) -> Run:
-    """The row's run, as its framework's scripts make it. Raises BadInput."""
+    """The row's run, as its framework's scripts make it, or as it states itself. Raises BadInput."""
     name = text(row, "framework").lower()
     for prefix, framework in FRAMEWORKS.items():
         if name.startswith(prefix):
             return framework(row, model)
-    raise BadInput(f"What {quoted(row['framework'])} does is not known to the planner.", "framework")
+    return stated_run(row, model)
 
 
 def peak(run: Run, room: int | None = None) -> Range:

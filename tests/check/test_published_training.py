@@ -66,7 +66,10 @@ def test_a_total_is_that_of_all_gpus(said: list[tuple[dict[str, str], Answer]]) 
     ("change", "words"),
     [
         ({"answerable": "0", "remark": "batch not stated"}, "batch not stated"),
-        ({"framework": "a framework of my own"}, "is not known"),
+        ({"framework": "of my own", "optimizer": "", "lora_targets": "all"}, "optimizer is empty"),
+        ({"framework": "of my own", "method": "lora", "lora_rank": ""}, "lora_rank"),
+        ({"framework": "of my own", "parallelism": "TP=3", "n_gpus": "4", "lora_targets": "all"}, "n_gpus"),
+        ({"framework": "of my own", "lora_targets": "c_attn"}, "no linear named 'c_attn'"),
         ({"method": "telepathy"}, "telepathy"),
         ({"batch_size": "several"}, "batch_size"),
         ({"grad_checkpointing": "perhaps"}, "grad_checkpointing"),
@@ -80,6 +83,19 @@ def test_what_cannot_be_answered_says_why(change: dict[str, str], words: str) ->
     row = next(row for row in ROWS if row["framework"].startswith("ms-swift")) | change
     with pytest.raises(BadInput, match=words):
         answer(row, Lookup(REFERENCE))
+
+
+@needs_reference
+def test_a_run_of_another_framework_is_answered_as_it_states_itself() -> None:
+    known = next(row for row in ROWS if row["framework"].startswith("Qwen") and row["method"] == "LoRA")
+    other = known | {"framework": "of my own", "lora_targets": "all linear"}
+    ours, theirs = (answer(row, Lookup(REFERENCE))[COLUMN] for row in (known, other))
+    assert "not known" in theirs.note
+    assert theirs.predicted == pytest.approx(ours.predicted, rel=0.1)
+    allocated = other | {"metric_meaning": "torch.cuda.max_memory_allocated"}
+    assert (answer(allocated, Lookup(REFERENCE))[COLUMN].predicted or 0) < (theirs.predicted or 0)
+    split = other | {"n_gpus": "8", "parallelism": "ZeRO-3"}
+    assert (answer(split, Lookup(REFERENCE))[COLUMN].predicted or 0) < (theirs.predicted or 0)
 
 
 @needs_reference
