@@ -68,9 +68,13 @@ def _side(name: str, term: Term | None) -> tuple[tuple[str, str], ...]:
     """One plan's half of a comparison."""
     if term is None:
         return ((name, "It has none."),)
-    parts = "; ".join(f"{part.name} {gib_text(int(part.bytes))} = {part.formula}" for part in term.parts)
-    words = (f"{gib_text(int(term.bytes))} = {term.formula}.", term.note, parts, f"Source: {term.source}.")
-    return ((name, " ".join(filter(None, words))),)
+    parts = "; ".join(f"{name} {size} = {formula}" for name, size, _, formula in _rows(term.parts))
+    words = (f"{gib_text(int(term.bytes))} = {term.formula}", term.note, parts, f"Source: {term.source}")
+    return ((name, " ".join(_ended(each) for each in words if each)),)
+
+
+def _ended(words: str) -> str:
+    return words if words.endswith(".") else f"{words}."
 
 
 def of_host(host: Host) -> Receipt:
@@ -134,7 +138,7 @@ def _table(parts: tuple[tuple[str, str, str, str], ...]) -> str:
         return ""
     rows = "".join(
         f"<tr><td>{escape(name)}</td><td align='right'>{escape(gib)}</td></tr>"
-        f"<tr><td colspan='2'><small>{escape(size)} = {escape(formula)}</small></td></tr>"
+        f"<tr><td colspan='2'>{escape(size)} = {escape(formula)}</td></tr>"
         for name, gib, size, formula in parts
     )
     return f"<p><b>Parts</b></p><table width='100%' cellpadding='1'>{rows}</table>"

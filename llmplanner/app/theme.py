@@ -110,9 +110,7 @@ def palette(theme: Theme) -> QPalette:
 
 def style_sheet(theme: Theme) -> str:
     """What the palette cannot say: cards, roles of labels, tabs, entries."""
-    chevron, check = (
-        (folder() / "icons" / f"{name}-{theme.name}.svg").as_posix() for name in ("chevron", "check")
-    )
+    chevron = _icon("chevron", theme)
     return f"""
 #plan, #plan QScrollArea, #plan #rows {{ background: {theme.panel}; }}
 #plan {{ border-right: 1px solid {theme.line}; }}
@@ -154,24 +152,6 @@ QPushButton[small="true"] {{ padding: 1px 8px; min-height: 16px; }}
 QPushButton:hover {{ background: {theme.field}; }}
 QPushButton:pressed, QPushButton:checked {{ background: {theme.line}; }}
 QPushButton:disabled {{ color: {theme.mute}; }}
-QToolButton[fold="true"] {{ background: transparent; border: 1px solid transparent; border-radius: 6px;
-    color: {theme.accent}; padding: 2px 6px 2px 0; }}
-QToolButton[fold="true"]:focus {{ border: 1px solid {theme.accent}; }}
-QCheckBox {{ spacing: 8px; min-height: 22px; }}
-QCheckBox::indicator {{ width: 14px; height: 14px; border: 1px solid {theme.mute}; border-radius: 4px;
-    background: {theme.field}; }}
-QCheckBox::indicator:checked {{ background: {theme.accent}; border: 1px solid {theme.accent};
-    image: url("{check}"); }}
-QCheckBox::indicator:focus {{ border: 1px solid {theme.accent}; }}
-QCheckBox[wrong="true"]::indicator {{ border: 1px solid {theme.bad}; }}
-QTextBrowser {{ background: transparent; border: 0; }}
-QTextBrowser:focus {{ border: 1px solid {theme.accent}; border-radius: 6px; }}
-QSlider {{ min-height: 22px; }}
-QSlider::groove:horizontal {{ height: 4px; background: {theme.line}; border-radius: 2px; }}
-QSlider::sub-page:horizontal {{ background: {theme.accent}; border-radius: 2px; }}
-QSlider::handle:horizontal {{ width: 14px; height: 14px; margin: -6px 0; border-radius: 8px;
-    background: {theme.panel}; border: 1px solid {theme.mute}; }}
-QSlider::handle:horizontal:focus {{ border: 2px solid {theme.accent}; width: 12px; height: 12px; }}
 QTableView {{ border: 0; background: {theme.panel}; gridline-color: {theme.grid}; outline: 0;
     selection-background-color: {theme.grid}; selection-color: {theme.text}; }}
 QTableView:focus {{ selection-background-color: {theme.line}; }}
@@ -196,4 +176,34 @@ QStatusBar::item {{ border: 0; }}
 QProgressBar {{ background: {theme.line}; border: 0; border-radius: 4px; }}
 QProgressBar::chunk {{ background: {theme.accent}; border-radius: 4px; }}
 QToolTip {{ background: {theme.panel}; color: {theme.text}; border: 1px solid {theme.line}; padding: 4px; }}
+{_controls(theme)}"""
+
+
+def _controls(theme: Theme) -> str:
+    """Sliders, check boxes, folds and receipts."""
+    check = _icon("check", theme)
+    return f"""
+QToolButton[fold="true"] {{ background: transparent; border: 1px solid transparent; border-radius: 6px;
+    color: {theme.accent}; padding: 2px 6px 2px 0; }}
+QToolButton[fold="true"]:focus {{ border: 1px solid {theme.accent}; }}
+QCheckBox {{ spacing: 8px; min-height: 22px; }}
+QCheckBox::indicator {{ width: 14px; height: 14px; border: 1px solid {theme.mute}; border-radius: 4px;
+    background: {theme.field}; }}
+QCheckBox::indicator:checked {{ background: {theme.accent}; border: 1px solid {theme.accent};
+    image: url("{check}"); }}
+QCheckBox::indicator:focus {{ border: 1px solid {theme.accent}; }}
+QCheckBox[wrong="true"]::indicator {{ border: 1px solid {theme.bad}; }}
+QTextBrowser {{ background: transparent; border: 0; }}
+QTextBrowser:focus {{ border: 1px solid {theme.accent}; border-radius: 6px; }}
+QSlider {{ min-height: 22px; }}
+QSlider::groove:horizontal {{ height: 4px; background: {theme.line}; border-radius: 2px; }}
+QSlider::sub-page:horizontal {{ background: {theme.accent}; border-radius: 2px; }}
+QSlider::handle:horizontal {{ width: 14px; height: 14px; margin: -6px 0; border-radius: 8px;
+    background: {theme.panel}; border: 1px solid {theme.mute}; }}
+QSlider::handle:horizontal:focus {{ border: 2px solid {theme.accent}; width: 12px; height: 12px; }}
 """
+
+
+def _icon(name: str, theme: Theme) -> str:
+    """The file of an icon, as a style sheet names it."""
+    return (folder() / "icons" / f"{name}-{theme.name}.svg").as_posix()

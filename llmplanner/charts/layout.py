@@ -12,6 +12,7 @@ from llmplanner.charts.ticks import CLOSEST, LARGEST, Tick, finite, fraction, ti
 
 FAR = 1e5  # pixels: what lies further outside is drawn there; Qt cannot do with more
 CLOSEST_ROWS = 34.0  # pixels from tick to tick on a y axis
+MOST_TAKEN = 0.7  # of a plot's width, by a bar's total behind it
 SMALLEST = 24.0  # pixels: a plot is never narrower or lower
 
 
@@ -123,17 +124,25 @@ def _apart(low: float, high: float) -> tuple[float, float]:
 
 
 def room_for_totals(figure: Figure, span: Span) -> Span:
-    """The x axis made longer, where it may be, until each bar's total fits behind it."""
+    """The x axis made longer, where it may be, until each bar's total fits behind it.
+
+    Where the line of a limit would run through the total, it is to fit behind that line; a single bar has
+    room for it above.
+    """
     if is_log(figure.x) or figure.x.high is not None:
         return span
     width = span.end - span.start
-    high = span.high
+    high, single = span.high, len(figure.y.names) == 1
+    limits = sorted(mark.value for mark in figure.marks if isinstance(mark, Rule) and mark.axis == "x")
     for mark in figure.marks:
         if isinstance(mark, Bar) and mark.label:
             end = max(finite(value) or 0.0 for value in values(mark, "x"))
-            share = 1 - (text_width(mark.label, STRONG) + 12) / width
-            if share > 0.3:
-                high = max(high, span.low + (end - span.low) / share)
+            taken = (text_width(mark.label, STRONG) + 12) / width
+            for limit in () if single else limits:
+                if end <= limit <= end + 1.05 * taken * (high - span.low):
+                    end = limit
+            if taken < MOST_TAKEN:
+                high = max(high, span.low + (end - span.low) / (1 - taken))
     return Span(span.axis, span.low, min(high, LARGEST), span.start, span.end)
 
 

@@ -41,12 +41,13 @@ class Row(Struct, frozen=True):
     device: Device
     place: int  # of the first of them among the estimate's devices
     count: int = 1
+    alone: bool = False  # the plan has no other device
 
     @property
     def name(self) -> str:
         """What the device does of the whole, where they differ in it; else its name."""
         role, _, _ = self.need.role.partition(":")
-        name = f"{role[:1].upper()}{role[1:]}" or self.need.name
+        name = self.need.name if self.alone or not role else f"{role[:1].upper()}{role[1:]}"
         return name if self.count == 1 else f"{name} · {self.count:,} GPUs"
 
 
@@ -54,12 +55,16 @@ def rows_of(plan: Plan, estimate: Estimate, *, apart: bool) -> list[Row]:
     """The devices, that with the least room first. Those alike share a row, unless they are to stay apart."""
     devices, needs = plan.machine.devices, estimate.devices
     if not apart and alike(devices) and alike(needs):
-        return [Row(needs[0], devices[0], 0, len(needs))]
+        return [Row(needs[0], devices[0], 0, len(needs), len(needs) == 1)]
     found: dict[tuple[int, ...], Row] = {}
     for place, (device, need) in enumerate(zip(devices, needs, strict=False)):
         key = (place,) if apart else (id(device), id(need))
         row = found.get(key)
-        found[key] = Row(need, device, place) if row is None else replace(row, count=row.count + 1)
+        found[key] = (
+            Row(need, device, place, alone=len(needs) == 1)
+            if row is None
+            else replace(row, count=row.count + 1)
+        )
     return sorted(found.values(), key=lambda row: -_strain(row))
 
 

@@ -7,7 +7,8 @@ from PySide6.QtGui import QImage, QPainter
 
 from llmplanner.charts.draw import CARD, draw
 from llmplanner.charts.figure import Bar, Figure, Rule
-from llmplanner.charts.memory import MOST_DEVICES, memory_figure
+from llmplanner.charts.memory import memory_figure
+from llmplanner.charts.memory_bars import MOST_DEVICES
 from llmplanner.charts.palette import LIGHT, TERM_TITLES
 from llmplanner.charts.table import rows
 from llmplanner.compose import machine_named, model_named, plan_of

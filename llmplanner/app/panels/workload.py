@@ -65,7 +65,7 @@ class WorkloadPanel(Panel):
                 slider.reach(model.context_length or SLIDER_CONTEXT)
         weights = self.fields.get("weights")
         if isinstance(weights, ChoiceField):
-            weights.box.setItemText(0, _as_published(model))
+            weights.box.setItemText(0, _unsaid(state))
         self._offer_cache_formats(draft)
         self._name_prompt(model)
         tokens = self.fields.get("tokens")
@@ -103,8 +103,11 @@ def _placed(draft: Draft, model: Model) -> tuple[list[str], list[str]]:
     return [name for name in names if name in first], [name for name in names if name not in first]
 
 
-def _as_published(model: Model) -> str:
-    """What the weights are where the plan says nothing: as the file has them, or as they were published."""
+def _unsaid(state: State) -> str:
+    """What the weights are where the plan says nothing: as the file has them, as published, or packed."""
+    model, draft = state.plan.model, state.draft
+    if draft.task != "serve" and draft.method == "qlora" and draft.weights is None:
+        return f"As usual · {state.plan.weights.name}"
     if model.checkpoint is not None:
         return f"As stored · {model.checkpoint.label}"
     return f"As published · {format_named(model.dtype).name}"

@@ -96,6 +96,10 @@ class MemoryTab(QWidget):
         chart.rows.addWidget(self._phases)
         chart.rows.addWidget(self.chart, 1)
         chart.rows.addWidget(self.beside)
+        self.beside.setWordWrap(
+            False
+        )  # two short lines; a label that wraps would take its room from the chart
+        self.beside.setToolTip("What stands beside the devices' own memory; each has its receipt.")
         self.beside.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
         terms = Card("Where it goes")
         self.tables = QStackedWidget()
@@ -316,7 +320,7 @@ class MemoryTab(QWidget):
     def _show_terms(self, row: Row, phase: Phase, view: str) -> None:
         """The table of the view, and the receipt where one is seen."""
         size = f"{TITLES[phase.name].lower()}, {gib_text(int(phase.bytes))}"
-        on = f"{row.name} · " if row.need.role else ""
+        on = f"{row.name} · " if row.need.role and not row.alone else ""
         rival = self._rival if view == RIVAL else None
         self.table.show_phase(phase)
         self.tables.setCurrentWidget(self.table if rival is None else self.rivals)
