@@ -5,7 +5,6 @@ for every token. Layers of a kind take turns in the same places, so one of each 
 Source: ggml-org/llama.cpp v0.5.0, src/llama-context.cpp (sched_reserve) and ggml/src/ggml-backend.cpp.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from llmplanner.core.blocks import CacheFormat
@@ -17,7 +16,7 @@ from llmplanner.core.quantities import gib_text
 from llmplanner.core.serving.llamacpp import cache
 from llmplanner.core.serving.llamacpp.allocator import Fullest, Graph, Tensor, laid_out
 from llmplanner.core.serving.llamacpp.cells import Cells
-from llmplanner.core.serving.llamacpp.graph import F16, F32, HELD, I64, Batch, Lent, Seen, Walk
+from llmplanner.core.serving.llamacpp.graph import F16, F32, HELD, I64, SCORES, Batch, Lent, Seen, Walk
 from llmplanner.core.serving.llamacpp.placement import HOST, Placement
 from llmplanner.core.serving.llamacpp.weights import Stored
 
@@ -47,7 +46,24 @@ class Runs:
     keys: CacheFormat
     values: CacheFormat
     expanded: bool = False  # latent attention as in older files
-    older: bool = False  # a build from before 2026
+    older: bool = False  # a build from the first half of 2025 or before
+
+    @property
+    def kept(self) -> tuple[cache.Keeps, ...]:
+        """What the layers' caches keep, by kind."""
+        flash = self.engine.flash_attention
+        return cache.kept(self.model, transposed=not flash, expanded=self.expanded)
+
+    @property
+    def apart(self) -> bool:
+        """Whether scores are computed on the host: it keeps the caches, and there is no flash attention.
+
+        Latent attention is not: the matrix that its values go through next is on the card.
+        """
+        if self.engine.kv_offload or self.engine.flash_attention:
+            return False
+        layers = self.model.stacks[-1].groups
+        return not any(isinstance(group.layer.attention, LatentAttention) for group in layers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +122,7 @@ def on_device(runs: Runs, held: Stored, where: Placement, device: int, *, cards:
     hidden = graph.input("hidden state", runs.model.hidden_size, F32, kept=copies > 1)
     for _ in range(copies - 1):
         graph.input("hidden states of other batches", runs.model.hidden_size, F32, kept=True)
-    views = _views(runs, graph, first=device == 0, copies=copies)
+    views = {} if runs.apart else _views(runs, graph, first=device == 0, copies=copies)
     walk.output_copied = held.output + held.tokens * held.tied if where.output == HOST else 0
     if device == 0:
         _experts_of_others(runs, walk, held, where)
@@ -122,12 +138,17 @@ def beside_devices(runs: Runs, where: Placement, cards: int) -> Buffer:
     for _ in range(copies):
         if not runs.older:
             graph.input("embeddings given instead of tokens", runs.model.hidden_size, F32, kept=True)
-        _views(runs, graph, first=True, copies=1, cast=False)
+        views = _views(runs, graph, first=True, copies=1, cast=False)
     graph.moment = EMBEDDING
     graph.read(graph.op("hidden state", runs.model.hidden_size))
-    if HOST in where.layers:
-        for attention in _attentions(runs.model):
+    if HOST in where.layers or not runs.engine.kv_offload:
+        for group in runs.model.stacks[-1].groups:
+            attention = group.layer.attention
+            if attention is None:
+                continue
             _stored_here(graph, attention)
+            if runs.apart and isinstance(attention, Attention):
+                _attended_here(graph, attention, views[_windows(runs).get(group.indices[0])])
     return _buffer(laid_out(graph, ALIGNED_CPU), LOW, HIGH)
 
 
@@ -140,6 +161,17 @@ def _stored_here(graph: Graph, attention: Attention | LatentAttention) -> None:
     else:
         widths = (attention.kv_heads * attention.key_dim, attention.kv_heads * attention.value_dim)
     graph.read(*[graph.op("keys and values for the cache", width) for width in widths])
+
+
+def _attended_here(graph: Graph, attention: Attention, seen: Seen) -> None:
+    """Scores that the host computes for the cards."""
+    width = attention.heads * attention.value_dim
+    graph.moment = SCORES
+    scores = graph.op(
+        "scores", attention.heads * seen.cells, graph.op("queries", attention.heads * attention.key_dim)
+    )
+    graph.read(seen.mask)
+    graph.read(graph.op("attended", width, graph.op("attended", width, scores)))
 
 
 def copies_of(runs: Runs, where: Placement, cards: int) -> int:
@@ -171,7 +203,7 @@ def _views(
     Builds from before 2026 take masks in FP32 and cast them on the first device.
     """
     flash, kept = runs.engine.flash_attention, copies > 1
-    kinds = cache.kept(runs.model, transposed=not flash)
+    kinds = runs.kept
     widest = 0 if runs.older else max((one.values for one in kinds), default=0)
     size = F16 if flash and not (runs.older and first) else F32
     found: dict[int | None, Seen] = {}
@@ -218,9 +250,8 @@ def _through(  # noqa: PLR0913 - all of a walk
 def _lent(runs: Runs, held: Stored, layer: int, device: int) -> Lent:
     """Of a layer on a card: the experts that stay on the host, which the first card computes."""
     size = _matrix_of_experts(runs.model, held, layer) if layer < runs.engine.cpu_experts else 0
-    if not size:
-        return HELD
-    return Lent(away=True) if device else Lent(experts=size)
+    kept = 0 if runs.engine.kv_offload or runs.apart else _cache(runs, layer)
+    return Lent(experts=0 if device else size, cache=kept, away=bool(size and device), apart=runs.apart)
 
 
 def _experts_of_others(runs: Runs, walk: Walk, held: Stored, where: Placement) -> None:
@@ -241,7 +272,8 @@ def _experts_of_others(runs: Runs, walk: Walk, held: Stored, where: Placement) -
 def _host_layer(runs: Runs, held: Stored, layer: int) -> Lent:
     """Of a layer that the host holds, with its cache."""
     each = held.layers[layer] / max(_weights(_layers(runs.model)[layer]), 1)
-    return Lent(each, _matrix_of_experts(runs.model, held, layer), _cache(runs, layer))
+    kept = 0 if runs.apart else _cache(runs, layer)
+    return Lent(each, _matrix_of_experts(runs.model, held, layer), kept, apart=runs.apart)
 
 
 def _matrix_of_experts(model: Model, held: Stored, layer: int) -> int:
@@ -253,7 +285,7 @@ def _matrix_of_experts(model: Model, held: Stored, layer: int) -> int:
 
 def _cache(runs: Runs, layer: int) -> int:
     """Keys and values of a layer, all sequences."""
-    for one in cache.kept(runs.model, transposed=not runs.engine.flash_attention):
+    for one in runs.kept:
         if layer in one.layers:
             cells = _cells(runs, one.window) * int(runs.sizes.streams)
             return cells * int(runs.keys.bytes_for(one.keys) + runs.values.bytes_for(one.values))
@@ -284,17 +316,11 @@ def _layers(model: Model) -> dict[int, Layer]:
     return found
 
 
-def _attentions(model: Model) -> Iterator[Attention | LatentAttention]:
-    for group in model.stacks[-1].groups:
-        if group.layer.attention is not None:
-            yield group.layer.attention
-
-
 def _windows(runs: Runs) -> dict[int, int | None]:
     """The window of each layer's cache. What attends to the batch alone has one kind of mask."""
     if runs.model.kind is Kind.ENCODER:
         return dict.fromkeys(_layers(runs.model))
-    kept = cache.kept(runs.model, transposed=not runs.engine.flash_attention)
+    kept = runs.kept
     return {layer: one.window for one in kept for layer in one.layers}
 
 
@@ -315,7 +341,8 @@ def _turns(runs: Runs, form: CacheFormat) -> bool:
     """Whether keys or values are turned before they are stored in that format."""
     if runs.older or isinstance(form, Format):
         return False
-    return any(isinstance(each, Attention) and each.key_dim % TURNED == 0 for each in _attentions(runs.model))
+    attentions = (group.layer.attention for group in runs.model.stacks[-1].groups)
+    return any(isinstance(each, Attention) and each.key_dim % TURNED == 0 for each in attentions)
 
 
 def _buffer(found: Fullest, low: int, high: int) -> Buffer:

@@ -55,6 +55,7 @@ class Lent:
     experts: int = 0  # of one matrix of all experts
     cache: int = 0  # keys and values
     away: bool = False  # the first card computes the experts of another card's layer
+    apart: bool = False  # the host computes the scores
 
 
 HELD = Lent()  # all of the layer is on the card
@@ -163,6 +164,8 @@ class Walk:
     ) -> Tensor:
         """What the values give, of every head. A bias by position cannot be had with flash attention."""
         graph = self.graph
+        if self.lent.apart:
+            return graph.op("attended", width, *sources)
         sources = (*sources, *self._copied("keys and values, copied in", self.lent.cache))
         if self.batch.flash and not biased:
             return graph.op("attended", width, *sources, seen.mask, *self._unpacked(seen))
