@@ -40,9 +40,9 @@ OPTIONS = (
     ("--zero", "zero", "ZeRO stage, 0 to 3"),
     ("--dp", "dp", "data-parallel GPUs"),
     ("--tp", "tp", "tensor-parallel GPUs"),
-    ("--pp", "pp", "pipeline-parallel GPUs: 1 in this version"),
-    ("--cp", "cp", "context-parallel GPUs: 1 in this version"),
-    ("--ep", "ep", "expert-parallel GPUs: 1 in this version"),
+    ("--pp", "pp", "pipeline stages"),
+    ("--cp", "cp", "context parallel: GPUs that share the tokens of a sequence (training)"),
+    ("--ep", "ep", "expert parallel: GPUs that share the experts"),
 )
 
 

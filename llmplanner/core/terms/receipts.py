@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 from llmplanner.core.estimate import TermName
 from llmplanner.core.optimizers import RULES
-from llmplanner.core.plan import Adapters, Checkpointing, Full, Lora, Loss, Method, Optimizer
+from llmplanner.core.plan import Adapters, Checkpointing, Full, Lora, Loss, Method, Optimizer, Sharding
 from llmplanner.core.step import Step
+from llmplanner.core.zero import GRADIENTS, WEIGHTS
 
 WALKED = "PyTorch 2.13 and Transformers 5.23, walked operation by operation"
 PEFT = "PEFT 0.21.2: adapters in FP32 (autocast_adapter_dtype)"
@@ -68,25 +69,60 @@ def _measured(method: Method) -> str:
 
 
 def _change(name: TermName, step: Step) -> str:
-    """Options that make a term smaller."""
-    train = step.train
+    """Options that make a term smaller, in a sentence after "Less by"."""
+    return ", ".join(_options(name, step))
+
+
+def _options(name: TermName, step: Step) -> list[str]:
+    train, split = step.train, step.split
     whole, packed = isinstance(train.method, Full), step.base is not None
+    if name == "communication":
+        return [_fewer_talks(step)]
     if name in {"gradients", "optimizer", "weights"} and not whole:
         fewer = "a smaller --rank or fewer matrices (--set lora_targets=attention)"
-        return fewer if name != "weights" else "--set weights, in fewer bits" if packed else "--method qlora"
-    optimizer = "--method lora, --zero 1"
-    if train.optimizer is not Optimizer.ADAMW_8BIT:
-        optimizer = f"--optimizer adamw-8bit, {optimizer}"
+        return [
+            fewer if name != "weights" else "--set weights, in fewer bits" if packed else "--method qlora"
+        ]
     shorter = "a smaller --micro-batch or --sequence"
     full = train.checkpointing is Checkpointing.FULL
+    sliced = split.tensor == 1 or split.sequence_parallel
     foreach = train.optimizer is Optimizer.ADAMW
     return {
-        "weights": "--method qlora, --precision bf16, --zero 3",
-        "gradients": "--method lora, --zero 2",
-        "optimizer": optimizer,
-        "master_weights": "--precision bf16, --zero 1",
-        "activations": shorter if full else f"--checkpointing full, {shorter}",
-        "logits": shorter if train.loss is Loss.FUSED else f"--set loss=fused, {shorter}",
-        "temporaries": f"--optimizer adamw-fused, {shorter}" if foreach else shorter,
-        "communication": "--zero 0, or fewer devices",
-    }.get(name, "")
+        "weights": ["--method qlora", "--precision bf16", *_divided(step, 3)],
+        "gradients": ["--method lora", *_divided(step, 2)],
+        "optimizer": [
+            *([] if train.optimizer is Optimizer.ADAMW_8BIT else ["--optimizer adamw-8bit"]),
+            *("--method lora", *_divided(step, 1)),
+        ],
+        "master_weights": ["--precision bf16", *_divided(step, 1)],
+        "activations": [
+            *([] if full else ["--checkpointing full"]),
+            *([] if sliced else ["--set sequence_parallel=on"]),
+            shorter,
+        ],
+        "logits": [*([] if train.loss is Loss.FUSED else ["--set loss=fused"]), shorter],
+        "temporaries": [*(["--optimizer adamw-fused"] if foreach else []), shorter],
+    }.get(name, [])
+
+
+def _divided(step: Step, stage: int) -> list[str]:
+    """How to have less of what ZeRO divides from this stage on."""
+    split = step.split
+    if split.offloads(stage):
+        return []
+    if split.replicas == 1 or split.zero >= stage:
+        zero = f"--dp 8 --zero {stage}" if split.zero < stage else "a larger --dp"
+        return [zero, "--set offload=optimizer" if stage < WEIGHTS else "--set offload=parameters"]
+    return [f"--zero {stage}"]
+
+
+def _fewer_talks(step: Step) -> str:
+    """What makes buffers between devices smaller, by whose they are."""
+    split = step.split
+    if split.zero and split.sharding is Sharding.DEEPSPEED:
+        return "a smaller reduce_bucket_size and stage3_max_live_parameters in DeepSpeed's configuration"
+    if split.gathers:
+        return "wrapping embedding and head as FSDP units of their own"
+    if split.replicas > 1 and split.zero < GRADIENTS:
+        return "gradient_as_bucket_view=True in DistributedDataParallel, or --zero 2"
+    return "a smaller --micro-batch or --sequence"

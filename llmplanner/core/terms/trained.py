@@ -75,7 +75,7 @@ def term(name: TermName, parts: Sequence[Part], step: Step) -> Term:
         formula = " + ".join(f"{part.name} ({part.formula})" for part in parts)
     if _unmeasured(name, split):
         low, high = largest(low - amount // TENTH, 0 * low), high + amount // TENTH
-        source += OVER_DEVICES.format(paper=_paper(split))
+        source += OVER_DEVICES.format(paper=_paper(name, split))
         note = note if name in COUNTED or known is not EXACT else ""
         measured = ""
     return Term(name, amount, low, high, formula, source, note, tuple(parts), measured, said.change)
@@ -95,17 +95,20 @@ def _unmeasured(name: TermName, split: Split) -> bool:
     return split.devices > 1 and not (whole and name in COUNTED)
 
 
-def _paper(split: Split) -> str:
+def _paper(name: TermName, split: Split) -> str:
+    """Whose rules divide the term, or say what it is between devices."""
     sharded = "ZeRO (arXiv:1910.02054)" if split.zero else "PyTorch's DistributedDataParallel"
+    of_tokens = name in {"activations", "logits", "communication"}
     papers = (
         (split.tensor, "Megatron-LM (arXiv:1909.08053)"),
-        (split.tensor * split.sequence_parallel, "Korthikanti et al. 2022 (arXiv:2205.05198)"),
+        (split.tensor * split.sequence_parallel * of_tokens, "Korthikanti et al. 2022 (arXiv:2205.05198)"),
         (split.pipeline, "Narayanan et al. 2021 (arXiv:2104.04473)"),
-        (split.context, "Ring Attention (arXiv:2310.01889)"),
+        (split.context * of_tokens, "Ring Attention (arXiv:2310.01889)"),
         (split.expert, "GShard (arXiv:2006.16668)"),
-        (split.replicas, sharded),
+        (split.replicas * (name not in {"activations", "logits"}), sharded),
     )
-    return " and ".join(paper for size, paper in papers if size > 1)
+    used = [paper for size, paper in papers if size > 1]
+    return ", ".join(used) or sharded
 
 
 def _sum(amounts: Sequence[Bytes]) -> Bytes:
