@@ -28,6 +28,8 @@ TURNS = {  # architectures whose layers take turns: the last of so many has no w
 LATENT_ALONE = 2  # from this -mla on
 UBATCH = 512  # tokens of a physical batch, unless said
 LATENT_WITHOUT_VALUES = 2026  # the year from which llama.cpp keeps no values of latent attention
+PADDED_ALIKE = 2026  # the year from which llama.cpp pads the context alike (PR 17046, November 2025)
+LESS_PADDED = 32  # cells, llama_kv_cache_unified::get_padding
 POOLED = ("vllm", "sglang")
 
 
@@ -62,8 +64,15 @@ def _of_llamacpp(row: Row, models: Lookup, engine: str) -> int:
         return _of_model(row, _named(row, models), room, (keys, values), of_ik=of_ik)
     kept = _latent(row, _stated(row), keys, values, of_ik=of_ik)
     full, sliding = _turns(row, kept.layers, of_ik=of_ik)
-    context, window = int(room.context), int(room.sliding(whole(row, "n_swa") or 0))
-    return (full * context + sliding * window) * _row(kept, keys, values)
+    window = int(room.sliding(whole(row, "n_swa") or 0))
+    return (full * _cells(row, of_ik=of_ik) + sliding * window) * _row(kept, keys, values)
+
+
+def _cells(row: Row, *, of_ik: bool) -> int:
+    """Cells of the whole context: padded to 256, in older releases without flash attention to 32."""
+    older = of_ik or (_year(row) or 0) < PADDED_ALIKE
+    step = LESS_PADDED if older and row.get("flash_attn", "") == "0" else cells.ALIGNED
+    return -(-count(row, "n_ctx") // step) * step
 
 
 def _of_model(

@@ -70,3 +70,10 @@ def test_modes_of_latent_attention(mode: str, flash: str, elements: int) -> None
 def test_rows_that_cannot_be_answered_say_why(changed: dict[str, str], words: str) -> None:
     with pytest.raises(BadInput, match=words):
         measured_inference.answer({**EXPANDED, **changed}, Lookup(Path("nowhere")))
+
+
+@pytest.mark.parametrize(("flash", "cells"), [("0", 2048), ("1", 2048 + 256)])
+def test_older_releases_pad_less_without_flash_attention(flash: str, cells: int) -> None:
+    row = {**EXPANDED, "arch": "llama", "n_ctx": "2040" if flash == "0" else "2049", "flash_attn": flash}
+    found = measured_inference.answer(row, Lookup(Path("nowhere")))["kv_total_MiB"]
+    assert found.predicted == 61 * cells * 128 * (192 + 128) * 2 / 2**20
