@@ -4,7 +4,7 @@ An operation's saved tensors go when it is done; gradients of values live from t
 producer, gradients of parameters stay.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from llmplanner.core.autograd.tape import Operation, Tape, Unit, Value
@@ -53,14 +53,20 @@ class Moment:
         )
 
 
-def worst(tape: Tape, counts: Mapping[Unit, Count], *, computed_again: bool = False) -> Alive:
-    """What is alive at the worst moment between the gradients of the layer's output and of its input.
+def moments(tape: Tape, *, computed_again: bool = False) -> tuple[Moment, ...]:
+    """The moments between the gradients of the layer's output and of its input.
 
-    Nothing, where no gradient flows into what the layer makes. `computed_again`: its forward pass runs first.
+    None, where no gradient flows into what the layer makes. `computed_again`: its forward pass runs first.
     """
     if not tape.operations:
+        return ()
+    return (*(_compute(tape) if computed_again else ()), *_undo(tape))
+
+
+def worst(moments: Sequence[Moment], counts: Mapping[Unit, Count]) -> Alive:
+    """What is alive at the worst of the moments, where there are so many of each unit."""
+    if not moments:
         return NOTHING
-    moments: list[Moment] = [*(_compute(tape) if computed_again else ()), *_undo(tape)]
     if all(isinstance(count, int) for count in counts.values()):
         return max((moment.alive(counts) for moment in moments), key=lambda alive: alive.total)
     import numpy as np  # noqa: PLC0415 - of maps alone
@@ -74,7 +80,7 @@ def worst(tape: Tape, counts: Mapping[Unit, Count], *, computed_again: bool = Fa
     return Alive(saved, flowing, np.asarray([each.gradients for each in found])[chosen])
 
 
-def _pruned(moments: list[Moment]) -> list[Moment]:
+def _pruned(moments: Sequence[Moment]) -> list[Moment]:
     """Without those that another one covers."""
     left: list[Moment] = []
     for moment in moments:

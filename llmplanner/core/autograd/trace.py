@@ -6,13 +6,14 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from llmplanner.core.autograd.backward import NOTHING, Alive, worst
-from llmplanner.core.autograd.layers import embed, finish, layer, positions
+from llmplanner.core.autograd.layers import embed, finish, positions
 from llmplanner.core.autograd.tape import Amounts, Arithmetic, Cause, Tape, Unit, Value, Weight
 from llmplanner.core.autograd.walk import Walk
+from llmplanner.core.autograd.walked import Memory, Walked, walked
 from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.estimate import Bytes
 from llmplanner.core.model import Attention, Kind, Layer, LayerGroup, Model, Stack
-from llmplanner.core.plan import Checkpointing, Count, Full, Train
+from llmplanner.core.plan import Checkpointing, Count, Full, Loss, Train
 
 Counts = dict[Unit, Count]
 
@@ -148,7 +149,7 @@ class _Tower:
         self._model, self._place, self._step = model, place, step
         self._arithmetic, self._memory = arithmetic, memory
         self._stack = model.stacks[place]
-        self._walked: dict[tuple[Layer, bool, bool], tuple[Traced, bool]] = {}
+        self._traced: dict[tuple[Layer, bool, bool], tuple[Traced, bool]] = {}
         self.counts = units(model, self._stack, step)
         self.counts[Unit.SLICE] = -(-self.counts[Unit.TOKEN] // arithmetic.slices)
         frozen = step.method.frozen_layers if isinstance(step.method, Full) else 0
@@ -168,6 +169,7 @@ class _Tower:
             trained=trained and isinstance(step.method, Full),
             method=step.method,
             checkpointed=step.checkpointing.by_layer,
+            loss=step.loss,
             core_again=step.checkpointing is Checkpointing.SELECTIVE,
             padded=step.padded,
             prefix=prefix,
@@ -176,15 +178,14 @@ class _Tower:
     def layer(self, piece: Layer, *, trained: bool, flows: bool) -> tuple[Traced, bool]:
         """A layer as it is walked, and whether a gradient flows into what it makes."""
         key = (_shape(piece, self._step), trained, flows)
-        if key not in self._walked:
-            walk = self.walk(trained=trained, prefix=self._stack.prefix)
-            x = Value(self._model.hidden_size, self._arithmetic.residual, walk.between)
-            x.grad = flows
-            out = layer(walk, key[0], x, self._memory)
+        if key not in self._traced:
+            about, memory = self.walk(trained=trained, prefix=self._stack.prefix), self._memory
+            encoded = memory and Memory(memory.width, memory.size, memory.grad)
+            found = walked(key[0], about, self._model.hidden_size, encoded, flows=flows)
             inside = self.counts | _masked(self.counts, _window(key[0]))
-            self._walked[key] = _one(self._place, walk, inside), out.grad
-            self.reads_memory |= walk.tape.reads_elsewhere
-        return self._walked[key]
+            self._traced[key] = _one(self._place, found, inside), found.flows
+            self.reads_memory |= found.reads_memory
+        return self._traced[key]
 
     def spans(self, *, flows: bool) -> tuple[list[_Span], bool]:
         """The groups, cut where training and where gradients begin; whether these reach the end.
@@ -208,27 +209,23 @@ class _Tower:
         return [*spans], flows
 
 
-def _one(place: int, walk: Walk, counts: Counts) -> Traced:
-    tape = walk.tape
-    saved, parameters = tape.amounts(), tuple(tape.parameters)
-    alive = worst(tape, counts, computed_again=walk.checkpointed)
-    passing = [each.bytes for _, values in tape.passing for each in values if each.unit is Unit.ONCE]
-    remembered = sum((each.bytes * counts[each.unit] for each in tape.remembered), start=0)
+def _one(place: int, found: Walked, counts: Counts) -> Traced:
     return Traced(
         place,
         Place.LAYERS,
         (),
-        saved,
+        found.amounts,
         counts,
-        parameters,
-        alive,
-        remembers=remembered,
-        passing=max(passing, default=0),
+        found.parameters,
+        worst(found.moments, counts),
+        remembers=sum((each.bytes * counts[each.unit] for each in found.remembered), start=0),
+        passing=found.passing,
     )
 
 
 def _end(stack: int, place: Place, walk: Walk, counts: Counts) -> Traced:
-    return Traced(stack, place, (), walk.tape.amounts(), counts, tuple(walk.tape.parameters))
+    alive = worst(walk.tape, counts) if walk.loss is Loss.FUSED and place is Place.BACK else NOTHING
+    return Traced(stack, place, (), walk.tape.amounts(), counts, tuple(walk.tape.parameters), alive)
 
 
 def _shape(piece: Layer, step: Train) -> Layer:

@@ -1,12 +1,12 @@
 """What every piece of a walk needs to know, and the operations that they are made of."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from llmplanner.core.autograd.tape import Arithmetic, Cause, Tape, Unit, Value, Weight
 from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.model import Dropout, Module
-from llmplanner.core.plan import FULL, Full, Lora, Method
+from llmplanner.core.plan import FULL, Full, Lora, Loss, Method
 from llmplanner.core.tensors import tensor_shapes
 
 
@@ -14,7 +14,7 @@ from llmplanner.core.tensors import tensor_shapes
 class Walk:
     """What every piece needs to know beside its inputs."""
 
-    tape: Tape
+    tape: Tape = field(compare=False)  # two walks that are alike keep the same
     arithmetic: Arithmetic
     kernel: AttentionKernel
     dropout: Dropout
@@ -24,6 +24,7 @@ class Walk:
     method: Method = FULL
     checkpointed: bool = False  # layer by layer; Transformers then asks for the embeddings' gradient as well
     padded: bool = False  # a mask of padding is passed
+    loss: Loss = Loss.WHOLE
     core_again: bool = False  # scores and what is made of them are computed again
     prefix: str = ""  # of the names of linears; empty outside the layers
 
