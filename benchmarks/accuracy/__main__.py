@@ -1,4 +1,4 @@
-"""Writes docs/accuracy.md and docs/accuracy.svg."""
+"""Writes docs/accuracy.md and docs/accuracy.png."""
 
 import sys
 
@@ -26,8 +26,8 @@ def main() -> int:
         lines.append(Line(topic, entries, peers(entries, given)))
     docs = ROOT / "docs"
     export.write(docs / "accuracy.md", page(lines, versions(answers)).encode())
-    look = Look(width=WIDTH, height=FRAME + ROW * len(lines))
-    export.save(figure(lines), docs / "accuracy.svg", look)
+    look = Look(width=WIDTH, height=FRAME + ROW * len(lines), dpi=144)
+    export.save(figure(lines), docs / "accuracy.png", look)
     for line in lines:
         score = line.score
         errors = "  ".join("" if error is None else f"{error:.4%}" for error in (score.median, score.p90))

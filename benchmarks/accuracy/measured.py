@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 
+from benchmarks.accuracy import cuda_logs
 from benchmarks.accuracy.scores import Entry
 from benchmarks.accuracy.topics import TOPICS, Topic
 from benchmarks.reference import REFERENCE, ROOT
@@ -13,6 +14,7 @@ from llmplanner.check.answer import Answer, Row
 from llmplanner.check.kinds import FILES
 from llmplanner.check.run import check
 from llmplanner.check.table import measured
+from llmplanner.check.table import read as read_table
 from llmplanner.core.autograd.tape import Cause
 from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.estimating import estimate
@@ -59,14 +61,23 @@ def _tables() -> Iterator[Measured]:
             yield topic, tuple(entries)
 
 
+def _logged(topic: Topic) -> Iterator[Entry]:
+    for number, row in enumerate(read_table(REFERENCE / f"{topic.table}.csv").rows(), 1):
+        found = cuda_logs.entry(number, _label(topic, row), row)
+        if found is not None:
+            yield found
+
+
 def _label(topic: Topic, row: Row) -> str:
     return " · ".join(row[name] for name in topic.label if row.get(name))
 
 
 def _own() -> Iterator[Measured]:
-    """What was counted of Transformers' own classes (tests/data/README.md)."""
+    """What `check` is not asked: logs of buffers, and what was counted here (tests/data/README.md)."""
     for topic in TOPICS:
-        if topic.table == "counted":
+        if topic.column == "compute_buffers_MiB":
+            yield topic, tuple(_logged(topic))
+        elif topic.table == "counted":
             yield topic, tuple(_counted())
         elif topic.table == "serving_activations":
             rows = _rows(topic.table)

@@ -16,7 +16,7 @@ table of measurements: errors are |predicted - measured| / measured. Formulas fo
 none was fitted to these rows. Some rules were found by looking at some of the rows, so a family or a
 framework that is not in the tables may be further off.
 
-![Errors, ours and those of other planners](accuracy.svg)
+![Errors, ours and those of other planners](accuracy.png)
 
 ## All rows
 

@@ -99,7 +99,8 @@ TOPICS = (
         "Compute buffers",
         "llama.cpp on CUDA",
         _LOGGED,
-        "Logs of several releases; the allocator's gaps are not followed.",
+        "Logs of several releases and of a fork, whose graphs differ from today's in small things, and not "
+        "all of whose options the rows state: tensors that are kept elsewhere by name change the buffer.",
     ),
     Topic(
         "serving_activations",
