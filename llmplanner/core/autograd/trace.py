@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from llmplanner.core.autograd.backward import NOTHING, Alive, worst
+from llmplanner.core.autograd.backward import NOTHING, Alive, moments, worst
 from llmplanner.core.autograd.layers import embed, finish, positions
 from llmplanner.core.autograd.tape import Amounts, Arithmetic, Cause, Tape, Unit, Value, Weight
 from llmplanner.core.autograd.walk import Walk
@@ -200,8 +200,11 @@ class _Tower:
         for index, number in sorted(order):
             group = groups[number]
             trained = (group.indices[-1] if group.shared else index) >= self.cut
-            found.setdefault((number, trained, flows or group.shared), []).append(index)
-            flows = flows or self.layer(group.layer, trained=trained, flows=False)[1]
+            into = flows or group.shared
+            if (number, trained, into) not in found:
+                found[number, trained, into] = []
+                flows = flows or self.layer(group.layer, trained=trained, flows=False)[1]
+            found[number, trained, into].append(index)
         spans = (
             _Span(groups[number], tuple(indices), trained, into)
             for (number, trained, into), indices in sorted(found.items())
@@ -224,7 +227,7 @@ def _one(place: int, found: Walked, counts: Counts) -> Traced:
 
 
 def _end(stack: int, place: Place, walk: Walk, counts: Counts) -> Traced:
-    alive = worst(walk.tape, counts) if walk.loss is Loss.FUSED and place is Place.BACK else NOTHING
+    alive = worst(moments(walk.tape), counts) if walk.loss is Loss.FUSED and place is Place.BACK else NOTHING
     return Traced(stack, place, (), walk.tape.amounts(), counts, tuple(walk.tape.parameters), alive)
 
 
