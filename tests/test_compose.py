@@ -42,7 +42,7 @@ def test_the_count_is_the_product_of_the_split(fields: dict[str, object], split:
     [
         ({"tp": 2, "count": 3}, "count"),
         ({"task": "pretrain", "pp": 2, "count": 3}, "count"),
-        ({"engine": "vllm"}, "engine"),
+        ({"kv": "q8_0"}, "kv"),
         ({"task": "finetune", "frozen_layers": 33}, "frozen_layers"),
         ({"task": "finetune", "method": "lora", "lora_targets": "q_proj,c_attn"}, "lora_targets"),
         ({"task": "finetune", "method": "lora", "lora_targets": ","}, "lora_targets"),
