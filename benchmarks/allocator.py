@@ -1,17 +1,17 @@
 """How much PyTorch's caching allocator reserves for training steps of one length, and of many.
 
 Plays the rules of c10/cuda/CUDACachingAllocator.cpp (best fit, splitting, merging, segments of 2 and 20 MiB
-or of the block) through the large tensors of checkpointed steps, some hundred in a row.
+or of the block) through the large tensors of a hundred steps.
 Run it with `python -m benchmarks.allocator`.
 """
 
 import random
 from bisect import bisect_left, insort
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 MIB = 2**20
-STEPS = 200
+STEPS = 100
+SHORTEST = 16  # tokens
 SHAPES = {"7B, 152k words": (4096, 32, 11_008, 151_936), "7B, 37k words": (4096, 32, 14_336, 36_608)}
 
 
@@ -97,21 +97,24 @@ class Allocator:
                 self._blocks[gone.behind].before = number
 
 
-def step(memory: Allocator, tokens: int, shape: tuple[int, int, int, int]) -> None:
-    """One checkpointed step: inputs of layers, logits and their loss, each layer again on the way back."""
+def layer(memory: Allocator, tokens: int, shape: tuple[int, int, int, int]) -> tuple[int, list[int]]:
+    """A layer's forward pass: its output, and what its backward pass needs."""
+    width, _, wide, _ = shape
+    kept = [memory.take(size * tokens * width) for size in (4, 2, 6, 2, 2, 2, 2, 4, 2)]
+    kept += [memory.take(2 * tokens * wide) for _ in range(4)]
+    return memory.take(2 * tokens * width), kept
+
+
+def step(memory: Allocator, tokens: int, shape: tuple[int, int, int, int], *, again: bool) -> None:
+    """One step: layers, logits and their loss, and the way back; `again`: layers are computed twice."""
     width, layers, wide, words = shape
     take, give = memory.take, memory.give
-
-    def layer() -> tuple[int, list[int]]:
-        kept = [take(size * tokens * width) for size in (4, 2, 6, 2, 2, 2, 2, 4, 2)]
-        kept += [take(2 * tokens * wide) for _ in range(4)]
-        return take(2 * tokens * width), kept
-
-    inputs = [take(2 * tokens * width)]
+    inputs, waiting = [take(2 * tokens * width)], []
     for _ in range(layers):
-        out, kept = layer()
+        out, kept = layer(memory, tokens, shape)
         inputs.append(out)
-        for each in kept:
+        waiting.append([] if again else kept)
+        for each in kept if again else ():
             give(each)
     logits, wider, saved = (take(size * tokens * words) for size in (2, 4, 4))
     give(wider)
@@ -124,31 +127,36 @@ def step(memory: Allocator, tokens: int, shape: tuple[int, int, int, int]) -> No
     gradient = take(2 * tokens * width)
     give(narrow)
     for _ in range(layers):
-        out, kept = layer()
+        kept = waiting.pop()
+        if again:
+            out, kept = layer(memory, tokens, shape)
+            kept.append(out)
         flowing = [take(2 * tokens * wide) for _ in range(2)]
         after = take(2 * tokens * width)
-        for each in (out, *flowing, *kept, gradient, inputs.pop()):
+        for each in (*flowing, *kept, gradient, inputs.pop()):
             give(each)
         gradient = after
     give(gradient)
     give(inputs.pop())
 
 
-def ratio(shape: tuple[int, int, int, int], longest: int, length: Callable[[random.Random], int]) -> float:
-    """Reserved over the peak of what holds tensors, after STEPS steps, the longest among them."""
+def ratio(shape: tuple[int, int, int, int], longest: int, shortest: int, *, again: bool) -> float:
+    """Reserved over the peak of what holds tensors, after STEPS steps of evenly drawn lengths."""
     chance, memory = random.Random(0), Allocator()  # noqa: S311 - lengths, no secrets
     for number in range(STEPS):
-        step(memory, longest if number == STEPS // 2 else length(chance), shape)
+        length = longest if number == STEPS // 2 else chance.randint(shortest, longest)
+        step(memory, length, shape, again=again)
     return memory.reserved / memory.peak
 
 
 def main() -> None:
-    """Prints one line for each shape and longest sequence."""
+    """Prints one line for each shape, longest sequence and way of checkpointing."""
     for name, shape in SHAPES.items():
         for longest in (512, 2048, 8192):
-            same = ratio(shape, longest, lambda _, longest=longest: longest)
-            even = ratio(shape, longest, lambda chance, longest=longest: chance.randint(16, longest))
-            print(f"{name}, up to {longest:,} tokens: {same:.2f} of one length, {even:.2f} drawn evenly")
+            for again in (True, False):
+                same, even = (ratio(shape, longest, least, again=again) for least in (longest, SHORTEST))
+                way = "checkpointed" if again else "all kept"
+                print(f"{name}, {longest:,} tokens, {way}: {same:.2f} of one length, {even:.2f} drawn evenly")
 
 
 if __name__ == "__main__":

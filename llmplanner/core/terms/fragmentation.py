@@ -13,16 +13,16 @@ from llmplanner.core.estimate import Bytes, Phase, largest
 NAME = "rounding and fragmentation"
 STAYS = frozenset({"weights", "gradients", "optimizer", "master_weights"})  # of one size, step after step
 SHARE, SHARE_HIGH = 5, 10  # % of all tensors
-SAME, SAME_HIGH = 0, 40  # % on top of what grows with the sequence, where all are of one length
-VARIED, VARIED_HIGH = 200, 400  # the same, where they are not
+SAME_HIGH = 40  # % more of what grows with the sequence, where all are of one length
+VARIED, VARIED_HIGH = (200, 50), (400, 150)  # % more of logits, which are few and large, and of all else
 PLAYED = "the allocator's rules, played through in benchmarks/allocator.py"
 EQUAL = (
     "2.3 % of 78 GiB (vllm-project/compressed-tensors PR 587), 2 to 10 % elsewhere; up to 40 % of what grows "
     f"by {PLAYED}"
 )
 UNEQUAL = (
-    "what grows, twice (torchtune issue 1185: 16.39 GiB, 10.83 with expandable segments, weights of 5.6) "
-    f"to five times, by {PLAYED}"
+    "of what grows, twice (torchtune issue 1185: 16.39 GiB, 10.83 with expandable segments, weights of 5.6) to "
+    f"five times, 1.2 to 2.4 without checkpointing, by {PLAYED}"
 )
 CHANGE = "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True"
 
@@ -42,24 +42,31 @@ class Fragments(NamedTuple):
 def fragments(phases: Sequence[Phase], *, varied: bool) -> Fragments:
     """Of a process that goes through these phases again and again; `varied`: in steps of different lengths.
 
-    With one length, the next step finds blocks of its tensors' sizes. With many, what grows with the sequence
-    finds none that fits: two to five times as much is reserved in the end.
+    With one length, the next step finds blocks of its tensors' sizes. With many, the large ones of what grows
+    with the sequence find none that fits, and two to five times as much is reserved in the end.
     """
     whole = largest(*(phase.bytes for phase in phases))
-    shares = (VARIED, VARIED_HIGH) if varied else (SAME, SAME_HIGH)
-    grown, most = (
-        largest(*(phase.bytes + _grows(phase) * share // 100 for phase in phases)) - whole for share in shares
+    least, most = (VARIED, VARIED_HIGH) if varied else ((0, 0), (SAME_HIGH, SAME_HIGH))
+    grown, grown_high = (
+        largest(*(phase.bytes + _grown(phase, shares) for phase in phases)) - whole
+        for shares in (least, most)
     )
-    amount, high = whole * SHARE // 100 + grown, whole * SHARE_HIGH // 100 + most
+    amount, high = whole * SHARE // 100 + grown, whole * SHARE_HIGH // 100 + grown_high
     text = f"{SHARE} % of the tensors"
     if varied:
-        text += f" and {VARIED} % of those that grow with the sequence, of varied lengths"
+        text += ", {} % of logits and {} % of what else grows with the sequence, of varied lengths".format(
+            *VARIED
+        )
     source = UNEQUAL if varied else EQUAL
     return Fragments(amount, 0 * amount, high, text, source)
 
 
-def _grows(phase: Phase) -> Bytes:
-    """Bytes of what is larger in a longer sequence; the optimizer's step knows no sequence."""
+def _grown(phase: Phase, shares: tuple[int, int]) -> Bytes:
+    """So many percent of what is larger in a longer sequence; the optimizer's step knows no sequence."""
     if phase.name == "step":
         return 0
-    return sum((term.bytes for term in phase.terms if term.name not in STAYS), start=0)
+    logits = sum((term.bytes for term in phase.terms if term.name == "logits"), start=0)
+    others = sum(
+        (term.bytes for term in phase.terms if term.name not in STAYS and term.name != "logits"), start=0
+    )
+    return (logits * shares[0] + others * shares[1]) // 100
