@@ -21,8 +21,8 @@ EQUAL = (
     f"by {PLAYED}"
 )
 UNEQUAL = (
-    "of what grows, twice (torchtune issue 1185: 16.39 GiB, 10.83 with expandable segments, weights of 5.6) to "
-    f"five times, 1.2 to 2.4 without checkpointing, by {PLAYED}"
+    "of what grows, twice (torchtune issue 1185: 16.39 GiB, 10.83 with expandable segments, 5.6 of weights) "
+    f"to five times, 1.2 to 2.4 without checkpointing, by {PLAYED}"
 )
 CHANGE = "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True"
 
