@@ -47,7 +47,6 @@ def test_the_count_is_the_product_of_the_split(fields: dict[str, object], split:
         ({"task": "finetune", "method": "lora", "lora_targets": "q_proj,c_attn"}, "lora_targets"),
         ({"task": "finetune", "method": "lora", "lora_targets": ","}, "lora_targets"),
         ({"task": "finetune", "method": "qlora", "weights": "q4_k_m"}, "weights"),
-        ({"task": "finetune", "checkpointing": "selective"}, "checkpointing"),
         ({"context": 10**6}, "context"),
         ({"context": 100, "prompt": 200}, "prompt"),
         ({"weights": "int3"}, "weights"),

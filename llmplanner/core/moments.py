@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from llmplanner.core.autograd.trace import Traced
 from llmplanner.core.estimate import Bytes, Part, TermName
+from llmplanner.core.plan import Loss
 from llmplanner.core.step import Step
 from llmplanner.core.terms import activations, communication, gradients, loss, optimizer
 from llmplanner.core.terms.master_weights import master_weights
@@ -71,7 +72,7 @@ def backward(step: Step) -> list[Moment]:
     )
     inside = [_in_layer(step, group, layer) for group, layer in places]
     always = _always(step)
-    moments = (_at_the_loss(step), *inside, *_at_the_turn(step), _at_the_end(step))
+    moments = (_at_the_loss(step), *_behind_the_layers(step), *inside, *_at_the_turn(step), _at_the_end(step))
     return [Moment(moment.name, always | moment.terms) for moment in moments]
 
 
@@ -109,6 +110,23 @@ def _at_the_loss(step: Step) -> Moment:
         "communication": communication.backward(step),
     }
     return Moment(AT_THE_LOSS, alive)
+
+
+def _behind_the_layers(step: Step) -> list[Moment]:
+    """The final norm is being undone; where logits are never there as a whole this can be the peak."""
+    back = step.ends[-1]
+    if step.train.loss is not Loss.FUSED:
+        return []
+    every = max(index for group in step.layers for index in group.indices) + 1
+    here = Part("of the final norm", back.backward.saved, "at its worst operation")
+    terms: Terms = {
+        "gradients": _accumulated(step) or [Part("of the head", back.backward.gradients, "if it is trained")],
+        "activations": [*activations.before(step, back, every), here, activations.inputs(step)],
+        "logits": (),
+        "temporaries": [_on_their_way(back.backward.flowing)],
+        "communication": communication.backward(step),
+    }
+    return [Moment("behind the last layer", terms)]
 
 
 def _in_layer(step: Step, group: Traced, layer: int) -> Moment:

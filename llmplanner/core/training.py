@@ -17,7 +17,7 @@ from llmplanner.core.fullest import fullest
 from llmplanner.core.moments import Moment, Terms
 from llmplanner.core.offload import host
 from llmplanner.core.pipeline import passes, waiting
-from llmplanner.core.plan import Full, Plan, Precision, Serve, Weights
+from llmplanner.core.plan import Full, Loss, Plan, Precision, Serve, Weights
 from llmplanner.core.sharding import check_sharding, device_models, with_context_of_one
 from llmplanner.core.step import Step, one_step
 from llmplanner.core.terms.activations import activations
@@ -40,6 +40,12 @@ def train(plan: Plan) -> Estimate:
     if step.attention is AttentionKernel.FLASH and step.precision is Precision.FP32:
         raise BadInput(
             "FlashAttention computes in 16 bits only; take sdpa or another precision.", "attention"
+        )
+    if step.loss is Loss.FUSED and not plan.model.head.loss_fp32:
+        raise BadInput(
+            f"Liger's fused loss is written for decoders and their FP32 loss, not for {plan.model.name}; "
+            "take whole or chunked.",
+            "loss",
         )
     check_sharding(split)
     step = with_context_of_one(step, split.context, plan.model)

@@ -9,6 +9,7 @@ from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit, Value, Weigh
 from llmplanner.core.autograd.walk import Walk, drop, own, parameter, sliced
 from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.model import Attention, Head, LatentAttention, Layer, Linear, Model, Norm
+from llmplanner.core.plan import Loss
 
 
 def layer(walk: Walk, piece: Layer, x: Value, memory: Value | None = None) -> Value:
@@ -156,17 +157,32 @@ def _logits(walk: Walk, head: Head, matrix: Linear, x: Value) -> None:
         x = activate(walk, head.transform_activation, linear(walk, head.transform, x, Cause.HEAD), Cause.HEAD)
         x = norm(walk, head.norm, x)
     met, read = len(walk.tape.parameters), walk.of_embeddings() if head.tied or walk.saves_modules else walk
-    logits = linear(read, matrix, x, Cause.HEAD, head=True)
-    found = walk.tape.parameters[met:]
-    walk.tape.parameters[met:] = _heads(walk, head, found)
+    if walk.loss is Loss.FUSED:
+        _fused_loss(read, matrix, x)
+    else:
+        logits = linear(read, matrix, x, Cause.HEAD, head=True)
+        if head.softcap:
+            walk.tape.save(Cause.LOSS, logits)
+        walk.tape.keep(Cause.LOSS, logits.width, loss_size(walk, head))
+    walk.tape.parameters[met:] = _heads(walk, head, walk.tape.parameters[met:])
     if head.spare_bias:
         parameter(walk, (matrix.outputs,))
-    if head.softcap:
-        walk.tape.save(Cause.LOSS, logits)
-    walk.tape.keep(Cause.LOSS, logits.width, loss_size(walk, head))
     if head.loss_fp32:
         walk.tape.keep(Cause.LOSS, 1, INT64)  # labels, shifted
     walk.tape.keep(Cause.LOSS, 2, FP32, Unit.ONCE)  # the loss and the weight of its mean
+
+
+def _fused_loss(walk: Walk, matrix: Linear, x: Value) -> None:
+    """Head and loss in one: the forward pass makes the gradients of x and of the matrix, and keeps them.
+
+    Source: Liger-Kernel (arXiv:2410.10989) section 3.2; its ops/fused_linear_cross_entropy.py.
+    """
+    own(walk, [matrix])
+    product = walk.tape.op(Value(0, x.size, x.unit), (x,), trained=walk.trained)
+    walk.tape.keep(Cause.LOSS, x.width, x.size, x.unit)
+    size, elements = walk.arithmetic.weight, matrix.inputs * matrix.outputs
+    walk.tape.keep(Cause.LOSS, elements, size, Unit.ONCE, when=walk.trained)
+    walk.tape.op(Value(0, x.size, x.unit), (product,))
 
 
 def _heads(walk: Walk, head: Head, found: list[Weight]) -> list[Weight]:
