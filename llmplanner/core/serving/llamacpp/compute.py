@@ -5,16 +5,17 @@ for every token. Layers of a kind take turns in the same places, so one of each 
 Source: ggml-org/llama.cpp v0.5.0, src/llama-context.cpp (sched_reserve) and ggml/src/ggml-backend.cpp.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from llmplanner.core.blocks import CacheFormat
 from llmplanner.core.engine import LlamaCpp
-from llmplanner.core.estimate import Part, Term
 from llmplanner.core.formats import Format
 from llmplanner.core.model import Attention, Experts, Kind, LatentAttention, Layer, Model
-from llmplanner.core.quantities import gib_text
 from llmplanner.core.serving.llamacpp import cache
-from llmplanner.core.serving.llamacpp.allocator import Fullest, Graph, Tensor, laid_out
+from llmplanner.core.serving.llamacpp.allocator import Graph, Tensor, laid_out
+from llmplanner.core.serving.llamacpp.buffer import ALONE, EMPTY, SHARED, UNLIKE, Buffer, Sureness, told
 from llmplanner.core.serving.llamacpp.cells import Cells
 from llmplanner.core.serving.llamacpp.graph import F16, F32, HELD, I64, SCORES, Batch, Lent, Seen, Walk
 from llmplanner.core.serving.llamacpp.placement import HOST, Placement
@@ -28,17 +29,14 @@ LATE_OUTPUTS = frozenset(  # whose hidden states feed layers that predict furthe
     {"bailing_moe_v3", "cohere2_moe", "gemma4_text", "gpt_oss", "hy_v3", "nemotron_h", "qwen3_next"}
     | {"qwen3_5_text", "qwen3_5_moe_text", "step3p5"}
 )
-SOURCE = "llama.cpp v0.5.0, ggml/src/ggml-alloc.c, src/llama-graph.cpp and src/models/, walked for one layer"
-MEASURED = "within 1 % of nine in ten of 693 buffers that llama.cpp's CPU build allocated, 9 % at most"
-CHANGE = "a smaller physical batch: --set ubatch=256 (llama.cpp: -ub 256)"
-SCORES_CHANGE = "--set flash_attention=true (llama.cpp: -fa on), or a smaller physical batch (-ub 256)"
-LOW, HIGH = 91, 110  # per cent, of one device that runs alone: as far off as any of them was
-APART_LOW, APART_HIGH = 85, 120  # where weights or caches are copied in, or batches overlap
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Runs:
-    """What decides on the graphs of a context, for all of its devices."""
+    """What decides on the graphs of a context, for all of its devices.
+
+    Without slots, so that what follows from it is worked out once.
+    """
 
     model: Model
     sizes: Cells
@@ -48,13 +46,30 @@ class Runs:
     expanded: bool = False  # latent attention as in older files
     older: bool = False  # a build from the first half of 2025 or before
 
-    @property
+    @cached_property
     def kept(self) -> tuple[cache.Keeps, ...]:
         """What the layers' caches keep, by kind."""
         flash = self.engine.flash_attention
         return cache.kept(self.model, transposed=not flash, expanded=self.expanded)
 
-    @property
+    @cached_property
+    def layers(self) -> dict[int, Layer]:
+        """The layers of the last stack by index; of two that share a place, the one that attends."""
+        found: dict[int, Layer] = {}
+        for group in self.model.stacks[-1].groups:
+            for index in group.indices:
+                if index not in found or group.layer.attention is not None:
+                    found[index] = group.layer
+        return found
+
+    @cached_property
+    def windows(self) -> dict[int, int | None]:
+        """The window of each layer's cache. What attends to the batch alone has one kind of mask."""
+        if self.model.kind is Kind.ENCODER:
+            return dict.fromkeys(self.layers)
+        return {layer: one.window for one in self.kept for layer in one.layers}
+
+    @cached_property
     def apart(self) -> bool:
         """Whether scores are computed on the host: it keeps the caches, and there is no flash attention.
 
@@ -66,30 +81,6 @@ class Runs:
         return not any(isinstance(group.layer.attention, LatentAttention) for group in layers)
 
 
-@dataclass(frozen=True, slots=True)
-class Buffer:
-    """One compute buffer: bytes and bounds, and what was alive when it was fullest."""
-
-    bytes: int
-    low: int
-    high: int
-    moment: str
-    parts: tuple[Part, ...]
-
-    @property
-    def formula(self) -> str:
-        """The parts, with their values put in."""
-        return f"at its fullest, {self.moment}: " + " + ".join(part.formula for part in self.parts)
-
-    @property
-    def term(self) -> Term:
-        """As a term of a device's estimate."""
-        scores = self.moment.startswith("attention scores")
-        change = SCORES_CHANGE if scores else CHANGE
-        text = (self.formula, SOURCE, "Reserved once, for the largest batch.")
-        return Term("activations", self.bytes, self.low, self.high, *text, self.parts, MEASURED, change)
-
-
 def on_cpu(runs: Runs) -> Buffer:
     """The buffer of a build without GPUs."""
     graph = Graph(_tokens(runs))
@@ -99,9 +90,9 @@ def on_cpu(runs: Runs) -> Buffer:
     views = _views(runs, graph, first=True, copies=1)
     graph.moment = EMBEDDING
     hidden = graph.op("hidden state", runs.model.hidden_size)
-    layers = dict.fromkeys(sorted(_layers(runs.model)), HELD)
-    _through(runs, walk, views, hidden, layers, head=True)
-    return _buffer(laid_out(graph, ALIGNED_CPU), LOW, HIGH)
+    layers = runs.layers
+    _through(runs, walk, views, hidden, [(index, HELD) for index in _chosen(runs, layers)], head=True)
+    return told(laid_out(graph, ALIGNED_CPU), _sureness(runs.model))
 
 
 def on_device(runs: Runs, held: Stored, where: Placement, device: int, *, cards: int) -> Buffer:
@@ -110,12 +101,10 @@ def on_device(runs: Runs, held: Stored, where: Placement, device: int, *, cards:
     The first also computes what the host holds: its weights and caches are copied in, a matrix at a time, as
     batches of 32 tokens and more are (GGML_OP_OFFLOAD_MIN_BATCH).
     """
-    layers = {layer: _lent(runs, held, layer, device) for layer in where.on(device)}
-    if device == 0:
-        layers |= {layer: _host_layer(runs, held, layer) for layer in where.on(HOST)}
+    layers = list(_lent(runs, held, where, device))
     head = where.output == device or (where.output == HOST and device == 0)
     if not layers and not head:
-        return Buffer(0, 0, 0, "nothing is computed here", ())
+        return EMPTY
     copies = copies_of(runs, where, cards)
     graph = Graph(_tokens(runs))
     walk = Walk(_batch(runs, on_gpu=True), graph)
@@ -126,9 +115,9 @@ def on_device(runs: Runs, held: Stored, where: Placement, device: int, *, cards:
     walk.output_copied = held.output + held.tokens * held.tied if where.output == HOST else 0
     if device == 0:
         _experts_of_others(runs, walk, held, where)
-    _through(runs, walk, views, hidden, dict(sorted(layers.items())), head=head)
-    apart = copies > 1 or any(lent != HELD for lent in layers.values())
-    return _buffer(laid_out(graph, ALIGNED_CUDA), *((APART_LOW, APART_HIGH) if apart else (LOW, HIGH)))
+    _through(runs, walk, views, hidden, layers, head=head)
+    shared = copies > 1 or any(lent != HELD for _, lent in layers)
+    return told(laid_out(graph, ALIGNED_CUDA), _sureness(runs.model, shared=shared))
 
 
 def beside_devices(runs: Runs, where: Placement, cards: int) -> Buffer:
@@ -148,8 +137,8 @@ def beside_devices(runs: Runs, where: Placement, cards: int) -> Buffer:
                 continue
             _stored_here(graph, attention)
             if runs.apart and isinstance(attention, Attention):
-                _attended_here(graph, attention, views[_windows(runs).get(group.indices[0])])
-    return _buffer(laid_out(graph, ALIGNED_CPU), LOW, HIGH)
+                _attended_here(graph, attention, views[runs.windows.get(group.indices[0])])
+    return told(laid_out(graph, ALIGNED_CPU), ALONE)
 
 
 def _stored_here(graph: Graph, attention: Attention | LatentAttention) -> None:
@@ -186,7 +175,7 @@ def _batch(runs: Runs, *, on_gpu: bool = False) -> Batch:
         _tokens(runs),
         int(runs.sizes.sequences),
         flash,
-        windows=any(window is not None for window in _windows(runs).values()),
+        windows=any(window is not None for window in runs.windows.values()),
         keys_rotated=_turns(runs, runs.keys),
         values_rotated=_turns(runs, runs.values),
         cached=model.kind is not Kind.ENCODER,
@@ -207,7 +196,7 @@ def _views(
     widest = 0 if runs.older else max((one.values for one in kinds), default=0)
     size = F16 if flash and not (runs.older and first) else F32
     found: dict[int | None, Seen] = {}
-    for window in dict.fromkeys(_windows(runs).values()):
+    for window in dict.fromkeys(runs.windows.values()):
         cells = _cells(runs, window)
         places = None
         if not flash and widest:
@@ -227,38 +216,61 @@ def _through(  # noqa: PLR0913 - all of a walk
     walk: Walk,
     views: dict[int | None, Seen],
     hidden: Tensor,
-    layers: dict[int, Lent],
+    layers: Iterable[tuple[int, Lent]],
     *,
     head: bool,
 ) -> None:
-    """One layer of each kind, and the last, as all of a kind take turns in the same places."""
-    found, windows = _layers(runs.model), _windows(runs)
+    """The layers of a device, and the head if it is there."""
+    found, windows = runs.layers, runs.windows
     late = runs.model.model_type in LATE_OUTPUTS
-    seen: set[tuple[int, int | None, Lent]] = set()
-    for index, lent in layers.items():
-        kind = (id(found[index]), windows.get(index), lent)
+    for index, lent in layers:
+        walk.lent = lent
+        view = views.get(windows.get(index)) or Seen(0, hidden, None)
         last = index == len(found) - 1
-        if last or kind not in seen:
-            seen.add(kind)
-            walk.lent = lent
-            view = views.get(windows.get(index)) or Seen(0, hidden, None)
-            hidden = walk.layer(found[index], hidden, view, last=last and not late)
+        hidden = walk.layer(found[index], hidden, view, last=last and not late)
     if head:
         walk.head(runs.model, hidden, late=late)
 
 
-def _lent(runs: Runs, held: Stored, layer: int, device: int) -> Lent:
-    """Of a layer on a card: the experts that stay on the host, which the first card computes."""
-    size = _matrix_of_experts(runs.model, held, layer) if layer < runs.engine.cpu_experts else 0
-    kept = 0 if runs.engine.kv_offload or runs.apart else _cache(runs, layer)
-    return Lent(experts=0 if device else size, cache=kept, away=bool(size and device), apart=runs.apart)
+def _chosen(runs: Runs, indices: Iterable[int]) -> list[int]:
+    """One layer of each kind, and the model's last: all of a kind take turns in the same places."""
+    found, windows = runs.layers, runs.windows
+    kinds: dict[tuple[int, int | None], int] = {}
+    for index in sorted(indices):
+        kinds.setdefault((id(found[index]), windows.get(index)), index)
+        if index == len(found) - 1:
+            kinds[index, None] = index  # no layer's identity is so small
+    return sorted(set(kinds.values()))
+
+
+def _lent(runs: Runs, held: Stored, where: Placement, device: int) -> Iterator[tuple[int, Lent]]:
+    """The layers that a card computes, and what of them the host holds; the first computes the host's too."""
+    found, engine = runs.layers, runs.engine
+    if device == 0:
+        for index in _chosen(runs, where.on(HOST)):
+            kept = 0 if runs.apart else _cache(runs, index)
+            alike = [layer for layer in where.on(HOST) if found[layer] is found[index]]
+            each = max(held.layers[layer] for layer in alike) / max(_weights(found[index]), 1)
+            experts = max(_matrix_of_experts(found[layer], held, layer) for layer in alike)
+            yield index, Lent(each, experts, kept, apart=runs.apart)
+    own = where.on(device)
+    bare, whole = (
+        [layer for layer in own if layer < engine.cpu_experts],
+        [layer for layer in own if layer >= engine.cpu_experts],
+    )
+    for layers in (bare, whole):
+        for index in _chosen(runs, layers):
+            kept = 0 if engine.kv_offload or runs.apart else _cache(runs, index)
+            alike = [layer for layer in bare if found[layer] is found[index]] if layers is bare else []
+            size = max((_matrix_of_experts(found[layer], held, layer) for layer in alike), default=0)
+            yield index, Lent(0, 0 if device else size, kept, bool(size and device), runs.apart)
 
 
 def _experts_of_others(runs: Runs, walk: Walk, held: Stored, where: Placement) -> None:
     """What the first card computes of layers on others: experts that the host holds, the largest of them."""
-    found = _layers(runs.model)
+    found = runs.layers
     sizes = {
-        layer: _matrix_of_experts(runs.model, held, layer)
+        layer: _matrix_of_experts(found[layer], held, layer)
         for layer, card in enumerate(where.layers)
         if card > 0 and layer < runs.engine.cpu_experts
     }
@@ -269,18 +281,10 @@ def _experts_of_others(runs: Runs, walk: Walk, held: Stored, where: Placement) -
         walk.experts_of_another(block, runs.model.hidden_size)
 
 
-def _host_layer(runs: Runs, held: Stored, layer: int) -> Lent:
-    """Of a layer that the host holds, with its cache."""
-    each = held.layers[layer] / max(_weights(_layers(runs.model)[layer]), 1)
-    kept = 0 if runs.apart else _cache(runs, layer)
-    return Lent(each, _matrix_of_experts(runs.model, held, layer), kept, apart=runs.apart)
-
-
-def _matrix_of_experts(model: Model, held: Stored, layer: int) -> int:
-    block = _layers(model)[layer].feed_forward
-    if not isinstance(block, Experts):
-        return 0
-    return held.experts[layer] // (3 if block.expert.gated else 2)
+def _matrix_of_experts(layer: Layer, held: Stored, index: int) -> int:
+    """Bytes of one matrix of all of a layer's experts."""
+    block = layer.feed_forward
+    return held.experts[index] // (3 if block.expert.gated else 2) if isinstance(block, Experts) else 0
 
 
 def _cache(runs: Runs, layer: int) -> int:
@@ -306,24 +310,6 @@ def _weights(layer: Layer) -> int:
     return sum(linear.inputs * linear.outputs for linear in linears)
 
 
-def _layers(model: Model) -> dict[int, Layer]:
-    """The layers of the last stack by index; of two that share a place, the one that attends."""
-    found: dict[int, Layer] = {}
-    for group in model.stacks[-1].groups:
-        for index in group.indices:
-            if index not in found or group.layer.attention is not None:
-                found[index] = group.layer
-    return found
-
-
-def _windows(runs: Runs) -> dict[int, int | None]:
-    """The window of each layer's cache. What attends to the batch alone has one kind of mask."""
-    if runs.model.kind is Kind.ENCODER:
-        return dict.fromkeys(_layers(runs.model))
-    kept = runs.kept
-    return {layer: one.window for one in kept for layer in one.layers}
-
-
 def _cells(runs: Runs, window: int | None) -> int:
     """Cells of a stream that a layer attends to; an encoder attends to the batch."""
     if runs.model.kind is Kind.ENCODER:
@@ -345,23 +331,8 @@ def _turns(runs: Runs, form: CacheFormat) -> bool:
     return any(isinstance(each, Attention) and each.key_dim % TURNED == 0 for each in attentions)
 
 
-def _buffer(found: Fullest, low: int, high: int) -> Buffer:
-    """What was found, for people: tensors of a name together, and the room between them."""
-    named: dict[str, list[Tensor]] = {}
-    for tensor in found.alive:
-        named.setdefault(tensor.name, []).append(tensor)
-    parts = tuple(_part(name, tensors) for name, tensors in named.items())
-    between = found.bytes - sum(int(part.bytes) for part in parts)
-    if between > 0:
-        parts += (Part("room between them", between, f"{gib_text(between)} between them"),)
-    size = found.bytes
-    return Buffer(size, size * low // 100, size * high // 100, found.moment, parts)
-
-
-def _part(name: str, tensors: list[Tensor]) -> Part:
-    total = sum(tensor.bytes for tensor in tensors)
-    words = " + ".join(
-        dict.fromkeys(f"{tensor.width:,} × {tensor.rows:,} × {tensor.size} B" for tensor in tensors)
-    )
-    many = f"{len(tensors)} × " if len(tensors) > 1 and " + " not in words else ""
-    return Part(name, total, f"{name} {many}{words}")
+def _sureness(model: Model, *, shared: bool = False) -> Sureness:
+    """What recurs, and what attends to an encoder, is walked more roughly."""
+    if model.recurs or model.kind is Kind.ENCODER_DECODER:
+        return UNLIKE
+    return SHARED if shared else ALONE
