@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llmplanner import plans
 from llmplanner.compose import model_named
@@ -319,3 +321,32 @@ def test_an_encoder_deeper_than_its_decoder() -> None:
     found = estimate(plan("byt5-small", "fp16", LlamaCpp(), Serve(512)))
     term = next(term for term in found.devices[0].phases[-1].terms if term.name == "kv_cache")
     assert term.formula.startswith("4 layers")
+
+
+@given(
+    layers=st.integers(1, 130),
+    taken=st.none() | st.integers(0, 140),
+    shares=st.lists(st.integers(0, 100), min_size=1, max_size=16).filter(any),
+)
+def test_each_device_holds_one_run_of_layers_in_order(
+    layers: int, taken: int | None, shares: list[int]
+) -> None:
+    engine = LlamaCpp(gpu_layers=taken, tensor_split=tuple(map(float, shares)))
+    where = placement.placed(layers, engine, (CARD,) * len(shares))
+    order = [*where.layers, where.output]
+    assert order == sorted(order)
+    assert len(where.layers) == layers
+    assert order.count(placement.HOST) == max(layers + 1 - (layers + 1 if taken is None else taken), 0)
+    assert all(shares[device] for device in set(order) - {placement.HOST})
+
+
+@given(context=st.integers(1, 10**6), sequences=st.integers(1, 256), window=st.integers(1, 10**5))
+def test_cells_hold_what_was_asked_for(context: int, sequences: int, window: int) -> None:
+    for unified in (False, True):
+        if context < sequences:
+            continue
+        sizes = cells.of_options(context, sequences, LlamaCpp(unified=unified))
+        assert sizes.context >= context
+        assert sizes.each % 256 == 0
+        assert sizes.sliding(window) <= cells.padded(max(int(sizes.each), 1))
+        assert replace(sizes, swa_full=True).sliding(window) == sizes.each

@@ -18,8 +18,9 @@ from llmplanner.core.recipes.gguf_tensors import LATENT_AS_IT_IS
 from llmplanner.core.serving.llamacpp.cells import Cells
 from llmplanner.core.terms.kv_cache import counted, keeps, said
 
-WHOLE_WINDOW = frozenset(
-    {"ministral", "phi3", "phimoe", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "starcoder2"}
+WHOLE_WINDOW = frozenset(  # whose windows it does not use, though layers take turns
+    {"dots1", "ministral", "ministral3", "phi3", "phimoe", "smollm3", "starcoder2"}
+    | {"qwen2", "qwen2_moe", "qwen3", "qwen3_moe"}
 )
 INDEXED = frozenset({"deepseek_v32"})  # whose indexer's keys are cached too
 SOURCE = "llama.cpp v0.5.0, src/llama-kv-cache.cpp"
