@@ -1,7 +1,8 @@
 """Writes the pages that follow from the program: `python -m docs.generate [--check]`.
 
-docs/cli.md holds each command's own help; docs/screenshots/ the window's pages with the example plan. With
---check nothing is written: the exit code is 1 where cli.md no longer says what the program says.
+docs/cli.md holds each command's own help, docs/optimizers.md the table of the optimizers, docs/screenshots/
+the window's pages with the example plan. With --check nothing is written: the exit code is 1 where a page no
+longer says what the program says.
 """
 
 import contextlib
@@ -10,6 +11,7 @@ import os
 import sys
 from pathlib import Path
 
+from docs.optimizer_page import optimizer_page
 from llmplanner import cli
 
 FOLDER = Path(__file__).resolve().parent
@@ -64,10 +66,11 @@ def screenshots() -> None:
 
 def main() -> int:
     """Writes the pages, or checks them; the exit code."""
-    page = FOLDER / "cli.md"
+    pages = {FOLDER / "cli.md": commands(), FOLDER / "optimizers.md": optimizer_page()}
     if "--check" in sys.argv[1:]:
-        return 0 if page.read_text(encoding="utf-8") == commands() else 1
-    page.write_text(commands(), encoding="utf-8")
+        return 0 if all(page.read_text(encoding="utf-8") == text for page, text in pages.items()) else 1
+    for page, text in pages.items():
+        page.write_text(text, encoding="utf-8")
     screenshots()
     return 0
 
