@@ -75,6 +75,16 @@ def train_of(draft: Draft, model: Model) -> Train:
     )
 
 
+def dropped(draft: Draft, model: Model) -> Model:
+    """The model with the plan's dropout, where it states one: in attention, and wherever its config has any."""
+    if draft.dropout is None:
+        return model
+    own = model.dropout
+    names = [name for name in ("hidden", "embedding", "inner", "final") if getattr(own, name)]
+    changed = Dropout(**{name: draft.dropout for name in ("attention", *names)})
+    return replace(model, dropout=changed)
+
+
 def method_of(draft: Draft, model: Model) -> Method:
     """What a fine-tune trains. Raises BadInput."""
     if draft.method == "full":
@@ -95,15 +105,18 @@ def method_of(draft: Draft, model: Model) -> Method:
         draft.lora_dropout,
         dora=draft.method == "dora",
         embeddings=draft.train_embeddings,
-        quantized=draft.method == "qlora",
+        quantized=draft.method == "qlora" or _packed(model),
     )
 
 
 def base_of(draft: Draft, model: Model) -> str | None:
     """The weights that the plan asks for by name, or QLoRA's own where it asks for none; None: the model's.
 
-    A file in few bits is taken as it is where it can be trained on. Raises BadInput.
+    LoRA and DoRA take the model's own, and a file in few bits as it is where it can be trained on. Raises
+    BadInput.
     """
+    if draft.task == "finetune" and draft.method in {"lora", "dora"}:
+        return None
     if draft.task != "finetune" or draft.method != "qlora":
         return draft.weights
     recipe = RECIPES.get(draft.weights or "")
@@ -112,9 +125,16 @@ def base_of(draft: Draft, model: Model) -> str | None:
             f"Adapters cannot be trained on llama.cpp's {recipe.name}; take {QLORA} or a GPTQ or AWQ format.",
             "weights",
         )
+    return draft.weights or (None if _packed(model) else QLORA)
+
+
+def _packed(model: Model) -> bool:
+    """Whether the model's files hold it in few bits, in a way that adapters can be trained beside.
+
+    Transformers unpacks llama.cpp's files before it trains.
+    """
     held = model.checkpoint
-    packed = held is not None and held.bits < SIXTEEN and held.label not in _LLAMA_CPP_NAMES
-    return draft.weights or (None if packed else QLORA)
+    return held is not None and held.bits < SIXTEEN and held.label not in _LLAMA_CPP_NAMES
 
 
 def engine_of(draft: Draft) -> Engine:

@@ -11,7 +11,7 @@ from llmplanner.core.estimate import Estimate
 from llmplanner.core.estimating import estimate
 from llmplanner.core.machine import Machine
 from llmplanner.core.model import Model
-from llmplanner.core.plan import Plan
+from llmplanner.core.plan import FULL, Adapters, Full, Plan, Serve
 from llmplanner.gpus.local import Probe
 from llmplanner.plans import Draft
 
@@ -74,10 +74,22 @@ def title(found: Planned) -> str:
     else:
         verb = "fine-tuned" if draft.task == "finetune" else "pre-trained"
         what = (
-            f"{verb} in {draft.precision} with {draft.optimizer}, {draft.micro_batch:,} × {draft.sequence:,} "
-            f"tokens per GPU, {draft.attention} attention, checkpointing {draft.checkpointing}"
+            f"{verb}{_method(plan)} in {draft.precision} with {draft.optimizer}, "
+            f"{draft.micro_batch:,} × {draft.sequence:,} tokens per GPU, "
+            f"{draft.attention} attention, checkpointing {draft.checkpointing}"
         )
     return f"{plan.model.name} {what}, on {_machine(found)}"
+
+
+def _method(plan: Plan) -> str:
+    """What is trained, where it is not the whole model."""
+    method = FULL if isinstance(plan.workload, Serve) else plan.workload.step.method
+    if isinstance(method, Full):
+        return f", {method.frozen_layers:,} layers frozen," if method.frozen_layers else ""
+    if isinstance(method, Adapters):
+        return f" by adapters of width {method.width:,}"
+    base = f" on {plan.weights.name}" if method.quantized else ""
+    return f" by {'DoRA' if method.dora else 'QLoRA' if base else 'LoRA'} of rank {method.rank:,}{base}"
 
 
 def remarks(found: Planned) -> list[str]:
