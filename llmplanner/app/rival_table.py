@@ -104,6 +104,19 @@ class RivalTable(QTableView):
         for column in (1, 2, 3):
             self.setColumnWidth(column, FIGURES)
 
+    def show_pairs(self, shown: tuple[Pair, ...], own: str, other: str) -> None:
+        """Shows other pairs; the row of a term stays the current one."""
+        before = self.pair
+        self.rows.show_pairs(shown, own, other)
+        if before is not None:
+            self.choose(before.name)
+
+    def choose(self, name: str) -> None:
+        """Makes the row of a term the current one."""
+        names = [pair.name for pair in self.rows.pairs]
+        if name in names:
+            self.setCurrentIndex(self.rows.index(names.index(name), 0))
+
     @property
     def pair(self) -> Pair | None:
         """The pair of the current row."""

@@ -29,7 +29,7 @@ from llmplanner.app.views import DEVICES, PEAK, PHASES, RIVAL, Views
 from llmplanner.charts.figure import Figure
 from llmplanner.charts.memory import memory_figure
 from llmplanner.charts.memory_bars import PHASES as TITLES
-from llmplanner.charts.memory_bars import Row
+from llmplanner.charts.memory_bars import Row, when
 from llmplanner.charts.memory_devices import devices_figure
 from llmplanner.charts.memory_phases import at, phases_figure
 from llmplanner.charts.memory_rivals import Rival, rivals_figure
@@ -39,7 +39,6 @@ from llmplanner.comparison import answered, compared
 from llmplanner.core.estimate import DeviceEstimate, Estimate, Phase
 from llmplanner.core.quantities import gib_text
 from llmplanner.core.remedies import remedy
-from llmplanner.core.verdict import DOING
 
 TIPS = {
     "load": "The weights are on the device, and nothing else yet.",
@@ -181,7 +180,8 @@ class MemoryTab(QWidget):
         self.show_state(self._session.state)
         if self.views.value:
             rows = self.rivals.rows.pairs
-            self._show_pair(max(rows, key=lambda pair: abs(pair.difference)).name)
+            self.rivals.choose(max(rows, key=lambda pair: abs(pair.difference)).name)
+            self._tell_pair()
 
     def _choose_phase(self, number: int) -> None:
         device = self._device(self._session.state).need
@@ -193,7 +193,8 @@ class MemoryTab(QWidget):
         """A segment was clicked: its device and phase are shown, and its receipt."""
         _side, place, phase, term = key.split(":")
         if self.views.view(self._session.state) == RIVAL:
-            self._show_pair(term)
+            self.rivals.choose(term)
+            self._tell_pair()
             return
         state = self._session.state
         self._place = int(place)
@@ -226,26 +227,27 @@ class MemoryTab(QWidget):
         term, state = self.table.term, self._session.state
         if term is not None:
             row = self._device(state)
-            where = f"on {row.name}, {DOING[self._shown(row.need).name]}"
+            where = f"on {row.name}, {when(self._shown(row.need))}"
             draft = state.draft
             self.receipt.show_receipt(receipt.of_term(term, where, remedy(term, draft.task, draft.engine)))
 
     def _tell_pair(self, *_: object) -> None:
         """Shows why the term of the current row differs between the two plans."""
+        self._write_pair()
+        self._show_aside(0)
+
+    def _write_pair(self) -> None:
+        """Writes the receipt of the pair in the current row."""
         pair, rival = self.rivals.pair, self._rival
         if pair is not None and rival is not None:
-            field = compared(self._session.state.draft)
-            own = word(field, str(getattr(self._session.state.draft, field)))
-            self.receipt.show_receipt(
-                receipt.of_pair(pair.name, (own, pair.own), (word(field, rival.value), pair.other))
-            )
-            self._show_aside(0)
+            own, other = self._names(rival)
+            self.receipt.show_receipt(receipt.of_pair(pair.name, (own, pair.own), (other, pair.other)))
 
-    def _show_pair(self, term: str) -> None:
-        names = [pair.name for pair in self.rivals.rows.pairs]
-        if term in names:
-            self.rivals.setCurrentIndex(self.rivals.rows.index(names.index(term), 0))
-            self._tell_pair()
+    def _names(self, rival: Rival) -> tuple[str, str]:
+        """What the plan and its rival are called: by their engines, methods or precisions."""
+        draft = self._session.state.draft
+        field = compared(draft)
+        return word(field, str(getattr(draft, field))), word(field, rival.value)
 
     def _tell_beside(self, link: str) -> None:
         """Shows the receipt of what stands beside the devices."""
@@ -329,16 +331,14 @@ class MemoryTab(QWidget):
             if self.asides.currentIndex() == 0 and self.receipt.receipt is not None:
                 self._write()
             return
-        field = compared(self._session.state.draft)
-        own = word(field, str(getattr(self._session.state.draft, field)))
-        self._terms.title.setText(f"{own} and {word(field, rival.value)}, each at its peak, in GiB")
+        own, other = self._names(rival)
+        self._terms.title.setText(f"{own} and {other}, each at its peak, in GiB")
+        peak = Phase("load", ())
         if rival.plan is not None and rival.estimate is not None:
-            other = at(rival.plan, rival.estimate, None).need.peak
-            self.rivals.rows.show_pairs(pairs(row.need.peak, other), own, word(field, rival.value))
-        else:
-            self.rivals.rows.show_pairs(
-                pairs(row.need.peak, Phase("load", ())), own, word(field, rival.value)
-            )
+            peak = at(rival.plan, rival.estimate, None).need.peak
+        self.rivals.show_pairs(pairs(row.need.peak, peak), own, other)
+        if self.asides.currentIndex() == 0:
+            self._write_pair()
 
     def _show_beside(self, needed: Estimate) -> None:
         """What the host keeps, and what an engine has left."""
@@ -366,9 +366,11 @@ class MemoryTab(QWidget):
 
 
 def _only(estimate: Estimate, phase: str) -> Estimate:
-    """The same devices with one phase each."""
+    """The same devices with one phase each; its peak, where a device does not know that phase."""
     return estimate.each(
         lambda device: DeviceEstimate(
-            device.name, tuple(one for one in device.phases if one.name == phase), device.role
+            device.name,
+            tuple(one for one in device.phases if one.name == phase) or (device.peak,),
+            device.role,
         )
     )
