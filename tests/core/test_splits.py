@@ -18,6 +18,7 @@ from llmplanner.core.model import Model
 from llmplanner.core.pipeline import passes, stages
 from llmplanner.core.plan import (
     Checkpointing,
+    Lora,
     Offload,
     OffloadTo,
     Plan,
@@ -27,6 +28,7 @@ from llmplanner.core.plan import (
     Split,
     Train,
 )
+from llmplanner.core.recipes import stored_as
 from llmplanner.core.sharding import device_models
 from llmplanner.core.step import one_step
 from llmplanner.core.tensors import parameters
@@ -266,6 +268,29 @@ def test_with_few_micro_batches_no_stage_holds_more_of_them() -> None:
     assert int(many.bytes) > 3 * int(few.bytes)
 
 
+def test_a_quantized_base_is_gathered_packed() -> None:
+    split = Split(data=4, zero=3)
+    asked = plan(split, Train(512, method=Lora(16, quantized=True)))
+    packed = replace(asked, weights=stored_as(llama(), "nf4-double"))
+    found = [
+        int(part.bytes)
+        for one in (asked, packed)
+        for part in named(estimate(one).devices[0].phases[0])["communication"].parts
+        if part.name == "gathered weights"
+    ]
+    outside = 2 * (2 * 32768 * 1024 + 1024)
+    assert (found[1] - outside) < 0.3 * (found[0] - outside)
+
+
+def test_a_later_stage_of_adapters_has_gradients_for_the_one_before() -> None:
+    train = Train(512, precision=Precision.BF16, method=Lora(16, targets=("down_proj",)))
+    first, second = (
+        one_step(share.model, train, Split(pipeline=2)).layers
+        for share in device_models(llama(), Split(pipeline=2))
+    )
+    assert first[0].saved() < second[0].saved() == first[-1].saved()
+
+
 def test_deepspeed_gathers_up_to_its_bounds() -> None:
     split = Split(data=8, zero=3, sharding=Sharding.DEEPSPEED)
     big = from_config(LLAMA | {"hidden_size": 8192, "num_hidden_layers": 64}, "big", "config.json")
@@ -296,6 +321,15 @@ def test_what_is_offloaded_lies_on_the_host(to: OffloadTo) -> None:
     assert (
         answer.host.seconds > 5 * pcie if to is OffloadTo.DISK else answer.host.seconds == pytest.approx(pcie)
     )
+
+
+def test_the_host_holds_what_deepspeed_reckons() -> None:
+    """Its estimator says 1.35 GiB for T5-small on one GPU, a third of them room for buffers."""
+    t5 = from_config({"model_type": "t5"}, "T5-small", "config.json")
+    train = Train(512, precision=Precision.BF16_MASTER)
+    host = estimate(plan(Split(offload=Offload.OPTIMIZER, zero=1), train, t5)).host
+    assert host is not None
+    assert int(host.bytes) * 1.5 / GIB == pytest.approx(1.35, abs=0.005)
 
 
 def test_offloaded_parameters_come_a_layer_at_a_time() -> None:

@@ -9,7 +9,7 @@ from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit, Value, Weigh
 from llmplanner.core.autograd.walk import Walk, drop, own, parameter, sliced
 from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.model import Attention, Head, LatentAttention, Layer, Linear, Model, Norm
-from llmplanner.core.plan import Loss
+from llmplanner.core.plan import Full, Loss
 
 
 def layer(walk: Walk, piece: Layer, x: Value, memory: Value | None = None) -> Value:
@@ -77,7 +77,8 @@ def embed(walk: Walk, model: Model, place: int) -> Value:
         _saved(walk, (table.rows, table.width))
     x = Value(table.width, walk.arithmetic.residual, walk.between)
     first = x
-    x.grad = walk.trained or walk.saves_modules or walk.checkpointed
+    behind = not table.rows and not isinstance(walk.method, Full)  # a later stage: adapters stand before it
+    x.grad = walk.trained or walk.saves_modules or walk.checkpointed or behind
     if model.embeddings:
         x = walk.tape.op(Value(x.width, x.size, x.unit), (x,), passes=True)
     for each in model.projections[:1]:

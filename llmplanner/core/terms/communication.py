@@ -56,10 +56,21 @@ def _units(step: Step) -> Part:
 
     Source: Zhao et al. 2023 (arXiv:2304.11277), sections 3 and 4.
     """
-    size, layer, root = step.arithmetic.operand, unit(step), outside(step)
-    text = f"{size} B × (2 × {layer:,} of a layer + {root:,} outside the layers)"
-    amount = size * (2 * layer + root)
-    return Estimated("gathered weights", amount, text, size * layer, amount + size * layer)
+    size, root = step.arithmetic.operand, outside(step)
+    layer, told = _layer(step)
+    text = f"2 × {told} of a layer + {size} B × {root:,} outside the layers"
+    amount = 2 * layer + size * root
+    return Estimated("gathered weights", amount, text, layer, amount + layer)
+
+
+def _layer(step: Step) -> tuple[int, str]:
+    """Bytes of the largest layer as it is gathered, in words too: a quantized one comes packed."""
+    elements, size, base = unit(step), step.arithmetic.operand, step.base
+    if base is None or base.wide >= step.weights:
+        return size * elements, f"{size} B × {elements:,}"
+    packed, among = base.bytes - size * base.wide, step.weights - base.wide
+    amount = -(-elements * packed // among)
+    return amount, f"{amount:,} B of {elements:,} as {base.name}"
 
 
 def _live(step: Step) -> Part:
