@@ -6,8 +6,8 @@ SHAPE = (4096, 4096)
 MATRICES = ((1, Tensor(SHAPE, 4)), (1, Tensor(SHAPE, 2)))
 HEAD = f"""# Optimizers
 
-Written by `python -m docs.generate` from `llmplanner/core/optimizers.py`. What an optimizer keeps follows from
-the shape of every tensor that is trained and from the format of its values. The columns in the middle show a
+Written by `python -m docs.generate` from `llmplanner/core/optimizers.py`. What an optimizer keeps depends on
+the shape of every tensor that is trained and on the format of its values. The columns in the middle show a
 matrix of {SHAPE[0]:,} x {SHAPE[1]:,} inside a layer, in bytes for each of its values, with FP32 and with BF16
 weights. "Step" is what the update makes beside that and drops. With an FP32 master copy
 (`--precision bf16-master`) the FP32 columns count.

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from llmplanner.core import training
+from llmplanner.core.estimate import Term
 from llmplanner.core.optimizers import RULES, Tensor
-from llmplanner.core.plan import Optimizer
+from llmplanner.core.plan import Lora, Optimizer, Precision, Split, Train
+from llmplanner.core.step import one_step
+from llmplanner.models.config import from_config
 
 STEPS = Path(__file__).parents[1] / "data" / "optimizer_steps.csv"
 WIDTHS = {"fp32": 4, "bf16": 2}
@@ -97,3 +101,66 @@ def test_a_side_that_is_too_long_gets_no_matrix() -> None:
     assert state(Optimizer.SOAP, [(1, long)]) < state(Optimizer.SOAP, [(1, short)]) / 10
     blocks = state(Optimizer.SHAMPOO, [(1, Tensor((2048, 2048), 4))])
     assert blocks == 4 * (2 * 2048**2) + 4 * 2 * 4 * 2 * 1024**2  # four blocks, each with two factors
+
+
+# Inside a training step
+
+
+SMOLLM = {
+    "model_type": "llama",
+    "num_hidden_layers": 30,
+    "hidden_size": 576,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "intermediate_size": 1536,
+    "vocab_size": 49152,
+    "tie_word_embeddings": True,
+}
+PARAMETERS = 134_515_008
+
+
+def terms(train: Train, split: Split = Split(), phase: int = 2) -> dict[str, Term]:  # noqa: B008 - frozen
+    built = from_config(SMOLLM, "SmolLM2-135M", "config.json")
+    return {term.name: term for term in training.tensors(one_step(built, train, split))[phase].terms}
+
+
+def test_bf16_with_a_master_copy_holds_sixteen_bytes_for_each_parameter() -> None:
+    """ZeRO, arXiv:1910.02054, section 3.1: 2 + 2 + 12."""
+    found = terms(Train(512, precision=Precision.BF16_MASTER, optimizer=Optimizer.ADAMW_FUSED))
+    sizes = {name: found[name].bytes for name in ("weights", "gradients", "master_weights")}
+    assert sizes == {"weights": 2 * PARAMETERS, "gradients": 2 * PARAMETERS, "master_weights": 4 * PARAMETERS}
+    assert 8 * PARAMETERS <= found["optimizer"].bytes < 8.001 * PARAMETERS
+
+
+@pytest.mark.parametrize("rule", [*Optimizer])
+def test_state_is_divided_among_devices_and_told_where_from(rule: Optimizer) -> None:
+    one, eight = (terms(Train(64, optimizer=rule), Split(data=count, zero=1)) for count in (1, 8))
+    if rule is Optimizer.SGD:
+        assert "optimizer" not in one
+        return
+    assert eight["optimizer"].bytes == pytest.approx(one["optimizer"].bytes / 8, rel=0.001)
+    assert one["optimizer"].source == RULES[rule].source
+    assert one["optimizer"].measured == RULES[rule].measured
+    assert one["optimizer"].formula
+
+
+def test_paged_state_can_leave_the_device() -> None:
+    paged, plain = (
+        terms(Train(64, optimizer=rule))["optimizer"]
+        for rule in (Optimizer.PAGED_ADAMW_8BIT, Optimizer.ADAMW_8BIT)
+    )
+    assert (paged.bytes, paged.high) == (plain.bytes, plain.bytes)
+    assert paged.low == 0
+
+
+def test_gradients_wait_for_the_last_of_several_micro_batches() -> None:
+    for phase in (0, 1):
+        one, several = (terms(Train(512, accumulation=count), phase=phase) for count in (1, 8))
+        assert "gradients" not in one or one["gradients"].bytes < several["gradients"].bytes
+        assert several["gradients"].bytes == 4 * PARAMETERS
+
+
+def test_adapters_in_fp32_have_no_master_copy() -> None:
+    found = terms(Train(512, precision=Precision.BF16_MASTER, method=Lora(16)))
+    assert "master_weights" not in found
+    assert found["optimizer"].bytes == 2 * found["gradients"].bytes
