@@ -27,10 +27,10 @@ from llmplanner.models import whatif
 from llmplanner.models.entries import plain
 from llmplanner.models.hub.access import ANYBODY, Access, Asked, asked
 from llmplanner.models.quantized import quantization
-from llmplanner.plan_fields import CHANGES, FIELDS
+from llmplanner.plan_fields import CHANGES
 from llmplanner.plans import Draft, checked, is_uuid
 from llmplanner.resources import is_there, user_folder
-from llmplanner.workloads import GIB, LATER, base_of, engine_of, runtime_of, serve_of, split_of, train_of
+from llmplanner.workloads import GIB, base_of, dropped, engine_of, runtime_of, serve_of, split_of, train_of
 
 if TYPE_CHECKING:
     from llmplanner.core.budget import Budget
@@ -282,7 +282,7 @@ def _room(device: Device) -> int:
 
 def plan_of(draft: Draft, model: Model, machine: Machine) -> Plan:
     """The core's plan. Raises BadInput, naming the field that cannot be used as it is."""
-    _refuse_later(checked(draft))
+    checked(draft)
     weights = weights_of(draft, model)
     workload: Serve | FineTune | Pretrain
     if draft.task == "serve":
@@ -294,7 +294,8 @@ def plan_of(draft: Draft, model: Model, machine: Machine) -> Plan:
     split, engine = split_of(draft), engine_of(draft)
     if draft.host_memory is not None:
         machine = replace(machine, host_memory=round(draft.host_memory * GIB))
-    return Plan(model, workload, machine, split, weights, engine, runtime_of(draft))
+    trained = model if draft.task == "serve" else dropped(draft, model)
+    return Plan(trained, workload, machine, split, weights, engine, runtime_of(draft))
 
 
 def weights_of(draft: Draft, model: Model) -> Weights:
@@ -308,15 +309,6 @@ def weights_of(draft: Draft, model: Model) -> Weights:
 @lru_cache(maxsize=32)  # an edit elsewhere in the plan asks for the same files again: 15 ms of a 405B
 def _stored_as(model: Model, key: str) -> Checkpoint:
     return stored_as(model, key)
-
-
-def _refuse_later(draft: Draft) -> None:
-    """Refuses what this version does not know, whatever the task: the plan would not be what it says."""
-    for name, known in LATER.items():
-        value = getattr(draft, name)
-        if value not in known:
-            words = " or ".join(str(each) for each in known)
-            raise BadInput(f"{FIELDS[name].label} {value} comes in a later version; take {words}.", name)
 
 
 def tokens_of(draft: Draft, model: Model) -> int:

@@ -1,12 +1,13 @@
 """What a plan's fields say of the workload, the engine and the split: a Draft as the core's dataclasses."""
 
+from dataclasses import replace
 from math import prod
 
 from llmplanner.core.blocks import cache_format_named, refuse_blocks
 from llmplanner.core.engine import AttentionKernel, Engine, LlamaCpp, Transformers, Vllm
 from llmplanner.core.errors import BadInput, quoted
 from llmplanner.core.lora_targets import refuse_lacked
-from llmplanner.core.model import Kind, Model
+from llmplanner.core.model import Dropout, Kind, Model
 from llmplanner.core.plan import (
     Adapters,
     Checkpointing,
@@ -34,9 +35,6 @@ WAYS = ("dp", "tp", "pp", "cp", "ep")  # to divide the work, by field
 SIXTEEN = 16
 QLORA = "nf4-double"  # NF4 with double quantization (Dettmers et al. 2023, arXiv:2305.14314)
 _LLAMA_CPP_NAMES = frozenset(one.name for one in RECIPES.values() if one.group == LLAMA_CPP)
-LATER = {  # what this version does not know yet, by field: what it takes
-    "precision": ("fp32", "bf16-mixed", "fp16-mixed", "bf16", "bf16-master"),
-}
 
 
 def serve_of(draft: Draft, model: Model, weights: Weights) -> Serve:
@@ -76,12 +74,12 @@ def train_of(draft: Draft, model: Model) -> Train:
 
 
 def dropped(draft: Draft, model: Model) -> Model:
-    """The model with the plan's dropout, where it states one: in attention, and wherever its config has any."""
+    """The model with the dropout that the plan states: in attention, and wherever its config has any."""
     if draft.dropout is None:
         return model
     own = model.dropout
     names = [name for name in ("hidden", "embedding", "inner", "final") if getattr(own, name)]
-    changed = Dropout(**{name: draft.dropout for name in ("attention", *names)})
+    changed = Dropout(**dict.fromkeys(("attention", *names), draft.dropout))
     return replace(model, dropout=changed)
 
 

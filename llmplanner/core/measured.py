@@ -49,6 +49,12 @@ TRAINED_PACKED = Sureness(
     "What is kept beside a quantized base was not measured: as beside the same matrices in 16 bits; "
     "more where PEFT casts the norms to FP32.",
 )
+TRAINED_FP8 = Sureness(
+    85,
+    130,
+    "Matrix products keep what they read in FP8, as Transformer Engine does: not measured. torchao keeps it "
+    "in BF16: up to the upper bound.",
+)
 TRAINED_RECURRENT = Sureness(50, 200, RECURRENT)
 
 
@@ -72,10 +78,12 @@ def serving(model: Model, *, eager: bool) -> Sureness:
     return SERVED_EAGER if eager else SERVED_KNOWN
 
 
-def training(model: Model, *, packed: bool = False) -> Sureness:
+def training(model: Model, *, packed: bool = False, fp8: bool = False) -> Sureness:
     """Of what a step keeps from forward to backward pass. `packed`: beside a quantized base."""
     if model.recurs:
         return TRAINED_RECURRENT
+    if fp8:
+        return TRAINED_FP8
     if packed:
         return TRAINED_PACKED
     if model.model_type in TRAINED:

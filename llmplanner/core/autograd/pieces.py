@@ -8,6 +8,7 @@ from llmplanner.core.autograd.tape import FP32, Cause, Unit, Value
 from llmplanner.core.autograd.walk import Walk, cast, copied, parameter
 from llmplanner.core.model import Activation, Linear, Norm, NormKind
 
+FP8 = 1  # bytes; a tensor's scale is next to nothing
 LAYER_NORMS = (NormKind.LAYER, NormKind.LAYER_WIDE, NormKind.LAYER_WRITTEN)
 
 
@@ -82,6 +83,8 @@ def matrix_product(walk: Walk, piece: Linear, x: Value, cause: Cause) -> Value:
     """
     x = cast(walk, x)
     weight = matrix(walk, (piece.outputs, piece.inputs), Cause.CASTS, x)
+    if walk.arithmetic.fp8 and walk.prefix:
+        x = walk.tape.op(Value(x.width, FP8, x.unit), (x,))
     walk.tape.save(cause, x, when=walk.trained)
     if piece.bias:
         parameter(walk, (piece.outputs,))

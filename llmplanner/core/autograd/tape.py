@@ -77,6 +77,7 @@ class Arithmetic:
     operand: int  # of a matrix product
     residual: int
     autocast: bool
+    fp8: bool = False  # products of the layers keep what they read in FP8, as Transformer Engine does
     gathered: bool = False  # ZeRO 3: weights arrive as operands, a unit at a time; autocast casts none
     slices: int = 1  # sequence parallel: into how many parts the tokens are divided between the products
 
@@ -92,7 +93,7 @@ ARITHMETIC = {
     Precision.BF16_MIXED: Arithmetic(4, 2, 4, autocast=True),
     Precision.FP16_MIXED: Arithmetic(4, 2, 4, autocast=True),
     Precision.BF16_MASTER: Arithmetic(2, 2, 2, autocast=False),
-    Precision.FP8_MIXED: Arithmetic(4, 2, 4, autocast=True),
+    Precision.FP8_MIXED: Arithmetic(4, 2, 4, autocast=True, fp8=True),
 }
 FP32 = 4
 INT64 = 8

@@ -64,7 +64,8 @@ def term(name: TermName, parts: Sequence[Part], step: Step) -> Term:
         low = _sum([part.low if isinstance(part, Estimated) else part.bytes for part in parts])
         high = _sum([part.high if isinstance(part, Estimated) else part.bytes for part in parts])
     more = name == "activations" and len(parts) > 1  # than token numbers, which are counted
-    known = training(step.model, packed=step.base is not None) if more else EXACT
+    fp8 = step.arithmetic.fp8
+    known = training(step.model, packed=step.base is not None, fp8=fp8) if more else EXACT
     note, source, measured = said.note, said.source, said.measured
     if known is not EXACT:
         low, high = low - amount * (100 - known.low) // 100, high + amount * (known.high - 100) // 100
