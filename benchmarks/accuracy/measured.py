@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 
-from benchmarks.accuracy import cuda_logs
+from benchmarks.accuracy import cuda_logs, serving_totals
 from benchmarks.accuracy.scores import Entry
 from benchmarks.accuracy.topics import TOPICS, Topic
 from benchmarks.reference import REFERENCE, ROOT
 from llmplanner.check.answer import Answer, Row
 from llmplanner.check.kinds import FILES
+from llmplanner.check.lookup import Lookup
 from llmplanner.check.run import check
 from llmplanner.check.table import measured
 from llmplanner.check.table import read as read_table
@@ -62,8 +63,14 @@ def _tables() -> Iterator[Measured]:
 
 
 def _logged(topic: Topic) -> Iterator[Entry]:
+    """Buffers of CUDA devices, and totals of serving."""
+    models = Lookup(REFERENCE)
     for number, row in enumerate(read_table(REFERENCE / f"{topic.table}.csv").rows(), 1):
-        found = cuda_logs.entry(number, _label(topic, row), row)
+        label = _label(topic, row)
+        if topic.column == "measured_total":
+            found = serving_totals.entry(number, label, row, models)
+        else:
+            found = cuda_logs.entry(number, label, row)
         if found is not None:
             yield found
 
@@ -75,7 +82,7 @@ def _label(topic: Topic, row: Row) -> str:
 def _own() -> Iterator[Measured]:
     """What `check` is not asked: logs of buffers, and what was counted here (tests/data/README.md)."""
     for topic in TOPICS:
-        if topic.column == "compute_buffers_MiB":
+        if topic.column in {"compute_buffers_MiB", "measured_total"}:
             yield topic, tuple(_logged(topic))
         elif topic.table == "counted":
             yield topic, tuple(_counted())

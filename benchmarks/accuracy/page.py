@@ -60,7 +60,7 @@ def _summary(lines: Sequence[Line]) -> str:
     for line in lines:
         topic, ours = line.topic, line.score
         linked = f"[{topic.title}](#{topic.anchor})"
-        coverage = "" if line.coverage is None else f"{line.coverage:.0%}"
+        coverage = "" if line.coverage is None else f"{100 * line.coverage:.0f} %"
         kind = topic.heading if topic.heading != shown else ""
         shown = topic.heading
         rows.append((kind, linked, f"{len(line.entries):,}", f"{ours.answered:,}", *_errors(ours), coverage))
@@ -119,7 +119,7 @@ def _row(one: Entry) -> tuple[str, ...]:
         number(one.measured),
         number(one.predicted),
         bounds,
-        f"{one.error or 0:+.2%}",
+        signed(one.error or 0.0),
     )
 
 
@@ -135,7 +135,12 @@ def percent(error: float | None) -> str:
         return ""
     if error == 0:
         return "exact"
-    return f"{error:.2%}" if error >= SMALLEST else "< 0.01 %"
+    return f"{100 * error:,.2f} %" if error >= SMALLEST else "< 0.01 %"
+
+
+def signed(error: float) -> str:
+    """An error with its direction: + where too much was predicted."""
+    return f"{100 * error:+,.2f} %" if abs(error) >= SMALLEST else "< 0.01 %"
 
 
 def number(amount: float) -> str:

@@ -146,6 +146,15 @@ TOPICS = (
         "Whole processes on real cards: lengths that vary up to the stated one, the allocator's reserve and "
         "the driver's share differ from run to run.",
     ),
+    Topic(
+        "measured_inference",
+        "measured_total",
+        "Serving totals",
+        "totals of serving in PyTorch",
+        ("id", "engine", "model", "quant", "n_ctx", "n_seq"),
+        "Qwen's own code of 2023 under Transformers; what its pages do not tell, such as the state of a GPTQ "
+        "kernel, is not in the estimate.",
+    ),
 )
 
 
