@@ -25,18 +25,19 @@ def adapted(walk: Walk, piece: Linear, cause: Cause, *, head: bool) -> Lora | No
 def low_rank(  # noqa: PLR0913, PLR0917 - a matrix, what it reads and what it makes
     walk: Walk, method: Lora, piece: Linear, x: Value, base: Value, cause: Cause
 ) -> Value:
-    """Adds B(A(dropout(x))) times a scale to the base: adapters in FP32, under autocast as operands are.
+    """Adds B(A(dropout(x))) times a scale to the base: in the adapters' format, or autocast's.
 
     Every adapter casts its input for itself.
     """
-    tape, wide = walk.tape, cast(walk, x, FP32)
+    tape, size = walk.tape, walk.arithmetic.adapter
+    wide = cast(walk, x, size)
     read = drop(walk, method.dropout, wide)
     held = (wide, base) if read is not wide else (base,)
     if method.dora:  # identity; BA, the base, BA scaled, their sum
         copies = Value(piece.inputs**2 + 4 * piece.inputs * piece.outputs, FP32, Unit.ONCE)
         tape.pass_by(*held, read, copies)
-    inner = _product(walk, (method.rank, piece.inputs), read, cause)
-    outer = _product(walk, (piece.outputs, method.rank), inner, cause)
+    inner = _product(walk, (method.rank, piece.inputs), read, cause, size)
+    outer = _product(walk, (piece.outputs, method.rank), inner, cause, size)
     if method.dora:
         return _magnitude(walk, piece, read, base, outer, cause)
     scaled = tape.op(Value(outer.width, outer.size, outer.unit), (outer,))
@@ -53,7 +54,7 @@ def _magnitude(  # noqa: PLR0913, PLR0917 - a matrix, what it and its adapter re
     The norm is taken anew of the whole matrix. With dropout the base is computed anew too, of what is left.
     """
     tape, elements = walk.tape, piece.inputs * piece.outputs
-    tape.parameters.append(Weight((piece.outputs,), FP32, added=True))
+    tape.parameters.append(Weight((piece.outputs,), walk.arithmetic.adapter, added=True))
     again = base
     if _dropped(walk):
         read = cast(walk, read) if walk.arithmetic.autocast else read
@@ -88,7 +89,7 @@ def bottleneck(walk: Walk, x: Value, cause: Cause) -> Value:
 
 
 def _product(  # noqa: PLR0913 - a matrix, what it reads and how it is stored
-    walk: Walk, shape: tuple[int, int], x: Value, cause: Cause, size: int = FP32, *, bias: bool = False
+    walk: Walk, shape: tuple[int, int], x: Value, cause: Cause, size: int, *, bias: bool = False
 ) -> Value:
     """A trained matrix that the method adds, which saves its input."""
     weight = Weight(shape, size, added=True)

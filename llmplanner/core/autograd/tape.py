@@ -79,6 +79,7 @@ class Arithmetic:
     autocast: bool
     fp8: bool = False  # products of the layers keep what they read in FP8, as Transformer Engine does
     gathered: bool = False  # ZeRO 3: weights arrive as operands, a unit at a time; autocast casts none
+    adapter: int = 4  # of adapters: PEFT keeps them in FP32; with master copies the whole model has 16 bits
     slices: int = 1  # sequence parallel: into how many parts the tokens are divided between the products
 
     @property
@@ -92,7 +93,7 @@ ARITHMETIC = {
     Precision.BF16: Arithmetic(2, 2, 2, autocast=False),
     Precision.BF16_MIXED: Arithmetic(4, 2, 4, autocast=True),
     Precision.FP16_MIXED: Arithmetic(4, 2, 4, autocast=True),
-    Precision.BF16_MASTER: Arithmetic(2, 2, 2, autocast=False),
+    Precision.BF16_MASTER: Arithmetic(2, 2, 2, autocast=False, adapter=2),
     Precision.FP8_MIXED: Arithmetic(4, 2, 4, autocast=True, fp8=True),
 }
 FP32 = 4
