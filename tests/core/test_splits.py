@@ -117,6 +117,30 @@ def test_a_layer_keeps_what_korthikanti_counts(
     assert kept(t) == pytest.approx(expected, rel=0.001)
 
 
+@pytest.mark.parametrize("shape", [GPT_3, MT_NLG], ids=["GPT-3", "MT-NLG"])
+@pytest.mark.parametrize(
+    ("kept", "sequence_parallel", "expected"),
+    [
+        (Checkpointing.SELECTIVE, False, 10 + 24 / 8),
+        (Checkpointing.SELECTIVE, True, 34 / 8),
+        (Checkpointing.FULL, False, 2),
+        (Checkpointing.FULL, True, 2 / 8),
+    ],
+)
+def test_a_layer_computed_again_keeps_what_korthikanti_counts(
+    shape: tuple[int, int, int], kept: Checkpointing, *, sequence_parallel: bool, expected: float
+) -> None:
+    """Table 2: bytes for each token and each element of the hidden size, over eight devices."""
+    train = Train(2048, 1, Precision.BF16, attention=AttentionKernel.EAGER, checkpointing=kept)
+    split = Split(tensor=8, sequence_parallel=sequence_parallel)
+    (share,) = device_models(gpt(*shape), split)
+    step = one_step(share.model, train, split)
+    full = kept is Checkpointing.FULL
+    parts = [activations.checkpoints(step)] if full else activations.by_cause(step.layers)
+    found = sum(int(part.bytes) for part in parts) / shape[2] / 2048 / shape[1]
+    assert found == pytest.approx(expected, rel=0.001)
+
+
 @pytest.mark.parametrize(("stages_", "chunks"), [(4, 1), (8, 1), (4, 2), (4, 3), (8, 3), (2, 6)])
 def test_the_first_stage_holds_what_korthikanti_counts(stages_: int, chunks: int) -> None:
     """Section 4.2.3: L layers of one micro-batch, interleaved 1 + (p - 1) / (p m) times as much."""
