@@ -1,19 +1,30 @@
 """llama.cpp's compute buffers against those that the program allocated."""
 
-from collections.abc import Callable
+import csv
+import json
+from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 from statistics import median
 
 import pytest
 
 from llmplanner.core.blocks import cache_format_named
 from llmplanner.core.engine import LlamaCpp
+from llmplanner.core.formats import FP16
+from llmplanner.core.machine import Device
 from llmplanner.core.model import Model
-from llmplanner.core.serving.llamacpp import cells, compute
+from llmplanner.core.serving.llamacpp import cells, compute, weights
+from llmplanner.core.serving.llamacpp.buffer import Buffer
+from llmplanner.core.serving.llamacpp.placement import placed
 from llmplanner.models import files
+from llmplanner.models.config import from_config
 from tests.reference import REFERENCE, needs_reference, rows
 
 MIB = 2**20
+DATA = Path(__file__).parent.parent / "data"
+FAMILIES = json.loads((DATA / "llamacpp_compute_families.json").read_text("utf-8"))["configs"]
+CARD = Device("a card", 24 * 2**30, 24 * 2**30)
 HEADERS = REFERENCE / "corpus" / "gguf_shapes"
 NINE_TENTHS = 0.9
 
@@ -29,7 +40,7 @@ def runs(model: Model, n_ctx: int, sequences: int, kv_type: str, engine: LlamaCp
 
 
 @cache
-def measured() -> tuple[tuple[dict[str, str], compute.Buffer, float], ...]:
+def measured() -> tuple[tuple[dict[str, str], Buffer, float], ...]:
     """Rows of the CPU build that report a compute buffer, what is predicted, and what it was in bytes."""
     found = []
     for row in rows("llamacpp_memory_cpu.csv"):
@@ -87,3 +98,78 @@ def test_the_fullest_moment_is_named_and_its_parts_add_up() -> None:
     assert moments["llama-2-7b", "on", "4096"].startswith("feed-forward")
     assert moments["mixtral-8x7b", "on", "4096"].startswith("experts")
     assert moments["qwen2-1.5b", "on", "4096"] == "logits"
+
+
+def of_family(row: dict[str, object]) -> Iterator[tuple[Buffer, float]]:
+    """What is predicted of each of a small model's buffers, and what it was in bytes."""
+    config, buffers = row["config"], row["buffers"]
+    assert isinstance(config, dict)
+    assert isinstance(buffers, list)
+    model = from_config(config, "a", "a.json")
+    for each in buffers:
+        engine = LlamaCpp(flash_attention=each["flash_attn"])
+        run = runs(model, each["n_ctx"], each["n_parallel"], each["kv_type"], engine)
+        yield compute.on_cpu(run), each["MiB"] * MIB
+
+
+@pytest.mark.parametrize("row", FAMILIES, ids=lambda row: row["name"])
+def test_families_beyond_the_table(row: dict[str, object]) -> None:
+    """Each alone within a fifth: a small model's tensors are all about as large, and a quirk of one shows."""
+    for found, size in of_family(row):
+        assert found.bytes == pytest.approx(size, rel=0.2)
+
+
+def test_families_within_a_hundredth_at_the_median() -> None:
+    found = [pair for row in FAMILIES for pair in of_family(row)]
+    off = sorted(abs(buffer.bytes / size - 1) for buffer, size in found)
+    assert median(off) < 0.01
+    assert off[int(NINE_TENTHS * len(off))] < 0.1
+    assert sum(buffer.low <= size <= buffer.high for buffer, size in found) >= 0.8 * len(found)
+
+
+Run = tuple[str, str, Buffer, float]  # how it ran, the device, what is predicted, and what it was in bytes
+
+
+@cache
+def on_gpus() -> tuple[Run, ...]:
+    """Buffers that llama.cpp's scheduler reserved on devices that only count, as CUDA would have it."""
+    with (DATA / "llamacpp_gpu_buffers.csv").open(newline="", encoding="utf-8") as file:
+        return tuple(each for row in csv.DictReader(file) for each in of_gpus(row))
+
+
+def of_gpus(row: dict[str, str]) -> Iterator[Run]:
+    model, cards = header(row["model"]), int(row["gpus"])
+    engine = LlamaCpp(
+        ubatch=int(row["n_ubatch"]),
+        flash_attention=row["flash_attn"] == "on",
+        gpu_layers=int(row["gpu_layers"]) if row["gpu_layers"] else None,
+        cpu_experts=model.layers if row["cpu_experts"] == "1" else 0,
+    )
+    run = runs(model, int(row["n_ctx"]), 1, row["kv_type"], engine)
+    held = weights.stored(model, model.checkpoint or FP16)
+    where = placed(len(held.layers), engine, (CARD,) * cards)
+    lent = "all" if engine.gpu_layers is None else "some" if engine.gpu_layers else "none"
+    how = f"{cards} GPUs, {lent} layers on them, experts on the CPU {row['cpu_experts']}"
+    for place in range(cards):
+        found = compute.on_device(run, held, where, place, cards=cards)
+        if row[f"CUDA{place}"]:
+            yield how, f"CUDA{place}", found, float(row[f"CUDA{place}"]) * MIB
+    yield how, "CUDA_Host", compute.beside_devices(run, where, cards), float(row["CUDA_Host"]) * MIB
+
+
+@needs_reference
+def test_gpus_within_a_hundredth_at_the_median() -> None:
+    off = sorted(abs(found.bytes / size - 1) for _, _, found, size in on_gpus())
+    assert len(off) > 700
+    assert median(off) < 0.01
+    assert off[int(NINE_TENTHS * len(off))] < 0.1
+
+
+@needs_reference
+def test_no_way_of_sharing_the_work_hides_behind_the_others() -> None:
+    for kind in {(how, device) for how, device, _, _ in on_gpus()}:
+        rows_of = [(found, size) for how, device, found, size in on_gpus() if (how, device) == kind]
+        off = sorted(abs(found.bytes / size - 1) for found, size in rows_of)
+        assert median(off) < 0.1, kind
+        assert off[int(NINE_TENTHS * len(off))] < 0.3, kind
+        assert sum(found.low <= size <= found.high for found, size in rows_of) >= 0.8 * len(rows_of), kind

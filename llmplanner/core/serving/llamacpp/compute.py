@@ -17,7 +17,18 @@ from llmplanner.core.serving.llamacpp import cache
 from llmplanner.core.serving.llamacpp.allocator import Graph, Tensor, laid_out
 from llmplanner.core.serving.llamacpp.buffer import ALONE, EMPTY, SHARED, UNLIKE, Buffer, Sureness, told
 from llmplanner.core.serving.llamacpp.cells import Cells
-from llmplanner.core.serving.llamacpp.graph import F16, F32, HELD, I64, SCORES, Batch, Lent, Seen, Walk
+from llmplanner.core.serving.llamacpp.graph import (
+    F16,
+    F32,
+    HELD,
+    I64,
+    SCORES,
+    Batch,
+    Lent,
+    Seen,
+    Walk,
+    biased,
+)
 from llmplanner.core.serving.llamacpp.placement import HOST, Placement
 from llmplanner.core.serving.llamacpp.weights import Stored
 
@@ -207,7 +218,13 @@ def _views(
         if cast and flash and size == F32:
             mask = graph.op("mask, cast", cells, mask, size=F16)
         width = max(one.keys + one.values for one in kinds if one.window == window) if kinds else 0
-        found[window] = Seen(cells, mask, places, width, int(runs.sizes.streams))
+        buckets: tuple[Tensor, ...] = ()
+        if any(
+            isinstance(layer.attention, Attention) and biased(layer.attention)
+            for layer in (group.layer for group in runs.model.stacks[-1].groups)
+        ):
+            buckets = (graph.input("distances", cells, F32, kept=kept),)
+        found[window] = Seen(cells, mask, places, width, int(runs.sizes.streams), buckets)
     return found
 
 

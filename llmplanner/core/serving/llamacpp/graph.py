@@ -26,6 +26,7 @@ from llmplanner.core.serving.llamacpp.allocator import Graph, Tensor
 
 F16, F32, I64 = 2, 4, 8
 KERNEL = 3  # dimensions: channels, 1, tokens
+SKIPPING = "Mamba-2"  # adds its convolved input, of which it sees a part, to what it reads out
 LAYER_NORMS = frozenset({NormKind.LAYER, NormKind.LAYER_WIDE, NormKind.LAYER_WRITTEN})
 ATTENTION, SCORES = "attention of a layer", "attention scores of a layer"
 FEED_FORWARD, EXPERTS, RECURRENCE = "feed-forward of a layer", "experts of a layer", "recurrence of a layer"
@@ -70,6 +71,7 @@ class Seen:
     places: Tensor | None  # without flash attention: the cell that each element of a value goes to
     width: int = 0  # keys and values of a cell, in elements
     streams: int = 1
+    buckets: tuple[Tensor, ...] = ()  # distances, where a bias is looked up by them
 
 
 class Walk:
@@ -170,9 +172,10 @@ class Walk:
         if self.batch.flash and not biased:
             return graph.op("attended", width, *sources, seen.mask, *self._unpacked(seen))
         graph.moment = SCORES
-        if biased:
-            sources = (*sources, graph.op("bias", heads * seen.cells, graph.op("bias", heads * seen.cells)))
         scores = graph.op("scores", heads * seen.cells, *sources)
+        if biased:
+            picked = graph.op("bias by position", heads * seen.cells, *seen.buckets)
+            graph.read(graph.op("bias by position", heads * seen.cells, picked))
         graph.read(seen.mask)
         mixed = graph.op("attended", width, graph.op("attended", width, scores))
         graph.moment = ATTENTION
@@ -371,6 +374,8 @@ class Walk:
         if mixer.state:
             source = [graph.op("states and what they give", width + self._states(mixer), *source, *inner)]
         gate = graph.op("gate", width, *made)
+        if mixer.kind == SKIPPING:
+            source = [graph.op("added to what was read out", width, *source)]
         gated = graph.op("gated", width, gate, *source)
         return graph.op("recurrent output", mixer.output.outputs, gated)
 
