@@ -13,19 +13,6 @@ Run = Callable[..., Answer]
 FIT = ("fit", "llama-3.1-8b", "--gpu", "rtx-4090")
 
 
-@pytest.mark.parametrize("task", ["serve", "finetune", "pretrain"])
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("checkpointing", "selective"),
-    ],
-)
-def test_what_comes_later_is_refused_for_every_task(run: Run, task: str, field: str, value: object) -> None:
-    answer = run(*FIT, "--task", task, f"--{field}", value, "--json")
-    assert (answer.code, answer.error["field"]) == (2, field)
-    assert "later version" in (answer.error["message"] or "")
-
-
 @pytest.mark.parametrize(
     ("options", "ignored"),
     [
