@@ -238,9 +238,14 @@ def _training(draft: Draft, _model: Model) -> Iterator[Iterable[Step]]:
         yield [("Full checkpointing", replace(draft, checkpointing="full"))]
     if draft.attention == "eager":
         yield [("Fused attention (SDPA)", replace(draft, attention="sdpa"))]
-    if split_of(draft).data > 1:
+    split = split_of(draft)
+    if split.replicas > 1:
         stages = range(draft.zero + 1, 4)
         yield [(f"ZeRO stage {stage}", replace(draft, zero=stage)) for stage in stages]
+    if split.tensor > 1 and not split.sequence_parallel:
+        yield [("Sequence parallel", replace(draft, sequence_parallel=True))]
+    if draft.offload == "none":
+        yield [("Optimizer state in the computer's memory", replace(draft, offload="optimizer"))]
     yield [
         (f"Micro-batch {count:,}", replace(draft, micro_batch=count))
         for count in _halvings(draft.micro_batch, 1)

@@ -125,7 +125,9 @@ def _beside(estimate: Estimate) -> list[str]:
     host, left = estimate.host, estimate.capacity
     if host is not None:
         lines += ["", *paragraph(f"In the {host.place}: {_size(host.bytes)}.")]
-        lines += table([(part.name, gib_text(int(part.bytes)), part.formula) for part in host.parts], "lrl")
+        rows = table([(part.name, gib_text(int(part.bytes))) for part in host.parts], "lr")
+        for row, part in zip(rows, host.parts, strict=True):
+            lines += [row, *paragraph(f"= {part.formula}", 4)]
         if host.seconds is not None:
             lines += paragraph(f"Over the link: {host.seconds:.3g} s ({host.formula}).")
     if left is not None and left.bytes < 0:

@@ -37,9 +37,9 @@ def _of_device(step: Step) -> Host:
     kept = [*state(whole), *master_weights(whole)]
     made, updated = gradients(whole), _updated(whole, all_=split.gathers)
     count = min(split.devices, PER_COMPUTER)
+    many = "1 GPU" if count == 1 else f"{count} GPUs of a computer"
     parts = tuple(
-        Part(part.name, count * part.bytes, f"{count} × ({part.formula})")
-        for part in (*kept, *made, *updated)
+        Part(part.name, count * part.bytes, f"{many} × ({part.formula})") for part in (*kept, *made, *updated)
     )
     times = step.train.accumulation
     read = 2 * times if split.offload is Offload.PARAMETERS else 1  # in forward and backward pass, or once

@@ -41,6 +41,7 @@ def test_what_is_offloaded_is_told_beside_the_devices(run: Run) -> None:
     host = run("memory", *offloaded, "--json").json["host"]
     assert host["total_bytes"] == 16 * 8_030_261_248  # moments, gradients and the weights to be sent up
     assert host["seconds"] > 2
+    assert all(len(line) <= 80 for line in run("memory", *offloaded).out.splitlines())
     told = run("fit", *offloaded).out
     assert "119.66 GiB lie in the memory of the computer" in " ".join(told.split())
     refused = run("fit", *offloaded, "--set", "host_memory=64", "--json")

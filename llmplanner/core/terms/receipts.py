@@ -137,8 +137,13 @@ def _divided(step: Step, stage: int) -> list[str]:
         return []
     if split.replicas == 1 or split.zero >= stage:
         zero = f"--dp 8 --zero {stage}" if split.zero < stage else "a larger --dp"
-        return [zero, "--set offload=optimizer" if stage < WEIGHTS else "--set offload=parameters"]
+        return [zero, "--set offload=optimizer" if stage < WEIGHTS else _parameters(step)]
     return [f"--zero {stage}"]
+
+
+def _parameters(step: Step) -> str:
+    """The option that leaves parameters on the host, with the stage that it takes."""
+    return ("" if step.split.zero == WEIGHTS else "--zero 3 ") + "--set offload=parameters"
 
 
 def _fewer_talks(step: Step) -> str:
