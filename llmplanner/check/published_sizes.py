@@ -28,6 +28,4 @@ def answer(row: Row, models: Lookup) -> Answers:
     return {"published_GiB": Answer(sizes[0] / GIB, bounds[0] / GIB, bounds[1] / GIB)}
 
 
-KIND = Kind(
-    "published_quant_sizes", ("model", "ftype", "published_GiB", "what"), ("published_GiB",), answer, True
-)
+KIND = Kind("published_quant_sizes", ("model", "ftype", "what"), ("published_GiB",), answer, True)

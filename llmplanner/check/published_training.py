@@ -25,6 +25,7 @@ from llmplanner.core.terms import fragmentation, runtime
 
 COLUMN = "peak_mem_per_gpu"
 GB = 10**9
+MOST_DEVICES = 100_000
 BILLION = 10**9
 OFF = 0.15  # by which a model's parameters may differ from those that a row states
 TENTH = 10  # the band of layers that are not Transformers' own: a judgement
@@ -64,6 +65,8 @@ def run_of(row: Row, model: Model) -> Run:
 
 def peak(run: Run, room: int | None = None) -> Range:
     """Bytes of the fullest device; `room`: what its card has. Raises BadInput."""
+    if run.split.devices > MOST_DEVICES:
+        raise BadInput(f"{run.split.devices:,} GPUs are more than any run had.", "n_gpus")
     machine = Machine((Device("GPU", None),) * run.split.devices)
     plan = Plan(run.model, FineTune(run.train), machine, run.split, run.weights)
     found = [_peak(device, run) for device in estimate(plan).different]
@@ -124,7 +127,7 @@ def model_of(row: Row, models: Lookup) -> Model:
     """
     stated = float_of(row.get("params_B", "").strip())
     found = models.model(text(row, "config"))
-    if stated is None or _fits(found, stated):
+    if not stated or _fits(found, stated):
         return found
     name = f"{row['model'].strip().lower().replace(' ', '-')}-{row['params_B'].strip()}b"
     if models.path(name, ".json") is not None and _fits(models.model(name), stated):
@@ -142,7 +145,7 @@ def _fits(model: Model, billions: float) -> bool:
 
 KIND = Kind(
     "measured_training",
-    ("framework", "model", "method", "batch_size", "seq_len", "config", COLUMN, "unit"),
+    ("framework", "model", "method", "batch_size", "seq_len", "config", "unit"),
     (COLUMN,),
     answer,
     True,
