@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -9,11 +10,13 @@ from statistics import median
 
 import pytest
 
+from llmplanner.compose import model_named
 from llmplanner.core.blocks import cache_format_named
 from llmplanner.core.engine import LlamaCpp
 from llmplanner.core.formats import FP16
 from llmplanner.core.machine import Device
 from llmplanner.core.model import Model
+from llmplanner.core.recipes import stored_as
 from llmplanner.core.serving.llamacpp import cells, compute, weights
 from llmplanner.core.serving.llamacpp.buffer import Buffer
 from llmplanner.core.serving.llamacpp.placement import placed
@@ -173,3 +176,65 @@ def test_no_way_of_sharing_the_work_hides_behind_the_others() -> None:
         assert median(off) < 0.1, kind
         assert off[int(NINE_TENTHS * len(off))] < 0.3, kind
         assert sum(found.low <= size <= found.high for found, size in rows_of) >= 0.8 * len(rows_of), kind
+
+
+LOGGED = {  # logs of 2024 and 2025: the model, the cards, and the file where experts are on the CPU
+    "I018": ("gemma-3-27b-text", 1, ""),
+    "I025": ("qwen3-235b-a22b", 1, "q6_k"),
+    "I027": ("qwen3-235b-a22b", 2, "q6_k"),
+    "I030": ("qwen3-235b-a22b", 0, ""),
+    "I032": ("qwen3-32b", 1, ""),
+    "I033": ("llama-3.1-8b", 1, ""),
+    "I036": ("deepseek-v3", 0, ""),
+    "I045": ("qwen3-30b-a3b", 0, ""),
+    "I046": ("qwen3-30b-a3b", 0, ""),
+    "I050": ("qwen3-235b-a22b", 0, ""),
+    "I052": ("qwen3-30b-a3b", 2, ""),
+    "I071": ("qwen3-235b-a22b", 1, ""),
+    "I078": ("gemma-3-27b-text", 0, ""),
+    "I107": ("qwen3-30b-a3b", 1, ""),
+    "I109": ("qwen3-235b-a22b", 2, "q6_k"),
+    "I119": ("command-r-35b", 2, ""),
+    "I121": ("pythia-2.8b", 1, ""),
+}
+EXPANDED = {"I036"}  # before latent attention was absorbed
+
+
+def of_log(row: dict[str, str]) -> Iterator[tuple[Buffer, float]]:
+    """What is predicted of each buffer of a log, and what it says in bytes.
+
+    ik_llama.cpp's logs stand for llama.cpp's of their time where nothing of theirs differs.
+    """
+    name, cards, stored = LOGGED[row["id"]]
+    model, form = model_named(name).model, cache_format_named(row["kv_type_k"])
+    engine = LlamaCpp(
+        ubatch=int(row["n_ubatch"]),
+        flash_attention=row["flash_attn"] == "1",
+        swa_full=True,  # none had caches for windows yet
+        cpu_experts=model.layers if stored else 0,
+    )
+    sizes = cells.of_options(int(row["n_ctx"]), 1, engine, int(row["n_batch"]))
+    run = compute.Runs(model, sizes, engine, form, form, expanded=row["id"] in EXPANDED, older=True)
+    logged = {place: float(size) for place, size in re.findall(r"(\w+)=([\d.]+)", row["compute_buffers_MiB"])}
+    if not cards:
+        yield compute.on_cpu(run), logged["CPU"] * MIB
+        return
+    held = weights.stored(model, stored_as(model, stored) if stored else FP16)
+    where = placed(len(held.layers), engine, (CARD,) * cards)
+    for place in range(cards):
+        if f"CUDA{place}" in logged:
+            found = compute.on_device(run, held, where, place, cards=cards)
+            yield found, logged[f"CUDA{place}"] * MIB
+    if "CUDA_Host" in logged:
+        yield compute.beside_devices(run, where, cards), logged["CUDA_Host"] * MIB
+
+
+@needs_reference
+def test_logs_from_gpus_within_a_hundredth_at_the_median() -> None:
+    found = [pair for row in rows("measured_inference.csv") if row["id"] in LOGGED for pair in of_log(row)]
+    off = sorted(abs(buffer.bytes / size - 1) for buffer, size in found)
+    assert len(off) > 28
+    assert median(off) < 0.01
+    assert off[int(NINE_TENTHS * len(off))] < 0.06
+    assert off[-1] < 0.1
+    assert sum(buffer.low <= size <= buffer.high for buffer, size in found) >= 0.9 * len(found)

@@ -9,7 +9,11 @@ from llmplanner.core.serving.llamacpp.allocator import Fullest, Tensor
 SOURCE = "llama.cpp v0.5.0, ggml/src/ggml-alloc.c, src/llama-graph.cpp and src/models/, walked for one layer"
 NOTE = "Reserved once, for a prompt's largest batch."
 CHANGE = "a smaller physical batch: --set ubatch=256 (llama.cpp: -ub 256)"
+COPIED = "more of the model on the GPUs, or llama.cpp's --no-op-offload: prompts are read more slowly then"
 SCORES = "--set flash_attention=true (llama.cpp: -fa on), or a smaller physical batch (-ub 256)"
+
+
+NOTHING = Part("", 0, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ class Buffer:
     def term(self) -> Term:
         """As a term of a device's estimate."""
         change = SCORES if self.moment.startswith("attention scores") else CHANGE
+        if max(self.parts, key=lambda part: int(part.bytes), default=NOTHING).name.endswith("copied in"):
+            change = COPIED
         text = (self.formula, SOURCE, NOTE)
         return Term("activations", self.bytes, self.low, self.high, *text, self.parts, self.measured, change)
 
@@ -72,7 +78,13 @@ def told(found: Fullest, sure: Sureness) -> Buffer:
 
 def _part(name: str, tensors: list[Tensor]) -> Part:
     total = sum(tensor.bytes for tensor in tensors)
-    sizes = [f"{tensor.width:,} × {tensor.rows:,} × {tensor.size} B" for tensor in tensors]
+    sizes = [_size(tensor) for tensor in tensors]
     if len(set(sizes)) == 1 and len(sizes) > 1:
         return Part(name, total, f"{name} {len(sizes)} × {sizes[0]}")
     return Part(name, total, f"{name} {' + '.join(sizes)}")
+
+
+def _size(tensor: Tensor) -> str:
+    if tensor.size == 1:  # as stored, in bytes
+        return gib_text(tensor.bytes)
+    return f"{tensor.width:,} × {tensor.rows:,} × {tensor.size} B"
