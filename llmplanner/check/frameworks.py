@@ -97,13 +97,13 @@ def swift(row: Row, model: Model) -> Run:
     name = text(row, "method").lower()
     galore = name.startswith("full+galore")
     return Run(
-        fused(model) if "c_attn" in row["lora_targets"] else model,
+        fused(model) if "c_attn" in row.get("lora_targets", "") else model,
         Train(
             length(row),
             batch(row),
             Precision.BF16_MIXED if packed else Precision.BF16,
             Optimizer.GALORE if galore else Optimizer.ADAMW,
-            AttentionKernel.FLASH if row["flash_attn"] == "yes" else AttentionKernel.EAGER,
+            AttentionKernel.FLASH if row.get("flash_attn", "") == "yes" else AttentionKernel.EAGER,
             checkpointing(row),
             method=_swift_method(row, name, packed=packed),
             accumulation=accumulation(row),
@@ -112,7 +112,7 @@ def swift(row: Row, model: Model) -> Run:
         figure(row, Figure.RESERVED),
         held,
         varied=varied(row),
-        upcast="bnb" in row["quant_or_dtype"],
+        upcast="bnb" in row.get("quant_or_dtype", ""),
     )
 
 
@@ -124,9 +124,9 @@ def _swift_method(row: Row, name: str, *, packed: bool) -> Method:
         return FULL
     if plain == "adapter":
         return Adapters(ADAPTER_WIDTH)
-    stated = row["lora_rank"], row["lora_targets"]
+    stated = row.get("lora_rank", ""), row.get("lora_targets", "")
     rank = int(found.group(1)) if (found := re.search(r"rank=(\d+)", " ".join(stated))) else 0
-    everywhere = "ALL" in row["lora_targets"]
+    everywhere = "ALL" in row.get("lora_targets", "")
     if plain in SAME_AS_LORA or plain in {"dora", "adalora"}:
         rank = ADALORA_RANK if plain == "adalora" else rank or number(row, "lora_rank")
         targets = (ALL_LINEAR,) if everywhere else QUERY_KEY_VALUE
@@ -162,7 +162,7 @@ def litgpt(row: Row, model: Model) -> Run:
             checkpointing(row),
             method=way,
         ),
-        Split(data=devices(row), zero=3 if "fsdp" in row["parallelism"].lower() else 0),
+        Split(data=devices(row), zero=3 if "fsdp" in row.get("parallelism", "").lower() else 0),
         figure(row, Figure.ALLOCATED),
         held,
         own_code=True,
@@ -240,7 +240,7 @@ def _each_layer(model: Model, change: Callable[[Layer], Layer]) -> Model:
 
 def _litgpt_targets(row: Row, model: Model) -> tuple[str, ...]:
     """The matrices that litgpt's names stand for: q, k, v, proj of attention, mlp; a fused one whole."""
-    names = set(re.findall(r"[a-z]+", row["lora_targets"].lower()))
+    names = set(re.findall(r"[a-z]+", row.get("lora_targets", "").lower()))
     if "mlp" in names:
         return (ALL_LINEAR,)
     inner = model.stacks[-1].groups[0].layer.attention

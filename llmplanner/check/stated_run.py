@@ -107,7 +107,7 @@ def _method(row: Row, *, packed: bool) -> Method:
         return FULL
     if name.startswith(("lora", "qlora", "rslora", "dora", "qdora")):
         names = tuple(re.findall(r"[A-Za-z_][A-Za-z_0-9]*", row.get("lora_targets", "")))
-        everywhere = not names or "all" in row["lora_targets"].lower()
+        everywhere = not names or "all" in row.get("lora_targets", "").lower()
         targets = (ALL_LINEAR,) if everywhere else names
         return Lora(number(row, "lora_rank"), targets, dora="dora" in name, quantized=packed)
     raise BadInput(f"The method {quoted(row['method'])} is not one that the planner knows.", "method")
