@@ -33,8 +33,8 @@ from llmplanner.core.plan import (
 from llmplanner.core.recipes import stored_as
 from llmplanner.core.step import Step, one_step
 from llmplanner.core.terms import activations, loss
-from llmplanner.models.config import from_config
-from tests.reference import ROOT, needs_reference, rows
+from llmplanner.models.config import from_config, read
+from tests.reference import REFERENCE, ROOT, needs_reference, rows
 from tests.training_rows import Row, model, step
 
 TINY = 4096  # bytes of buffers, which the planner leaves out
@@ -240,3 +240,29 @@ def test_routed_experts_and_routers_are_not_adapted() -> None:
     assert every < one_step(dense, Train(64, method=Lora(8)), Split()).parameters
     with pytest.raises(BadInput, match="no linear named 'gate'"):
         refuse_lacked(mixture, ("gate",))
+
+
+# PEFT 0.21.2 adapts the routed experts of these as parameters, or their routers as linears
+BESIDE_LINEARS = {
+    *("deepseek_v2", "deepseek_v3", "llama4_text", "mixtral", "phimoe", "qwen3_moe", "qwen3_next"),
+    "switch_transformers",
+}
+DEPTHS = (
+    *("num_hidden_layers", "n_layer", "num_layers", "num_decoder_layers", "encoder_layers"),
+    "decoder_layers",
+)
+
+with (ROOT / "tests" / "data" / "lora_trained.csv").open(newline="", encoding="utf-8") as file:
+    COUNTED = [row for row in csv.DictReader(file) if row["model_type"] not in BESIDE_LINEARS]
+
+
+@needs_reference
+@pytest.mark.parametrize("family", sorted({row["model_type"] for row in COUNTED}))
+def test_every_linear_but_the_head_is_adapted_as_peft_does(family: str) -> None:
+    for row in (row for row in COUNTED if row["model_type"] == family):
+        config = read(REFERENCE / "configs" / f"{row['name']}.json")
+        config |= {key: min(int(str(config[key])), 8) for key in DEPTHS if key in config}
+        if isinstance(config.get("layer_types"), list):
+            config["layer_types"] = config["layer_types"][:8]  # type: ignore[index]  # a list: the line above
+        built = from_config(config, row["name"], "config.json")
+        assert one_step(built, Train(16, method=Lora(8)), Split()).parameters == int(row["trained"])
