@@ -24,6 +24,7 @@ SOAP_LARGEST = 10_000  # SOAP's max_precond_dim: a longer side gets no matrix
 MATRIX = 2  # dimensions
 
 TORCH = "PyTorch 2.13"
+UNMEASURED = "Not measured: by its paper and its published code, shown as a tenth more or less."
 COUNTED = "equal to what was counted in PyTorch 2.13, to the byte"
 SIZES = "equal to what was counted on four tensors, to the byte"
 
@@ -302,6 +303,7 @@ RULES = MappingProxyType(
             (moments(2, size=BF16),),
             all_at_once(1),
             "DeepSeek-V3 (arXiv:2412.19437) section 3.3.2; its step as PyTorch's foreach",
+            note=UNMEASURED,
         ),
         Optimizer.ADAMW_8BIT: Rule(
             "AdamW 8-bit", (blockwise(2),), nothing, f"{BITSANDBYTES}, AdamW8bit", SIZES
@@ -354,6 +356,7 @@ RULES = MappingProxyType(
             ),
             one_by_one(2),
             "Zhang et al. 2024 (arXiv:2406.16793); each row of a matrix as a block, the most that it cuts",
+            note=UNMEASURED,
         ),
         Optimizer.ADAMAX: Rule("Adamax", (moments(2),), all_at_once(1), f"{TORCH}, {FOREACH}", COUNTED),
         Optimizer.NADAM: Rule("NAdam", (moments(2),), all_at_once(1), f"{TORCH}, {FOREACH}", COUNTED),
@@ -407,6 +410,7 @@ RULES = MappingProxyType(
             ),
             all_at_once(1),
             "Distributed Shampoo (arXiv:2309.06497), its defaults, Adam grafted",
+            note=UNMEASURED,
         ),
         Optimizer.SOAP: Rule(
             "SOAP",
@@ -420,12 +424,14 @@ RULES = MappingProxyType(
             ),
             one_by_one(4),
             "Vyas et al. 2024 (arXiv:2409.11321), its published code's defaults",
+            note=UNMEASURED,
         ),
         Optimizer.GALORE: Rule(
             f"GaLore, rank {RANK}",
             GALORE,
             one_by_one(4),
             f"Zhao et al. 2024 (arXiv:2403.03507), galore_torch.GaLoreAdamW at rank {RANK}",
+            note=UNMEASURED,
         ),
     }
 )

@@ -142,6 +142,9 @@ def test_state_is_divided_among_devices_and_told_where_from(rule: Optimizer) -> 
     assert one["optimizer"].source == RULES[rule].source
     assert one["optimizer"].measured == RULES[rule].measured
     assert one["optimizer"].formula
+    unsure = one["optimizer"].low < one["optimizer"].high
+    assert unsure != bool(RULES[rule].measured) or rule is Optimizer.PAGED_ADAMW_8BIT
+    assert bool(RULES[rule].measured) != ("Not measured" in one["optimizer"].note)
 
 
 def test_paged_state_can_leave_the_device() -> None:

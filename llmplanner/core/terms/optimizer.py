@@ -13,6 +13,7 @@ from llmplanner.core.terms.trained import Estimated
 from llmplanner.core.zero import OPTIMIZER, WEIGHTS
 
 Tensors = list[tuple[int, Tensor]]
+TENTH = 10  # the band of what nobody has measured: a judgement
 SUB_GROUP = 10**9  # elements: DeepSpeed's sub_group_size
 
 
@@ -68,6 +69,8 @@ def _kept(kept: Kept, tensors: Tensors, step: Step) -> Part | None:
     text += zero.told(step, OPTIMIZER)
     if kept.moves:
         return Estimated(kept.name, amount, text, 0, amount)
+    if not rule_of(step).measured:
+        return Estimated(kept.name, amount, text, amount - amount // TENTH, amount + amount // TENTH)
     return Part(kept.name, amount, text)
 
 
