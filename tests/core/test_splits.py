@@ -17,8 +17,11 @@ from llmplanner.core.machine import Device, Machine
 from llmplanner.core.model import Model
 from llmplanner.core.pipeline import passes, stages
 from llmplanner.core.plan import (
+    Adapters,
     Checkpointing,
+    Full,
     Lora,
+    Method,
     Offload,
     OffloadTo,
     Plan,
@@ -230,6 +233,50 @@ def test_the_shares_of_zero_add_up_to_the_whole(count: int, stage: int) -> None:
     for name in ("optimizer", "gradients", "weights"):
         times = count if name in divided else 1
         assert 0 <= times * share[name].bytes - whole[name].bytes < count
+
+
+def _asked(one: Plan) -> tuple[Estimate | None, str | None]:
+    """The estimate, or the field that is refused."""
+    try:
+        return estimate(one), None
+    except BadInput as refusal:
+        return None, refusal.field
+
+
+SPLITS = st.builds(
+    Split,
+    data=st.sampled_from([1, 2, 3, 8]),
+    tensor=st.sampled_from([1, 2, 4]),
+    zero=st.integers(0, 3),
+    pipeline=st.sampled_from([1, 2, 5]),
+    context=st.sampled_from([1, 2]),
+    expert=st.sampled_from([1, 2, 4]),
+    sequence_parallel=st.booleans(),
+    chunks=st.sampled_from([1, 2]),
+    group=st.sampled_from([None, 2, 4]),
+    sharding=st.sampled_from([*Sharding]),
+    offload=st.sampled_from([*Offload]),
+)
+METHODS = [Full(), Full(frozen_layers=7), Lora(8), Lora(8, quantized=True), Adapters(32)]
+
+
+@settings(deadline=None, max_examples=150)
+@given(SPLITS, st.sampled_from(METHODS), st.sampled_from([*Precision]), st.sampled_from([1, 6]))
+def test_any_split_gives_bounded_terms_or_one_sentence(
+    split: Split, method: Method, precision: Precision, micro_batches: int
+) -> None:
+    train = Train(256, 2, precision, method=method, accumulation=micro_batches)
+    asked = replace(plan(split, train, mixtral()), weights=stored_as(mixtral(), "nf4-double"))
+    answer, field = _asked(asked)
+    if answer is None:
+        assert field in {"pp", "hybrid", "offload"}
+        return
+    assert len(answer.devices) == split.devices
+    for device in answer.different:
+        for phase in device.phases:
+            for term in phase.terms:
+                assert 0 <= term.low <= term.bytes <= term.high
+                assert sum(int(part.bytes) for part in term.parts) == term.bytes
 
 
 @pytest.mark.parametrize("stage", [1, 2, 3])

@@ -12,6 +12,7 @@ MB = 10**6
 LIVE = 10**9  # elements: DeepSpeed's stage3_max_live_parameters
 PREFETCH = 5 * 10**7  # elements: its stage3_prefetch_bucket_size
 BUCKET = 5 * 10**8  # elements: its reduce_bucket_size
+SIXTEEN = 2  # bytes of what a quantized base keeps unpacked
 UNEVEN = 2  # tokens that the fullest device's experts receive, over the mean (GShard's capacity factor)
 
 
@@ -68,7 +69,7 @@ def _layer(step: Step) -> tuple[int, str]:
     elements, size, base = unit(step), step.arithmetic.operand, step.base
     if base is None or base.wide >= step.weights:
         return size * elements, f"{size} B × {elements:,}"
-    packed, among = base.bytes - size * base.wide, step.weights - base.wide
+    packed, among = base.bytes - SIXTEEN * base.wide, step.weights - base.wide
     amount = -(-elements * packed // among)
     return amount, f"{amount:,} B of {elements:,} as {base.name}"
 
