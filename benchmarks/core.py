@@ -9,12 +9,14 @@ import numpy as np
 from benchmarks.measure import Row, in_turn
 from llmplanner.compose import machine_named, model_named, plan_of
 from llmplanner.core.estimating import estimate
-from llmplanner.core.plan import Plan, Pretrain, Serve
+from llmplanner.core.formats import format_named
+from llmplanner.core.plan import Plan, Pretrain, Serve, at_weights
 from llmplanner.plans import Draft
 
 SERVE = Draft(model="llama-3.1-405b", gpu="h100-sxm", tp=8, context=32_768)
 TRAIN = Draft(model="llama-3.1-405b", gpu="h100-sxm", task="pretrain", tp=8, dp=8, zero=1, sequence=4096)
 MANY = 1000  # contexts by batches: a million plans
+FORMATS = ("bf16", "fp8-e4m3", "int8", "int4")  # of weights; each with a quarter of the batches
 
 
 def plan(draft: Draft) -> Plan:
@@ -48,8 +50,19 @@ def once(many: Plan) -> float:
     return time.perf_counter() - start
 
 
+def in_formats(many: Plan) -> float:
+    """Seconds of a million plans that differ in format too: a broadcast call for each format."""
+    assert isinstance(many.workload, Serve)  # noqa: S101 - of serving alone
+    batches = np.arange(1, MANY // len(FORMATS) + 1, dtype=np.int64)[None, :]
+    quarter = replace(many, workload=replace(many.workload, batch=batches))
+    start = time.perf_counter()
+    for name in FORMATS:
+        estimate(at_weights(quarter, format_named(name)))
+    return time.perf_counter() - start
+
+
 def rows() -> list[Row]:
-    """Four rows; the floor is the bound itself, so the ratio must be at most one."""
+    """Five rows; the floor is the bound itself, so the ratio must be at most one."""
     found = []
     for name, draft in (("serve", SERVE), ("train", TRAIN)):
         one = plan(draft)
@@ -58,4 +71,7 @@ def rows() -> list[Row]:
         (broadcast,) = in_turn(partial(once, many), rounds=5)
         found.append(Row(f"one estimate, {name}, 126 layers", single, "1 ms", 1e-3, 1.0))
         found.append(Row(f"10^6 plans, {name}", broadcast, "2 s", 2.0, 1.0))
+        if name == "serve":
+            (formats,) = in_turn(partial(in_formats, many), rounds=5)
+            found.append(Row("10^6 plans, serve, in four formats", formats, "2 s", 2.0, 1.0))
     return found
