@@ -15,20 +15,10 @@ from llmplanner.core.formats import Format
 from llmplanner.core.model import Attention, Experts, Kind, LatentAttention, Layer, Model
 from llmplanner.core.serving.llamacpp import cache
 from llmplanner.core.serving.llamacpp.allocator import Graph, Tensor, laid_out
+from llmplanner.core.serving.llamacpp.batch import F16, F32, HELD, I64, Batch, Lent, Seen
 from llmplanner.core.serving.llamacpp.buffer import ALONE, EMPTY, SHARED, UNLIKE, Buffer, Sureness, told
 from llmplanner.core.serving.llamacpp.cells import Cells
-from llmplanner.core.serving.llamacpp.graph import (
-    F16,
-    F32,
-    HELD,
-    I64,
-    SCORES,
-    Batch,
-    Lent,
-    Seen,
-    Walk,
-    biased,
-)
+from llmplanner.core.serving.llamacpp.graph import SCORES, Walk, biased
 from llmplanner.core.serving.llamacpp.placement import HOST, Placement
 from llmplanner.core.serving.llamacpp.weights import Stored
 
@@ -75,9 +65,10 @@ class Runs:
 
     @cached_property
     def windows(self) -> dict[int, int | None]:
-        """The window of each layer's cache. What attends to the batch alone has one kind of mask."""
+        """The window of each layer's cache, or of an encoder's layer, which has a mask of its own too."""
         if self.model.kind is Kind.ENCODER:
-            return dict.fromkeys(self.layers)
+            attentions = {index: layer.attention for index, layer in self.layers.items()}
+            return {index: one.window for index, one in attentions.items() if one is not None}
         return {layer: one.window for one in self.kept for layer in one.layers}
 
     @cached_property
@@ -186,7 +177,7 @@ def _batch(runs: Runs, *, on_gpu: bool = False) -> Batch:
         _tokens(runs),
         int(runs.sizes.sequences),
         flash,
-        windows=any(window is not None for window in runs.windows.values()),
+        windows=model.kind is Kind.ENCODER or any(runs.windows.values()),
         keys_rotated=_turns(runs, runs.keys),
         values_rotated=_turns(runs, runs.values),
         cached=model.kind is not Kind.ENCODER,

@@ -7,8 +7,6 @@ of what nothing else reads, and sums work in place.
 Source: ggml-org/llama.cpp v0.5.0, src/llama-graph.cpp and src/models/, read as a description.
 """
 
-from dataclasses import dataclass
-
 from llmplanner.core.model import (
     Attention,
     Experts,
@@ -23,55 +21,14 @@ from llmplanner.core.model import (
     Recurrent,
 )
 from llmplanner.core.serving.llamacpp.allocator import Graph, Tensor
+from llmplanner.core.serving.llamacpp.batch import F16, HELD, Batch, Seen
 
-F16, F32, I64 = 2, 4, 8
 KERNEL = 3  # dimensions: channels, 1, tokens
 SKIPPING = "Mamba-2"  # adds its convolved input, of which it sees a part, to what it reads out
 LAYER_NORMS = frozenset({NormKind.LAYER, NormKind.LAYER_WIDE, NormKind.LAYER_WRITTEN})
 ATTENTION, SCORES = "attention of a layer", "attention scores of a layer"
 FEED_FORWARD, EXPERTS, RECURRENCE = "feed-forward of a layer", "experts of a layer", "recurrence of a layer"
 HEAD = "logits"
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What the engine's options make of a physical batch."""
-
-    tokens: int
-    sequences: int
-    flash: bool
-    windows: bool = False  # some layers have caches of their own for a window
-    keys_rotated: bool = False  # quantized keys are multiplied by a Hadamard matrix before they are stored
-    values_rotated: bool = False
-    cached: bool = True  # an encoder keeps no keys and values
-    unpacked: bool = False  # on a GPU, flash attention unpacks a quantized cache to FP16 beside its result
-    expanded: bool = False  # latent attention with the keys and values of every head, as in older files
-
-
-@dataclass(frozen=True, slots=True)
-class Lent:
-    """What the host holds of a layer that a card computes, in bytes: copied in where it is read."""
-
-    each: float = 0.0  # of a weight of the layer
-    experts: int = 0  # of one matrix of all experts
-    cache: int = 0  # keys and values
-    away: bool = False  # the first card computes the experts of another card's layer
-    apart: bool = False  # the host computes the scores
-
-
-HELD = Lent()  # all of the layer is on the card
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What a layer attends to: cells of a stream, and which of them each token may see."""
-
-    cells: int
-    mask: Tensor
-    places: Tensor | None  # without flash attention: the cell that each element of a value goes to
-    width: int = 0  # keys and values of a cell, in elements
-    streams: int = 1
-    buckets: tuple[Tensor, ...] = ()  # distances, where a bias is looked up by them
 
 
 class Walk:
@@ -118,7 +75,7 @@ class Walk:
             hidden = graph.op("chosen outputs", hidden.width, hidden)
         normed = self._norm(model.stacks[-1].final_norm, hidden, alone=True)
         normed.kept = True
-        if model.head.linear is not None:
+        if model.head.linear is not None and self.batch.cached:  # an encoder gives its hidden states
             graph.op(
                 "logits",
                 model.head.linear.outputs,
@@ -153,8 +110,8 @@ class Walk:
     def _attention(self, attention: Attention, normed: Tensor, seen: Seen) -> Tensor:
         graph, batch = self.graph, self.batch
         width = attention.heads * attention.value_dim
-        queries, gate = self._projected(attention, normed, seen)
-        mixed = self._attended(width, attention.heads, (queries,), seen, biased=biased(attention))
+        sources, gate = self._projected(attention, normed, seen)
+        mixed = self._attended(width, attention.heads, sources, seen, biased=biased(attention))
         if batch.values_rotated:
             mixed = graph.op("rotated back", width, mixed)
         if gate is not None:
@@ -172,7 +129,7 @@ class Walk:
         if self.batch.flash and not biased:
             return graph.op("attended", width, *sources, seen.mask, *self._unpacked(seen))
         graph.moment = SCORES
-        scores = graph.op("scores", heads * seen.cells, *sources)
+        scores = graph.op(f"scores ({heads} heads × {seen.cells:,} cells)", heads * seen.cells, *sources)
         if biased:
             picked = graph.op("bias by position", heads * seen.cells, *seen.buckets)
             graph.read(graph.op("bias by position", heads * seen.cells, picked))
@@ -193,8 +150,10 @@ class Walk:
         """What is copied in from the host, if anything is."""
         return (self.graph.op(name, size, size=1, rows=1),) if size else ()
 
-    def _projected(self, attention: Attention, normed: Tensor, seen: Seen) -> tuple[Tensor, Tensor | None]:
-        """Queries, and what they came with where that holds a gate. Keys and values go into the cache."""
+    def _projected(
+        self, attention: Attention, normed: Tensor, seen: Seen
+    ) -> tuple[tuple[Tensor, ...], Tensor | None]:
+        """What attention reads besides the cache, and what queries came with where that holds a gate."""
         graph, batch = self.graph, self.batch
         query_width = attention.heads * attention.key_dim
         key_width, value_width = (
@@ -206,18 +165,17 @@ class Walk:
             queries = graph.op("queries", query_width, fused) if attention.rotary_dim else fused
             keys = graph.op("keys", key_width, fused) if attention.rotary_dim else fused
             values = fused if batch.flash else graph.op("values", value_width, fused)
-            self._store(keys, values, seen)
-            return queries, None
+            return (queries, *self._stored(keys, values, seen)), None
         queries = graph.op("queries", attention.inputs[0].outputs, normed)
         gate = queries if attention.output_gate else None
         queries = self._turned(attention, queries, query_width, attention.query_norm)
         if batch.keys_rotated:
             queries = graph.op("queries, rotated", query_width, queries)
-        if not attention.shares_cache:
-            self._keys_and_values(attention, normed, seen)
-        return queries, gate
+        if attention.shares_cache:
+            return (queries,), gate
+        return (queries, *self._keys_and_values(attention, normed, seen)), gate
 
-    def _keys_and_values(self, attention: Attention, normed: Tensor, seen: Seen) -> None:
+    def _keys_and_values(self, attention: Attention, normed: Tensor, seen: Seen) -> tuple[Tensor, ...]:
         """In the order in which the engine makes them, which differs with two kinds of caches."""
         batch = self.batch
         if batch.windows:
@@ -226,7 +184,7 @@ class Walk:
         else:
             values = self._values(attention, normed)
             keys = self._keys(attention, normed)
-        self._store(keys, values, seen)
+        return self._stored(keys, values, seen)
 
     def _keys(self, attention: Attention, normed: Tensor) -> Tensor:
         width = attention.kv_heads * attention.key_dim
@@ -238,10 +196,19 @@ class Walk:
         values = self.graph.op("values", width, normed)
         return self.graph.op("values, rotated", width, values) if self.batch.values_rotated else values
 
-    def _store(self, keys: Tensor, values: Tensor, seen: Seen) -> None:
-        """Both go into the cache."""
-        self.graph.read(keys)
-        self.graph.read(*((values,) if seen.places is None else (values, seen.places)))
+    def _stored(self, keys: Tensor, values: Tensor, seen: Seen) -> tuple[Tensor, ...]:
+        """Both go into the cache; an encoder has none and attends to them, one as wide as the other."""
+        graph = self.graph
+        if self.batch.cached:
+            graph.read(keys)
+            graph.read(*((values,) if seen.places is None else (values, seen.places)))
+            return ()
+        if self.batch.flash:
+            return (
+                graph.op("keys, cast", keys.width, keys, size=F16),
+                graph.op("values, cast", keys.width, values, size=F16),
+            )
+        return keys, graph.op("values, transposed", keys.width, values)
 
     def _turned(self, attention: Attention, made: Tensor, width: int, norm: Norm | None) -> Tensor:
         """Queries or keys after norm and rotation, the first of which cannot work in place on a view."""
@@ -263,8 +230,8 @@ class Walk:
         width = heads * attention.value_dim
         values = graph.op("values", width, both)
         repeated = graph.op("keys", heads * rotated, graph.op("key", rotated, down))
-        self._store(graph.op("keys", queries.width, both, repeated), values, seen)
-        mixed = self._attended(width, heads, (queries,), seen)
+        kept = self._stored(graph.op("keys", queries.width, both, repeated), values, seen)
+        mixed = self._attended(width, heads, (queries, *kept), seen)
         return graph.op("attention output", attention.output.outputs, mixed)
 
     def _latent(self, attention: LatentAttention, normed: Tensor, seen: Seen) -> Tensor:
@@ -291,7 +258,8 @@ class Walk:
         else:
             graph.moment = SCORES
             values = graph.op("latents, transposed", rank * seen.cells, size=F16, rows=batch.sequences)
-            scores = graph.op("scores", seen.cells * heads, queries, *copied)
+            name = f"scores ({heads} heads × {seen.cells:,} cells)"
+            scores = graph.op(name, seen.cells * heads, queries, *copied)
             graph.read(seen.mask)
             mixed = graph.op("attended latents", heads * rank, values, scores)
         width = heads * attention.value_dim

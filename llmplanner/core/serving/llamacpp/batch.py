@@ -1,0 +1,48 @@
+"""A physical batch on its way through the graph: what the options make of it, what it sees, what is lent."""
+
+from dataclasses import dataclass
+
+from llmplanner.core.serving.llamacpp.allocator import Tensor
+
+F16, F32, I64 = 2, 4, 8  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What the engine's options make of a physical batch."""
+
+    tokens: int
+    sequences: int
+    flash: bool
+    windows: bool = False  # some layers have caches of their own for a window
+    keys_rotated: bool = False  # quantized keys are multiplied by a Hadamard matrix before they are stored
+    values_rotated: bool = False
+    cached: bool = True  # an encoder keeps no keys and values
+    unpacked: bool = False  # on a GPU, flash attention unpacks a quantized cache to FP16 beside its result
+    expanded: bool = False  # latent attention with the keys and values of every head, as in older files
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """What the host holds of a layer that a card computes, in bytes: copied in where it is read."""
+
+    each: float = 0.0  # of a weight of the layer
+    experts: int = 0  # of one matrix of all experts
+    cache: int = 0  # keys and values
+    away: bool = False  # the first card computes the experts of another card's layer
+    apart: bool = False  # the host computes the scores
+
+
+HELD = Lent()  # all of the layer is on the card
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a layer attends to: cells of a stream, and which of them each token may see."""
+
+    cells: int
+    mask: Tensor
+    places: Tensor | None  # without flash attention: the cell that each element of a value goes to
+    width: int = 0  # keys and values of a cell, in elements
+    streams: int = 1
+    buckets: tuple[Tensor, ...] = ()  # distances, where a bias is looked up by them
