@@ -1,6 +1,7 @@
 """The page of the optimizers, from the table that the planner itself goes by."""
 
-from llmplanner.core.optimizers import RULES, Tensor
+from llmplanner.core.optimizer_state import Tensor
+from llmplanner.core.optimizers import RULES
 
 SHAPE = (4096, 4096)
 MATRICES = ((1, Tensor(SHAPE, 4)), (1, Tensor(SHAPE, 2)))

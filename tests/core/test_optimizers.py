@@ -8,7 +8,8 @@ import pytest
 
 from llmplanner.core import training
 from llmplanner.core.estimate import Term
-from llmplanner.core.optimizers import RULES, Tensor
+from llmplanner.core.optimizer_state import Tensor
+from llmplanner.core.optimizers import RULES
 from llmplanner.core.plan import Lora, Optimizer, Precision, Split, Train
 from llmplanner.core.step import one_step
 from llmplanner.models.config import from_config
@@ -153,7 +154,7 @@ def test_paged_state_can_leave_the_device() -> None:
         for rule in (Optimizer.PAGED_ADAMW_8BIT, Optimizer.ADAMW_8BIT)
     )
     assert (paged.bytes, paged.high) == (plain.bytes, plain.bytes)
-    assert paged.low == 0
+    assert 0 < paged.low < paged.bytes / 100  # norms alone have fewer than 100,000 elements
 
 
 def test_gradients_wait_for_the_last_of_several_micro_batches() -> None:

@@ -6,7 +6,7 @@ them with the optimizer's state: 12 bytes for each parameter of Adam.
 
 from llmplanner.core import zero
 from llmplanner.core.estimate import Part
-from llmplanner.core.optimizers import FP32
+from llmplanner.core.optimizer_state import FP32
 from llmplanner.core.step import Step
 from llmplanner.core.terms.optimizer import mastered
 from llmplanner.core.zero import OPTIMIZER

@@ -6,7 +6,8 @@ from llmplanner.core import zero
 from llmplanner.core.autograd.tape import Weight
 from llmplanner.core.autograd.trace import Place
 from llmplanner.core.estimate import Part
-from llmplanner.core.optimizers import FP32, RULES, Kept, Rule, Tensor
+from llmplanner.core.optimizer_state import FP32, Kept, Tensor
+from llmplanner.core.optimizers import RULES, Rule
 from llmplanner.core.plan import Precision, Sharding
 from llmplanner.core.step import Step
 from llmplanner.core.terms.trained import Estimated
@@ -67,8 +68,9 @@ def _kept(kept: Kept, tensors: Tensors, step: Step) -> Part | None:
         tensors=_many(sum(count for count, _ in having)),
     )
     text += zero.told(step, OPTIMIZER)
-    if kept.moves:
-        return Estimated(kept.name, amount, text, 0, amount)
+    if kept.moves is not None:
+        stays = sum(count * size for count, one, size in sizes if one.elements < kept.moves)
+        return Estimated(kept.name, amount, text, zero.held(step, stays, OPTIMIZER), amount)
     if not rule_of(step).measured:
         return Estimated(kept.name, amount, text, amount - amount // TENTH, amount + amount // TENTH)
     return Part(kept.name, amount, text)
