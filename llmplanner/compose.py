@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llmplanner.core.card_support import check_card
 from llmplanner.core.checkpoint import Checkpoint, StoredTensor
 from llmplanner.core.errors import BadInput, short
 from llmplanner.core.formats import format_named
@@ -295,7 +296,9 @@ def plan_of(draft: Draft, model: Model, machine: Machine) -> Plan:
     if draft.host_memory is not None:
         machine = replace(machine, host_memory=round(draft.host_memory * GIB))
     trained = model if draft.task == "serve" else dropped(draft, model)
-    return Plan(trained, workload, machine, split, weights, engine, runtime_of(draft))
+    plan = Plan(trained, workload, machine, split, weights, engine, runtime_of(draft))
+    check_card(plan)
+    return plan
 
 
 def weights_of(draft: Draft, model: Model) -> Weights:

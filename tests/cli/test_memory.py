@@ -143,3 +143,30 @@ def test_a_what_if_changes_the_model(run: Run) -> None:
         answer = run("memory", "llama-3.1-8b", *options[:-1], "--change", wrong)
         assert answer.code == 2
         assert answer.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        (("--engine", "vllm", "--gpu", "t4"), "weights"),
+        (("--attention", "flash", "--gpu", "v100-sxm2-32gb"), "attention"),
+        (("--task", "finetune", "--precision", "fp8-mixed", "--gpu", "rtx-3090"), "precision"),
+        (("--task", "finetune", "--attention", "flash", "--gpu", "rtx-2080-ti"), "attention"),
+    ],
+)
+def test_what_a_card_cannot_run_is_refused(run: Run, options: tuple[str, ...], field: str) -> None:
+    answer = run("memory", "llama-3.2-1b", "--json", *options)
+    assert answer.code == 2
+    assert answer.error["field"] == field
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--engine", "vllm", "--gpu", "t4", "--weights", "fp16"),
+        ("--task", "finetune", "--precision", "fp8-mixed", "--gpu", "rtx-4090"),
+        ("--task", "finetune", "--precision", "bf16", "--gpu", "v100-sxm2-32gb"),  # PyTorch emulates it
+    ],
+)
+def test_what_it_can_run_is_not(run: Run, options: tuple[str, ...]) -> None:
+    assert run("memory", "llama-3.2-1b", "--json", *options).code == 0
