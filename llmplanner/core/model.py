@@ -189,6 +189,7 @@ class Experts:
     shared_gate: Linear | None = None
     every: bool = False  # Llama 4: all experts run over every token, on zeros where it did not choose them
     router_fp32: bool = False  # DeepSeek: the router keeps FP32 copies of its input and its weight
+    weighted_fp32: bool = False  # Mixtral: the router's weights stay in FP32, and so does what they weight
     correction_bias: bool = False
     extras: tuple[Module, ...] = ()
 

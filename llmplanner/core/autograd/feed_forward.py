@@ -50,9 +50,9 @@ def _experts(walk: Walk, piece: Experts, x: Value) -> Value:
     own(walk, piece.extras)
     out = tape.keep(Cause.EXPERTS, chosen * hidden, size, when=flows)
     out = tape.op(out, (product, *down), trained=trained)
-    wide = Value(chosen * hidden, FP32)  # weighted in FP32, put back in the tokens' order, summed
-    weighted = tape.op(Value(wide.width, FP32), (out,), wide)
-    ordered = tape.op(Value(wide.width, FP32), (weighted,), wide)
+    wide = Value(chosen * hidden, FP32 if piece.weighted_fp32 else size)
+    weighted = tape.op(Value(wide.width, wide.size), (out,), wide)
+    ordered = tape.op(Value(wide.width, wide.size), (weighted,), wide)  # as the tokens were, to be summed
     out = tape.op(Value(hidden, x.size), (ordered,))
     if piece.shared is not None:
         shared = _dense(walk, piece.shared, x)

@@ -28,6 +28,7 @@ def layer(walk: Walk, piece: Layer, x: Value, memory: Value | None = None) -> Va
         crossed = sliced(walk, attention(walk, piece.cross_attention, crossed, memory), x)
         crossed = drop(walk, probability, crossed)
         x = _sum(walk, piece, piece.cross_norm, x, crossed)
+    walk.tape.stream = x
     own(walk, piece.extras)
     if piece.feed_forward is None:
         return x
@@ -81,11 +82,14 @@ def embed(walk: Walk, model: Model, place: int) -> Value:
     x.grad = walk.trained or walk.saves_modules or walk.checkpointed or behind
     if model.embeddings:
         x = walk.tape.op(Value(x.width, x.size, x.unit), (x,), passes=True)
-    for each in model.projections[:1]:
+    norms, after = model.embedding_norms_by_stack, model.embedding_norm
+    narrow = after is not None and after.width == table.width  # ELECTRA: the projection follows the norm
+    for each in () if narrow else model.projections[:1]:
         x = linear(walk, each, x, Cause.HEAD)
-    norms = model.embedding_norms_by_stack
-    x = norm(walk, norms[place] if norms else model.embedding_norm, x)
+    x = norm(walk, norms[place] if norms else after, x)
     x = drop(walk, walk.dropout.embedding, x)
+    for each in model.projections[:1] if narrow else ():
+        x = linear(walk, each, x, Cause.HEAD)
     asked = walk.checkpointed and not (walk.trained or walk.saves_modules)
     if asked and x is not first:  # else it is the first layer's input
         walk.tape.save(Cause.POSITIONS, first)

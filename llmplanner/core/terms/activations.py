@@ -186,6 +186,9 @@ def _position_biases(step: Step) -> list[Part]:
         first = stack.groups[0].layer
         if not isinstance(first.attention, Attention) or first.attention.relative_bias is None:
             return []
+        last = stack.groups[-1].layer.attention
+        if stack.depth > 1 and isinstance(last, Attention) and last.relative_bias is not None:
+            continue  # uMT5: every layer makes its own
         counts = next(each.counts for each in step.layers if each.stack == place)
         if stack.depth > 1:
             total = total + first.attention.heads * counts[Unit.PAIR]

@@ -43,6 +43,7 @@ class MixtureKeys:
     shared_bias: str | None = None
     shared_gate: str | None = None
     router_fp32: bool = False
+    weighted_fp32: bool = False  # what the experts make, too
     corrected: bool = True  # such a router's scores, by a bias that is a buffer
     correction: str | None = None  # the correction bias where it is a parameter, no buffer
     every: bool = False  # all experts run over every token (Llama 4)
@@ -68,6 +69,7 @@ def experts(keys: MixtureKeys, entries: Entries, function: Activation) -> Expert
         shared=_shared(keys, entries, width, function),
         shared_gate=Linear(keys.shared_gate, hidden, 1) if keys.shared_gate else None,
         router_fp32=keys.router_fp32,
+        weighted_fp32=keys.router_fp32 or keys.weighted_fp32,
         every=keys.every,
         correction_bias=keys.router_fp32 and keys.corrected,
         extras=(Parameter(keys.correction, (count,)),) if keys.correction else (),

@@ -58,7 +58,7 @@ SHARED_PARALLEL = replace(
     shared_width="shared_intermediate_size",
 )
 
-MIXTRAL = replace(MISTRAL, mixture=BLOCK)
+MIXTRAL = replace(MISTRAL, mixture=replace(BLOCK, weighted_fp32=True))
 QWEN3_MOE = replace(QWEN3, windows=gated_window, mixture=replace(MIXTURE, sparse=stepped))
 QWEN2_MOE = replace(
     QWEN2,
