@@ -110,6 +110,8 @@ def _number(value: float | None) -> str:
 
 
 def _check_columns(path: Path, columns: tuple[str, ...]) -> None:
+    if len(columns) == 1 and any(mark in columns[0] for mark in ";\t"):
+        raise BadInput(f"{path} has no commas between its columns; save the table with commas.")
     seen: set[str] = set()
     for name in columns:
         if name in seen:

@@ -118,6 +118,7 @@ def test_a_checked_table_can_be_checked_again(tmp_path: Path) -> None:
         (b"name,total\nx,1\n", "without the column model_type"),
         (b"model,ftype\nx,Q8_0\n", "without the column"),
         (b"name,name\nx,1\n", "two columns 'name'"),
+        (b"name;model_type;total\nx;llama;1\n", "no commas between its columns"),
         (b'name,model_type\n"x,1\n', "no whole CSV file"),
         (b'name,model_type\n"x"y,1\n', "no whole CSV file"),
         (b"name,model_type\n\xff\xfe,1\n", "not UTF-8"),
