@@ -41,6 +41,8 @@ from llmplanner.core.plan import (
     Split,
     Train,
 )
+from llmplanner.core.tensors import parameters
+from llmplanner.core.terms.communication import LIVE
 
 DROPOUT = 0.05  # of LoRA, in Qwen's finetune.py, ms-swift and litgpt alike
 ZERO_2 = 2
@@ -83,8 +85,15 @@ def qwen(row: Row, model: Model) -> Run:
         figure(row, Figure.DRIVER),
         stored(row, model),
         talks=stage > 0,
-        beside=QWEN_BUCKETS if stage == ZERO_2 else 0,
+        beside=_by_deepspeed(model, stage, count),
     )
+
+
+def _by_deepspeed(model: Model, stage: int, count: int) -> int:
+    """Buffers of DeepSpeed: ZeRO 2's reduce buckets; what ZeRO 3 gathers, which it copies on one GPU too."""
+    if stage == ZERO_2:
+        return QWEN_BUCKETS
+    return 2 * min(parameters(model).total, LIVE) if stage > ZERO_2 and count == 1 else 0
 
 
 def swift(row: Row, model: Model) -> Run:

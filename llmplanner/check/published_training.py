@@ -76,7 +76,8 @@ def peak(run: Run, room: int | None = None) -> Range:
 def _peak(device: DeviceEstimate, run: Run) -> Range:
     """The tensors of the fullest phase, and what of the process the run's figure holds."""
     phases = [_tensors(phase, run) for phase in device.phases]
-    reserved = fragmentation.fragments(phases, varied=run.varied)
+    flat = fragmentation.lays_flat(run.split)
+    reserved = fragmentation.fragments(phases, varied=run.varied, flat=flat)
     count = max(run.split.devices, 1 + run.talks)
     held = [piece for piece in runtime.pieces(count, reserved) if piece.name in COUNTED[run.figure]]
     fullest = max(phases, key=lambda phase: int(phase.bytes))

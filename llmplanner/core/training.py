@@ -21,7 +21,7 @@ from llmplanner.core.plan import Full, Loss, Plan, Precision, Serve, Weights
 from llmplanner.core.sharding import check_sharding, device_models, with_context_of_one
 from llmplanner.core.step import Step, one_step
 from llmplanner.core.terms.activations import activations
-from llmplanner.core.terms.fragmentation import fragments
+from llmplanner.core.terms.fragmentation import fragments, lays_flat
 from llmplanner.core.terms.runtime import runtime
 from llmplanner.core.terms.trained import term
 
@@ -61,7 +61,7 @@ def train(plan: Plan) -> Estimate:
 def _phases(plan: Plan, step: Step, stage: int) -> tuple[Phase, ...]:
     """The phases of one device of a stage."""
     alive = tensors(step, passes(plan.split, stage, step.train.accumulation))
-    reserved = fragments(alive, varied=step.train.padded)
+    reserved = fragments(alive, varied=step.train.padded, flat=lays_flat(step.split))
     beside = runtime(plan.split.devices, plan.machine.devices[0].vendor, reserved, plan.runtime)
     told = partial(_told, step, plan.weights)
     return tuple(replace(phase, terms=(*map(told, phase.terms), beside)) for phase in alive)

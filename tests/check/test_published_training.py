@@ -119,6 +119,14 @@ def test_varied_lengths_reserve_more_of_what_grows_and_no_more_of_what_stays() -
     assert fragments(staying, varied=True).bytes == same.bytes  # the optimizer's step knows no sequence
 
 
+def test_flat_gradients_find_no_room_in_what_the_backward_pass_left() -> None:
+    weights, logits = exact("weights", 10 * GIB, "", ""), exact("logits", 4 * GIB, "", "")
+    cast = exact("temporaries", 5 * GIB, "", "")
+    phases = (Phase("backward", (weights, logits)), Phase("step", (weights, cast)))
+    apart, flat = (fragments(phases, varied=False, flat=each).bytes for each in (False, True))
+    assert flat - apart == 4 * GIB
+
+
 def test_what_was_measured_stands_in_for_context_and_workspace() -> None:
     reserved = fragments((Phase("step", (exact("weights", GIB, "", ""),)),), varied=False)
     published, own = runtime(1, fragments=reserved), runtime(1, fragments=reserved, measured=GIB // 2)
