@@ -29,6 +29,7 @@ class Alive:
 
 
 NOTHING = Alive(0, 0, 0)
+SAVED = slice(2, 4)  # of an operation: how many values and parameters there were after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +92,26 @@ def _pruned(moments: Sequence[Moment]) -> list[Moment]:
 
 
 def _compute(tape: Tape) -> Iterator[Moment]:
-    """The moments of a layer's forward pass that make more than is kept, beside its output's gradient."""
+    """The moments of a layer's forward pass that make more than is kept.
+
+    It runs when the first operation to be undone asks for what it had saved, or for its weight; the gradients
+    that are on their way by then wait.
+    """
+    operations = tape.operations
+    flow, index = _Flow(operations[-1].out), len(operations) - 1
+    while index and operations[index][SAVED] == operations[index - 1][SAVED]:
+        flow.through(operations[index])
+        index -= 1
     kept: PerUnit = {}
     values, held = tape.saved, 0
     for saved, passing in tape.passing:
+        if saved == len(values):  # all is there again: the rest is not computed
+            break
         for value in values[held:saved]:
             _add(kept, value)
         held = saved
-        meanwhile: PerUnit = {}
-        for value in (tape.operations[-1].out, *passing):
+        meanwhile = flow.alive.copy()
+        for value in passing:
             _add(meanwhile, value)
         yield Moment(kept.copy(), meanwhile, 0)
 
@@ -148,14 +160,14 @@ class _Flow:
     def __init__(self, last: Value) -> None:
         self._storage: dict[Value, Value] = {}  # whose gradient -> which tensor holds it
         self._users: dict[Value, int] = {}
-        self._alive: PerUnit = {}
+        self.alive: PerUnit = {}
         self._hold(last, last)
 
     def through(self, operation: Operation) -> PerUnit:
         """Undoes one operation; returns what is alive meanwhile."""
         gradient = self._storage.get(operation.out)
         if gradient is None:  # nothing behind it has a derivative
-            return self._alive.copy()
+            return self.alive.copy()
         sums: list[Value] = []
         for each in operation.inputs:
             mine = gradient if operation.passes else Value(each.width, each.size, each.unit)
@@ -166,7 +178,7 @@ class _Flow:
             if self._users[self._storage[each]] > 1:  # shared, so the sum is a new tensor
                 self._release(each)
                 self._hold(each, Value(each.width, each.size, each.unit))
-        meanwhile = self._alive.copy()
+        meanwhile = self.alive.copy()
         for value in (*sums, *operation.scratch):
             _add(meanwhile, value)
         self._release(operation.out)
@@ -176,10 +188,10 @@ class _Flow:
         self._storage[value] = storage
         self._users[storage] = self._users.get(storage, 0) + 1
         if self._users[storage] == 1:
-            _add(self._alive, storage)
+            _add(self.alive, storage)
 
     def _release(self, value: Value) -> None:
         storage = self._storage.pop(value)
         self._users[storage] -= 1
         if self._users[storage] == 0:
-            _add(self._alive, storage, sign=-1)
+            _add(self.alive, storage, sign=-1)

@@ -13,14 +13,19 @@ def feed_forward(walk: Walk, piece: FeedForward | Experts, x: Value) -> Value:
 
 def _dense(walk: Walk, piece: FeedForward, x: Value) -> Value:
     """activation(gate) * up, or activation(up), then the output matrix."""
-    hidden = [linear(walk, each, x, Cause.FEED_FORWARD) for each in piece.inputs]
-    if piece.gated and len(hidden) == 1:
-        whole = hidden[0]
-        halves = (Value(piece.width, whole.size, whole.unit, whole) for _ in range(2))
-        hidden = [walk.tape.op(half, (whole,)) for half in halves]
-    active = activate(walk, piece.activation, hidden[0], Cause.FEED_FORWARD)
-    if piece.gated:
-        active = multiply(walk, active, hidden[1], Cause.FEED_FORWARD)
+    first, *others = piece.inputs
+    gate = linear(walk, first, x, Cause.FEED_FORWARD)
+    up: Value | None = None
+    if piece.gated and not others:
+        halves = (Value(piece.width, gate.size, gate.unit, gate) for _ in range(2))
+        gate, up = (walk.tape.op(half, (gate,)) for half in halves)
+    active = activate(walk, piece.activation, gate, Cause.FEED_FORWARD)
+    if piece.gated and up is None:
+        walk.tape.waiting.append(active)
+        up = linear(walk, others[0], x, Cause.FEED_FORWARD)
+        walk.tape.waiting.remove(active)
+    if up is not None:
+        active = multiply(walk, active, up, Cause.FEED_FORWARD)
     active = drop(walk, walk.dropout.inner, active)
     if piece.output_cast and active.size != walk.arithmetic.read:
         active = walk.tape.op(Value(active.width, walk.arithmetic.read, active.unit), (active,))

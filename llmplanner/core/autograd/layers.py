@@ -28,7 +28,7 @@ def layer(walk: Walk, piece: Layer, x: Value, memory: Value | None = None) -> Va
         crossed = sliced(walk, attention(walk, piece.cross_attention, crossed, memory), x)
         crossed = drop(walk, probability, crossed)
         x = _sum(walk, piece, piece.cross_norm, x, crossed)
-    walk.tape.stream = x
+    walk.tape.waiting.append(x)
     own(walk, piece.extras)
     if piece.feed_forward is None:
         return x
@@ -57,6 +57,7 @@ def _biases(walk: Walk, piece: Layer) -> None:
     if not isinstance(first, Attention) or first.relative_bias is None:
         return
     parameter(walk, (first.relative_bias.rows, first.relative_bias.width))
+    walk.tape.pass_by(Value(6, INT64, Unit.PAIR))  # distances, on their way to buckets
     walk.tape.keep(Cause.POSITIONS, 1, INT64, Unit.PAIR, when=walk.trained)
     if crossed is not None and walk.kernel is not AttentionKernel.EAGER:
         size, alone = walk.arithmetic.operand, not walk.padded

@@ -32,7 +32,7 @@ def low_rank(  # noqa: PLR0913, PLR0917 - a matrix, what it reads and what it ma
     tape, size = walk.tape, walk.arithmetic.adapter
     wide = cast(walk, x, size)
     read = drop(walk, method.dropout, wide)
-    held = (wide, base) if read is not wide else (base,)
+    held = (x, wide, base)
     if method.dora:  # identity; BA, the base, BA scaled, their sum
         copies = Value(piece.inputs**2 + 4 * piece.inputs * piece.outputs, FP32, Unit.ONCE)
         tape.pass_by(*held, read, copies)

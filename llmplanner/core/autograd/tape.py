@@ -144,6 +144,7 @@ class Tape:
         self._saved: dict[Value, Cause] = {}
         self._elsewhere = elsewhere
         self.reads_elsewhere = False
+        self.waiting: list[Value] = []  # what is made and read again later, such as the residual stream
         self.passing: list[tuple[int, tuple[Value, ...]]] = []  # values saved before, values that go again
         self.parameters: list[Weight] = []
         self.operations: list[Operation] = []
@@ -174,8 +175,9 @@ class Tape:
         return value
 
     def pass_by(self, *values: Value) -> None:
-        """Notes what the forward pass makes and soon drops, beside what is saved by then."""
-        self.passing.append((len(self._saved), values))
+        """Notes what the forward pass holds for a while and soon drops, beside what is saved by then."""
+        held = dict.fromkeys((*self.waiting, *values))
+        self.passing.append((len(self._saved), tuple([each for each in held if each not in self._saved])))
 
     def op(
         self,
