@@ -42,7 +42,7 @@ class Seen:
 
     cells: int
     mask: Tensor
-    places: Tensor | None  # without flash attention: the cell that each element of a value goes to
+    places: tuple[Tensor, ...] = ()  # the cells that a token's key and value go to
     width: int = 0  # keys and values of a cell, in elements
     streams: int = 1
     buckets: tuple[Tensor, ...] = ()  # distances, where a bias is looked up by them

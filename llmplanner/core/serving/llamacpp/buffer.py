@@ -14,6 +14,7 @@ SCORES = "--set flash_attention=true (llama.cpp: -fa on), or a smaller physical 
 
 
 NOTHING = Part("", 0, "")
+SMALL = 1000  # a tensor of less than a thousandth of the buffer is told with others
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Sureness:
 
 
 ALONE = Sureness(
-    91, 110, "within 1 % of nine in ten of 693 buffers that llama.cpp's CPU build reserved, 9 % at most"
+    91, 110, "within 0.1 % of nine in ten of 693 buffers that llama.cpp's CPU build reserved, 9 % at most"
 )
 SHARED = Sureness(  # what is copied in finds its place between what is there
     85, 120, "median 2 %, nine in ten within 7 %, of 364 buffers that llama.cpp reserves on GPUs that share"
@@ -67,8 +68,13 @@ def told(found: Fullest, sure: Sureness) -> Buffer:
     """What was found: tensors of a name together, and the room between them."""
     named: dict[str, list[Tensor]] = {}
     for tensor in found.alive:
-        named.setdefault(tensor.name, []).append(tensor)
+        name = tensor.name if tensor.bytes > found.bytes // SMALL else ""
+        named.setdefault(name, []).append(tensor)
+    little = named.pop("", [])
     parts = tuple(_part(name, tensors) for name, tensors in named.items())
+    if little:
+        total = sum(tensor.bytes for tensor in little)
+        parts += (Part("positions and the like", total, f"{gib_text(total)} of positions and the like"),)
     between = found.bytes - sum(int(part.bytes) for part in parts)
     if between > 0:
         parts += (Part("room between them", between, f"{gib_text(between)} between them"),)

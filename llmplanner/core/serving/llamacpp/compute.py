@@ -89,7 +89,9 @@ def on_cpu(runs: Runs) -> Buffer:
     if not runs.older:
         graph.input("embeddings given instead of tokens", runs.model.hidden_size, F32, kept=True)
     walk = Walk(_batch(runs), graph)
+    walk.positions = (graph.input("positions", 1, F32),)
     views = _views(runs, graph, first=True, copies=1)
+    walk.chosen = (graph.input("outputs to choose", 1, F32),)
     graph.moment = EMBEDDING
     hidden = graph.op("hidden state", runs.model.hidden_size)
     layers = runs.layers
@@ -113,7 +115,10 @@ def on_device(runs: Runs, held: Stored, where: Placement, device: int, *, cards:
     hidden = graph.input("hidden state", runs.model.hidden_size, F32, kept=copies > 1)
     for _ in range(copies - 1):
         graph.input("hidden states of other batches", runs.model.hidden_size, F32, kept=True)
+    walk.positions = (graph.input("positions", 1, F32, kept=copies > 1),)
     views = {} if runs.apart else _views(runs, graph, first=device == 0, copies=copies)
+    if head:
+        walk.chosen = (graph.input("outputs to choose", 1, F32, kept=copies > 1),)
     walk.output_copied = held.output + held.tokens * held.tied if where.output == HOST else 0
     if device == 0:
         _experts_of_others(runs, walk, held, where)
@@ -195,14 +200,15 @@ def _views(
     """
     flash, kept = runs.engine.flash_attention, copies > 1
     kinds = runs.kept
-    widest = 0 if runs.older else max((one.values for one in kinds), default=0)
+    each = not flash and not runs.older  # element of a value goes to a cell of its own
+    widest = max((one.values for one in kinds), default=1) if each else 1
     size = F16 if flash and not (runs.older and first) else F32
     found: dict[int | None, Seen] = {}
     for window in dict.fromkeys(runs.windows.values()):
         cells = _cells(runs, window)
-        places = None
-        if not flash and widest:
-            places = graph.input("cells of the values", widest, I64, kept=kept)
+        places: tuple[Tensor, ...] = ()
+        if runs.model.kind is not Kind.ENCODER:
+            places = tuple(graph.input("cells to write", size, I64, kept=kept) for size in (1, widest))
         mask = graph.input("mask", cells, size, kept=kept)
         for _ in range(copies - 1):
             graph.input("masks of other batches", cells, size, kept=True)
@@ -233,7 +239,7 @@ def _through(  # noqa: PLR0913 - all of a walk
     late = runs.model.model_type in LATE_OUTPUTS
     for index, lent in layers:
         walk.lent = lent
-        view = views.get(windows.get(index)) or Seen(0, hidden, None)
+        view = views.get(windows.get(index)) or Seen(0, hidden)
         last = index == len(found) - 1
         hidden = walk.layer(found[index], hidden, view, last=last and not late)
     if head:

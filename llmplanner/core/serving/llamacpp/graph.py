@@ -34,12 +34,14 @@ HEAD = "logits"
 class Walk:
     """A graph while it is built, with the inputs that every layer reads."""
 
-    __slots__ = ("batch", "graph", "lent", "output_copied")
+    __slots__ = ("batch", "chosen", "graph", "lent", "output_copied", "positions")
 
     def __init__(self, batch: Batch, graph: Graph) -> None:
         self.batch = batch
         self.graph = graph
         self.lent = HELD  # what of the layer comes from the host
+        self.positions: tuple[Tensor, ...] = ()  # read by every rotation
+        self.chosen: tuple[Tensor, ...] = ()  # which tokens' outputs are wanted
         self.output_copied = 0  # bytes of the output matrix, where the host holds it
 
     def layer(self, layer: Layer, hidden: Tensor, seen: Seen, *, last: bool) -> Tensor:
@@ -55,8 +57,8 @@ class Walk:
             inner = self._norm(own, hidden, alone=False) if own is not None else normed
             return self._sum(self._sum(self._feed_forward(layer.feed_forward, inner), mixed), hidden)
         if last:
-            mixed = graph.op("chosen outputs", mixed.width, mixed)
-            hidden = graph.op("chosen outputs", hidden.width, hidden)
+            mixed = graph.op("chosen outputs", mixed.width, mixed, *self.chosen)
+            hidden = graph.op("chosen outputs", hidden.width, hidden, *self.chosen)
         mixed = self._norm(layer.attention_output_norm, mixed, alone=True)
         added = self._sum(mixed, hidden)
         if layer.post_norm:
@@ -72,7 +74,7 @@ class Walk:
         graph.moment = HEAD
         if late:
             hidden.kept = True
-            hidden = graph.op("chosen outputs", hidden.width, hidden)
+            hidden = graph.op("chosen outputs", hidden.width, hidden, *self.chosen)
         normed = self._norm(model.stacks[-1].final_norm, hidden, alone=True)
         normed.kept = True
         if model.head.linear is not None and self.batch.cached:  # an encoder gives its hidden states
@@ -162,8 +164,9 @@ class Walk:
         )
         if len(attention.inputs) == 1:
             fused = graph.op("queries, keys and values", attention.inputs[0].outputs, normed)
-            queries = graph.op("queries", query_width, fused) if attention.rotary_dim else fused
-            keys = graph.op("keys", key_width, fused) if attention.rotary_dim else fused
+            turned = attention.rotary_dim > 0
+            queries = graph.op("queries", query_width, fused, *self.positions) if turned else fused
+            keys = graph.op("keys", key_width, fused, *self.positions) if turned else fused
             values = fused if batch.flash else graph.op("values", value_width, fused)
             return (queries, *self._stored(keys, values, seen)), None
         queries = graph.op("queries", attention.inputs[0].outputs, normed)
@@ -200,8 +203,8 @@ class Walk:
         """Both go into the cache; an encoder has none and attends to them, one as wide as the other."""
         graph = self.graph
         if self.batch.cached:
-            graph.read(keys)
-            graph.read(*((values,) if seen.places is None else (values, seen.places)))
+            graph.read(keys, *seen.places[:1])
+            graph.read(values, *seen.places[1:])
             return ()
         if self.batch.flash:
             return (
@@ -214,7 +217,7 @@ class Walk:
         """Queries or keys after norm and rotation, the first of which cannot work in place on a view."""
         if norm is None and not attention.rotary_dim and not attention.output_gate:
             return made
-        return self.graph.op(made.name, width, made)
+        return self.graph.op(made.name, width, made, *(self.positions if attention.rotary_dim else ()))
 
     def _expanded(self, attention: LatentAttention, normed: Tensor, seen: Seen) -> Tensor:
         """The latent made into keys and values of every head, which are cached."""
@@ -222,14 +225,14 @@ class Walk:
         queries = normed
         for linear in attention.query:
             queries = graph.op("queries", linear.outputs, queries)
-        queries = graph.op("queries", queries.width, queries)
+        queries = graph.op("queries", queries.width, queries, *self.positions)
         down = graph.op("latent and key", attention.kv_rank + rotated, normed)
         both = graph.op(
             "keys and values", attention.kv_up.outputs, graph.op("latent", attention.kv_rank, down)
         )
         width = heads * attention.value_dim
         values = graph.op("values", width, both)
-        repeated = graph.op("keys", heads * rotated, graph.op("key", rotated, down))
+        repeated = graph.op("keys", heads * rotated, graph.op("key", rotated, down, *self.positions))
         kept = self._stored(graph.op("keys", queries.width, both, repeated), values, seen)
         mixed = self._attended(width, heads, (queries, *kept), seen)
         return graph.op("attention output", attention.output.outputs, mixed)
@@ -244,12 +247,12 @@ class Walk:
         for linear in attention.query:
             inner = graph.op("queries", linear.outputs, inner)
         absorbed = graph.op("queries, absorbed", heads * rank, inner)
-        turned = graph.op("queries, rotated", heads * rotated, inner)
+        turned = graph.op("queries, rotated", heads * rotated, inner, *self.positions)
         queries = graph.op("queries", heads * (rank + rotated), absorbed, turned)
         down = graph.op("latent and key", rank + rotated, normed)
         latent = graph.op("latent", rank, down)
-        key = graph.op("key", rotated, down)
-        graph.read(graph.op("latent and key", rank + rotated, latent, key))
+        key = graph.op("key", rotated, down, *self.positions)
+        graph.read(graph.op("latent and key", rank + rotated, latent, key), *seen.places[:1])
         copied = self._copied("latents, copied in", self.lent.cache)
         if batch.flash:
             mixed = graph.op(
