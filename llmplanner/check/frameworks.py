@@ -102,7 +102,7 @@ def swift(row: Row, model: Model) -> Run:
     Its benchmark publishes max_memory_reserved (scripts/benchmark/test_memory_time).
     """
     held = stored(row, model)
-    packed = held is not BF16
+    packed, upcast = held is not BF16, "bnb" in row.get("quant_or_dtype", "")
     name = text(row, "method").lower()
     galore = name.startswith("full+galore")
     return Run(
@@ -121,7 +121,8 @@ def swift(row: Row, model: Model) -> Run:
         figure(row, Figure.RESERVED),
         held,
         varied=varied(row),
-        upcast="bnb" in row.get("quant_or_dtype", ""),
+        upcast=upcast,
+        beside=_cast_again(model) if upcast else 0,
     )
 
 
@@ -256,6 +257,12 @@ def _litgpt_targets(row: Row, model: Model) -> tuple[str, ...]:
     if names & {"k", "key", "proj"} or not isinstance(inner, Attention):
         return (ATTENTION,)
     return tuple(each.name.rpartition(".")[2] for each in (inner.inputs[0], inner.inputs[-1]))
+
+
+def _cast_again(model: Model) -> int:
+    """Bytes of the head that was cast to FP32, as autocast casts it back and keeps it."""
+    linear = model.head.linear
+    return 2 * linear.inputs * linear.outputs if linear is not None else 0
 
 
 def _read(model: Model) -> int:
