@@ -120,7 +120,7 @@ def _role(place: int, shares: Sequence[list[range]]) -> str:
         *(["head"] if place == len(shares) - 1 else []),
     ]
     more = sum(map(len, shares[place])) > sum(map(len, shares[-1]))
-    told = "; one layer more than the last stages" if more else ""
+    told = "; a layer more than the last" if more else ""
     return f"stage {place + 1} of {len(shares)}: {', '.join(parts)}{told}"
 
 
@@ -134,6 +134,15 @@ def passes(split: Split, place: int, micro_batches: int) -> int:
     behind = split.pipeline - 1 - place
     warm = 2 * behind + (split.chunks - 1) * split.pipeline if split.chunks > 1 else behind
     return min(micro_batches * split.chunks, warm + 1)
+
+
+def in_flight(split: Split, held: int) -> str:
+    """The same in words, behind what a stage does; nothing where there is one stage."""
+    if split.pipeline == 1:
+        return ""
+    if split.chunks > 1:
+        return f"; {held:,} passes of a chunk in flight"
+    return f"; {held:,} micro-batch{'' if held == 1 else 'es'} in flight"
 
 
 def waiting(kept: Sequence[Part], split: Split, held: int) -> list[Part]:

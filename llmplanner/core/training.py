@@ -14,9 +14,9 @@ from llmplanner.core.errors import BadInput
 from llmplanner.core.estimate import Estimate, Part, Phase, PhaseName, Term, placed
 from llmplanner.core.formats import Format
 from llmplanner.core.fullest import fullest
-from llmplanner.core.moments import Moment, Terms
+from llmplanner.core.moments import AT_THE_LOSS, Moment, Terms
 from llmplanner.core.offload import host
-from llmplanner.core.pipeline import passes, waiting
+from llmplanner.core.pipeline import in_flight, passes, waiting
 from llmplanner.core.plan import Full, Loss, Plan, Precision, Serve, Weights
 from llmplanner.core.sharding import check_sharding, device_models, with_context_of_one
 from llmplanner.core.step import Step, one_step
@@ -26,6 +26,7 @@ from llmplanner.core.terms.runtime import runtime
 from llmplanner.core.terms.trained import term
 
 SIXTEEN = 16
+HEADLESS = {AT_THE_LOSS: "between the passes"}  # of a model, or a stage, that has no loss
 UPCAST = (
     "The upper bound is what prepare_model_for_kbit_training (PEFT) makes of it: all that is not quantized "
     "in FP32."
@@ -51,16 +52,17 @@ def train(plan: Plan) -> Estimate:
     step = with_context_of_one(step, split.context, plan.model)
     shares = device_models(plan.model, split)
     steps = [one_step(share.model, step, split, plan.weights) for share in shares]
+    begun = [passes(split, place, step.accumulation) for place in range(len(shares))]
     blocks = (
-        (share.role, _phases(plan, walked, place), share.devices)
-        for place, (share, walked) in enumerate(zip(shares, steps, strict=True))
+        (share.role + in_flight(split, held), _phases(plan, walked, held), share.devices)
+        for share, walked, held in zip(shares, steps, begun, strict=True)
     )
     return Estimate(placed(blocks, plan.machine.devices), host(steps))
 
 
-def _phases(plan: Plan, step: Step, stage: int) -> tuple[Phase, ...]:
-    """The phases of one device of a stage."""
-    alive = tensors(step, passes(plan.split, stage, step.train.accumulation))
+def _phases(plan: Plan, step: Step, held: int) -> tuple[Phase, ...]:
+    """The phases of one device; `held`: forward passes that it has begun."""
+    alive = tensors(step, held)
     reserved = fragments(alive, varied=step.train.padded, flat=lays_flat(step.split))
     beside = runtime(plan.split.devices, plan.machine.devices[0].vendor, reserved, plan.runtime)
     told = partial(_told, step, plan.weights)
@@ -94,7 +96,10 @@ def _on_stage(step: Step, moments_: Sequence[Moment], waiting_: list[Part]) -> S
         return moments_
     logits: Terms = {} if step.model.head.linear is not None else {"logits": ()}
     return [
-        Moment(name, terms | logits | {"activations": [*terms["activations"], *waiting_]})
+        Moment(
+            HEADLESS.get(name, name) if logits else name,
+            terms | logits | {"activations": [*terms["activations"], *waiting_]},
+        )
         for name, terms in moments_
     ]
 

@@ -187,8 +187,9 @@ def _why(device: DeviceEstimate, judged: Judgement, *, training: bool) -> str:
     peak = device.peak
     largest = sorted(peak.terms, key=_size, reverse=True)[:2]
     parts = ", ".join(f"{WORDS[term.name]} {gib_text(_size(term))}" for term in largest)
-    where, _, _ = device.role.partition(";")
-    said = f"Fullest {DOING[peak.name]}{f', {where}' if where else ''}: {parts}."
+    stage, _, does = device.role.partition(": ")
+    where = f", {stage} ({does})" if does else f", {stage}" if stage else ""
+    said = f"Fullest {DOING[peak.name]}{where}: {parts}."
     if judged.state != "tight":
         return said
     margin = "15 % for fragmentation" if training else "1 GiB or 8 %, whichever is more,"

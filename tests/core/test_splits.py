@@ -320,10 +320,10 @@ def test_stages_stand_in_the_order_of_the_machine_and_say_what_they_do() -> None
     found = devices(Split(pipeline=4, tensor=2, data=2), Train(512, accumulation=8), llama(26))
     assert len(found) == 16
     assert [device.role for device in found[::4]] == [
-        "stage 1 of 4: embeddings, layers 0 to 6; one layer more than the last stages",
-        "stage 2 of 4: layers 7 to 13; one layer more than the last stages",
-        "stage 3 of 4: layers 14 to 19",
-        "stage 4 of 4: layers 20 to 25, head",
+        "stage 1 of 4: embeddings, layers 0 to 6; a layer more than the last; 4 micro-batches in flight",
+        "stage 2 of 4: layers 7 to 13; a layer more than the last; 3 micro-batches in flight",
+        "stage 3 of 4: layers 14 to 19; 2 micro-batches in flight",
+        "stage 4 of 4: layers 20 to 25, head; 1 micro-batch in flight",
     ]
     assert found[0] is found[3]
     forward = [int(named(device.phases[0])["activations"].bytes) for device in found[::4]]
