@@ -17,6 +17,7 @@ class Batch:
     windows: bool = False  # some layers have caches of their own for a window
     keys_rotated: bool = False  # quantized keys are multiplied by a Hadamard matrix before they are stored
     values_rotated: bool = False
+    residual_first: bool = False  # the sum after the feed-forward takes the residual's place
     cached: bool = True  # an encoder keeps no keys and values
     unpacked: bool = False  # on a GPU, flash attention unpacks a quantized cache to FP16 beside its result
     expanded: bool = False  # latent attention with the keys and values of every head, as in older files

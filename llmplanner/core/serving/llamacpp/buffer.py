@@ -27,7 +27,7 @@ class Sureness:
 
 
 ALONE = Sureness(
-    91, 110, "within 0.1 % of nine in ten of 693 buffers that llama.cpp's CPU build reserved, 9 % at most"
+    93, 108, "within 0.1 % of nine in ten of 693 buffers that llama.cpp's CPU build reserved, 2.2 % at most"
 )
 SHARED = Sureness(  # what is copied in finds its place between what is there
     85, 120, "median 2 %, nine in ten within 7 %, of 364 buffers that llama.cpp reserves on GPUs that share"

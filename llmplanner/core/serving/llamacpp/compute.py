@@ -26,6 +26,7 @@ ALIGNED_CPU, ALIGNED_CUDA = 32, 128  # bytes, TENSOR_ALIGNMENT and the CUDA buff
 COPIES = 4  # GGML_SCHED_MAX_COPIES, of what goes from card to card while the next batch is computed
 TURNED = 64  # a quantized cache is turned by a Hadamard matrix where heads are multiples of this
 EMBEDDING = "token embedding"
+RESIDUAL_FIRST = frozenset({"jamba", "phi3", "phimoe"})  # residual + branch; others add the other way round
 LATE_OUTPUTS = frozenset(  # whose hidden states feed layers that predict further tokens
     {"bailing_moe_v3", "cohere2_moe", "gemma4_text", "gpt_oss", "hy_v3", "nemotron_h", "qwen3_next"}
     | {"qwen3_5_text", "qwen3_5_moe_text", "step3p5"}
@@ -185,6 +186,7 @@ def _batch(runs: Runs, *, on_gpu: bool = False) -> Batch:
         windows=model.kind is Kind.ENCODER or any(runs.windows.values()),
         keys_rotated=_turns(runs, runs.keys),
         values_rotated=_turns(runs, runs.values),
+        residual_first=model.model_type in RESIDUAL_FIRST,
         cached=model.kind is not Kind.ENCODER,
         unpacked=on_gpu and not runs.older and not isinstance(runs.keys, Format),
         expanded=runs.expanded,

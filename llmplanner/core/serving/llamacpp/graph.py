@@ -66,7 +66,7 @@ class Walk:
         inner = self._norm(None if layer.post_norm else layer.feed_forward_norm, added, alone=False)
         out = self._feed_forward(layer.feed_forward, inner)
         out = self._norm(layer.feed_forward_output_norm, out, alone=True)
-        return self._sum(out, added)
+        return self._sum(added, out) if self.batch.residual_first else self._sum(out, added)
 
     def head(self, model: Model, hidden: Tensor, *, late: bool) -> None:
         """The final norm and the logits of every token. `late`: the outputs are chosen here."""
