@@ -79,7 +79,7 @@ def test_the_cpu_table_within_a_thousandth_at_the_median() -> None:
 def test_no_kind_of_row_hides_behind_the_others(column: str) -> None:
     for value in {row[column] for row, _, _ in measured()}:
         found = errors(lambda row, value=value: row[column] == value)
-        assert median(found) < 0.005, value
+        assert median(found) < 0.015, value
         assert found[int(NINE_TENTHS * len(found))] < 0.025, value
 
 
