@@ -268,6 +268,8 @@ def _weights(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -
     if wide != size:
         scores = tape.op(Value(count, wide, unit), (scores,))
     weights = tape.op(tape.keep(Cause.ATTENTION, count, wide, unit, when=flows), (scores,))
+    if walk.arithmetic.autocast and walk.dropout.attention:  # the layer returns them as they were dropped
+        tape.lasting.append(Value(count, wide, unit))
     weights = drop(walk, walk.dropout.attention, cast(walk, weights))
     tape.save(Cause.ATTENTION, weights, when=value.grad)
     return weights

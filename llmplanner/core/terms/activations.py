@@ -181,21 +181,26 @@ def _windows(step: Step, windows: set[int | None]) -> list[Part]:
 
 def _position_biases(step: Step) -> list[Part]:
     """T5's biases, handed from the first layer of a stack to the others."""
-    total: Bytes = 0
-    for place, stack in enumerate(step.model.stacks):
-        first = stack.groups[0].layer
-        if not isinstance(first.attention, Attention) or first.attention.relative_bias is None:
-            return []
-        last = stack.groups[-1].layer.attention
-        if stack.depth > 1 and isinstance(last, Attention) and last.relative_bias is not None:
-            continue  # uMT5: every layer makes its own
-        counts = next(each.counts for each in step.layers if each.stack == place)
-        if stack.depth > 1:
-            total = total + first.attention.heads * counts[Unit.PAIR]
-        if first.cross_attention is not None:
-            total = total + first.cross_attention.heads * counts[Unit.CROSS_PAIR]
+    total = sum((biases(step, place) for place in range(len(step.model.stacks))), start=0)
+    if isinstance(total, int) and total == 0:
+        return []
     size = step.arithmetic.residual
     return [Part("position biases", size * total, f"{size} B × {shown(total)} pairs of positions and heads")]
+
+
+def biases(step: Step, place: int) -> Bytes:
+    """How many biases a stack's first layer hands to the others. uMT5's layers make their own."""
+    stack = step.model.stacks[place]
+    first, last = stack.groups[0].layer, stack.groups[-1].layer
+    if not isinstance(first.attention, Attention) or first.attention.relative_bias is None:
+        return 0
+    if stack.depth > 1 and isinstance(last.attention, Attention) and last.attention.relative_bias is not None:
+        return 0
+    counts = next(each.counts for each in step.layers if each.stack == place)
+    total: Bytes = first.attention.heads * counts[Unit.PAIR] if stack.depth > 1 else 0
+    if first.cross_attention is not None:
+        total = total + first.cross_attention.heads * counts[Unit.CROSS_PAIR]
+    return total
 
 
 def inputs(step: Step) -> Part:
