@@ -229,6 +229,14 @@ def test_names_that_a_model_lacks_are_refused() -> None:
         assert caught.value.field == "lora_targets"
 
 
+def test_mamba_is_adapted_where_peft_can() -> None:
+    mamba = from_config({"model_type": "mamba"}, "A Mamba", "config.json")
+    refuse_lacked(mamba, ("in_proj", "x_proj"))
+    for wrong, words in (("all-linear", "in_proj"), ("out_proj", "x_proj"), ("attention", "no linear named")):
+        with pytest.raises(BadInput, match=words):
+            refuse_lacked(mamba, (wrong,))
+
+
 def test_routed_experts_and_routers_are_not_adapted() -> None:
     mixture = from_config({**LLAMA, "model_type": "mixtral", "num_local_experts": 4}, "", "config.json")
     dense = from_config({**LLAMA, "num_key_value_heads": 8}, "", "config.json")
