@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from llmplanner.check import llama_adapter
 from llmplanner.check.answer import Row
 from llmplanner.check.cells import text
 from llmplanner.check.published_run import (
@@ -151,16 +152,17 @@ def litgpt(row: Row, model: Model) -> Run:
     (litgpt/finetune/lora.py, tutorials/resource-tables.md).
     """
     method = text(row, "method").lower()
-    if "adapter" in method:
-        raise BadInput(
-            "LLaMA-Adapter, a learned prompt for each layer, is not known to the planner.", "method"
-        )
     held = stored(row, model)
     mixed, packed = text(row, "quant_or_dtype") == "bf16-mixed", held is not BF16
     built = _by_litgpt(model if mixed else replace(model, head=replace(model.head, loss_fp32=False)))
     way: Method = FULL
     if "lora" in method:
         way = Lora(number(row, "lora_rank"), _litgpt_targets(row, model), DROPOUT, quantized=packed)
+    elif "adapter" in method:
+        way = llama_adapter.method(model, packed=packed)
+    read = _read(model) if packed else 0
+    if "adapter" in method and llama_adapter.is_second(row, model):
+        read += llama_adapter.kept(model)
     return Run(
         built,
         Train(
@@ -176,7 +178,7 @@ def litgpt(row: Row, model: Model) -> Run:
         figure(row, Figure.ALLOCATED),
         held,
         own_code=True,
-        beside=batch(row) * length(row) * _read(model) if packed else 0,
+        beside=batch(row) * length(row) * read,
     )
 
 
