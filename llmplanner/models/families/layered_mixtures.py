@@ -82,6 +82,7 @@ def _mimo(entries: Entries, layer: Layer) -> Layer:
 
 MIMO = replace(
     LLAMA,
+    softmax_fp32=False,
     feed_forward_bias=False,
     output_bias=False,
     derived=_mimo_layers,

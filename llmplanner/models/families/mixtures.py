@@ -295,6 +295,7 @@ def _llama4_sparse(entries: Entries, count: int) -> tuple[bool, ...]:
 
 LLAMA4 = replace(
     LLAMA,
+    softmax_fp32=False,
     feed_forward_bias=False,
     feed_forward_inputs=("feed_forward.gate_proj", "feed_forward.up_proj"),
     feed_forward_output="feed_forward.down_proj",
