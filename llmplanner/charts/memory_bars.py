@@ -41,13 +41,12 @@ class Row(Struct, frozen=True):
     device: Device
     place: int  # of the first of them among the estimate's devices
     count: int = 1
-    alone: bool = False  # the plan has no other device
+    part: str = ""  # what it does of the whole, where that tells the devices apart better than their names
 
     @property
     def name(self) -> str:
-        """What the device does of the whole, where they differ in it; else its name."""
-        role, _, _ = self.need.role.partition(":")
-        name = self.need.name if self.alone or not role else f"{role[:1].upper()}{role[1:]}"
+        """The device's part, else its own name."""
+        name = self.part or self.need.name
         return name if self.count == 1 else f"{name} · {self.count:,} GPUs"
 
 
@@ -55,17 +54,22 @@ def rows_of(plan: Plan, estimate: Estimate, *, apart: bool) -> list[Row]:
     """The devices, that with the least room first. Those alike share a row, unless they are to stay apart."""
     devices, needs = plan.machine.devices, estimate.devices
     if not apart and alike(devices) and alike(needs):
-        return [Row(needs[0], devices[0], 0, len(needs), len(needs) == 1)]
+        return [Row(needs[0], devices[0], 0, len(needs))]
     found: dict[tuple[int, ...], Row] = {}
     for place, (device, need) in enumerate(zip(devices, needs, strict=False)):
         key = (place,) if apart else (id(device), id(need))
         row = found.get(key)
-        found[key] = (
-            Row(need, device, place, alone=len(needs) == 1)
-            if row is None
-            else replace(row, count=row.count + 1)
-        )
-    return sorted(found.values(), key=lambda row: -_strain(row))
+        found[key] = Row(need, device, place) if row is None else replace(row, count=row.count + 1)
+    rows = sorted(found.values(), key=lambda row: -_strain(row))
+    if len({row.need.name for row in rows}) == len(rows):
+        return rows
+    return [replace(row, part=_part(row.need.role)) for row in rows]
+
+
+def _part(role: str) -> str:
+    """A role's first words: "Stage 1 of 4"."""
+    first, _, _ = role.partition(":")
+    return f"{first[:1].upper()}{first[1:]}"
 
 
 def names_of(rows: Sequence[Row]) -> tuple[str, ...]:

@@ -20,6 +20,20 @@ from llmplanner.core.quantities import exact_text, gib_figure, gib_text
 from llmplanner.core.verdict import Verdict, verdict
 
 MOST_ROWS = 16
+KINDS = (  # words in the name of what the host keeps, and the term that it would be on a device
+    ("cache", "kv_cache"),
+    ("logits", "logits"),
+    ("gradient", "gradients"),
+    ("moment", "optimizer"),
+    ("optimizer", "optimizer"),
+    ("master", "master_weights"),
+    ("buffer", "activations"),
+    ("activation", "activations"),
+    ("weight", "weights"),
+    ("layer", "weights"),
+    ("embedding", "weights"),
+    ("expert", "weights"),
+)
 
 
 def devices_figure(plan: Plan, estimate: Estimate, judged: Verdict | None = None) -> Figure:
@@ -72,15 +86,13 @@ def _host_bar(host: Host) -> Bar:
 def _host_segment(part: Part) -> Segment:
     """One thing on the host, in the colour of the term that it would be on a device."""
     size, name = int(part.bytes), part.name
-    colour = next(
-        (key for key, title in TERM_TITLES.items() if name.lower().startswith(title.lower())), "other"
-    )
+    term = next((term for word, term in KINDS if word in name.lower()), "")
     return Segment(
-        series=f"On the host: {name}",
+        series=TERM_TITLES[term] if term else "Other",
         value=size,
-        colour=colour,
+        colour=term or "other",
         label=f"{name} {gib_figure(size)}",
         hover=f"{name}: {gib_text(size)} ({exact_text(size)} bytes)\n{part.formula}",
-        formula=part.formula,
+        formula=f"{name}: {part.formula}",
         source="kept by the computer for its devices",
     )

@@ -29,7 +29,7 @@ def phases_figure(
     row = at(plan, estimate, place)
     peak = row.need.peak
     names = tuple(f"{number}. {PHASES[phase.name]}" for number, phase in enumerate(row.need.phases, 1))
-    on = row.name if row.need.role and not row.alone else row.device.name
+    on = row.part or row.device.name
     over = "Serving" if isinstance(plan.workload, Serve) else "A training step of"
     bars = (
         replace(bar(name, phase, row.device, place=row.place, role=row.need.role), label=_total(phase, peak))
@@ -49,10 +49,12 @@ def phases_figure(
 
 
 def at(plan: Plan, estimate: Estimate, place: int | None) -> Row:
-    """The device at a place; None: the one with the least room."""
+    """The device at a place, with those that are alike; None: the one with the least room."""
+    rows = rows_of(plan, estimate, apart=False)
     if place is None or place >= len(estimate.devices):
-        return rows_of(plan, estimate, apart=False)[0]
-    return Row(estimate.devices[place], plan.machine.devices[place], place, alone=len(estimate.devices) == 1)
+        return rows[0]
+    wanted = estimate.devices[place], plan.machine.devices[place]
+    return next(row for row in rows if (row.need, row.device) == wanted)
 
 
 def peak_words(peak: Phase) -> str:

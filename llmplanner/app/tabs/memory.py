@@ -322,12 +322,13 @@ class MemoryTab(QWidget):
     def _show_terms(self, row: Row, phase: Phase, view: str) -> None:
         """The table of the view, and the receipt where one is seen."""
         size = f"{TITLES[phase.name].lower()}, {gib_text(int(phase.bytes))}"
-        on = f"{row.name} · " if row.need.role and not row.alone else ""
+        several = len(self._session.state.estimate.different) > 1
         rival = self._rival if view == RIVAL else None
         self.table.show_phase(phase)
         self.tables.setCurrentWidget(self.table if rival is None else self.rivals)
         if rival is None:
-            self._terms.title.setText(f"Where it goes · {on}{size}")
+            self._terms.title.setText(f"{row.name if several else 'Where it goes'} · {size}")
+            self._terms.title.setToolTip(row.need.role)
             if self.asides.currentIndex() == 0 and self.receipt.receipt is not None:
                 self._write()
             return
