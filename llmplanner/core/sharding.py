@@ -7,7 +7,7 @@ vocabulary; norms, routers and the down projections of latent attention stay who
 
 from dataclasses import dataclass, replace
 
-from llmplanner.core.dividing import divided
+from llmplanner.core.dividing import divided, would
 from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.errors import BadInput
 from llmplanner.core.model import (
@@ -107,8 +107,18 @@ def check_sharding(split: Split) -> None:
         return
     if split.zero == 0:
         raise BadInput("At ZeRO stage 0 nothing is shared, in groups or not; set zero to 3.", "hybrid")
-    divided(split.replicas, split.group, "data-parallel GPUs", "hybrid")
-    divided(split.group, split.expert, "GPUs of a group, which hold all experts,", "hybrid")
+    if split.replicas % split.group:
+        raise BadInput(
+            f"{split.replicas:,} data-parallel GPUs cannot be put into groups of {split.group:,}; "
+            f"groups of {would(split.replicas, split.group)}.",
+            "hybrid",
+        )
+    if split.group % split.expert:
+        raise BadInput(
+            f"A group of {split.group:,} GPUs does not hold all experts, which are on {split.expert:,}; "
+            f"take groups of a multiple of {split.expert:,}.",
+            "hybrid",
+        )
 
 
 def device_model(model: Model, tensor: int) -> Model:
