@@ -20,6 +20,7 @@ class Batch:
     residual_first: bool = False  # the sum after the feed-forward takes the residual's place
     cached: bool = True  # an encoder keeps no keys and values
     unpacked: bool = False  # on a GPU, flash attention unpacks a quantized cache to FP16 beside its result
+    indexed: bool = False  # an indexer chooses the tokens that are seen
     expanded: bool = False  # latent attention with the keys and values of every head, as in older files
 
 
@@ -46,4 +47,4 @@ class Seen:
     places: tuple[Tensor, ...] = ()  # the cells that a token's key and value go to
     width: int = 0  # keys and values of a cell, in elements
     streams: int = 1
-    buckets: tuple[Tensor, ...] = ()  # distances, where a bias is looked up by them
+    buckets: tuple[Tensor, ...] = ()  # distances that a bias is looked up by, or the indexer's own mask

@@ -65,6 +65,12 @@ class Runs:
         return found
 
     @cached_property
+    def attentions(self) -> tuple[Attention | LatentAttention, ...]:
+        """Of each kind of layer that has one."""
+        layers = [group.layer for group in self.model.stacks[-1].groups]
+        return tuple(layer.attention for layer in layers if layer.attention is not None)
+
+    @cached_property
     def windows(self) -> dict[int, int | None]:
         """The window of each layer's cache, or of an encoder's layer, which has a mask of its own too."""
         if self.model.kind is Kind.ENCODER:
@@ -80,8 +86,7 @@ class Runs:
         """
         if self.engine.kv_offload or self.engine.flash_attention:
             return False
-        layers = self.model.stacks[-1].groups
-        return not any(isinstance(group.layer.attention, LatentAttention) for group in layers)
+        return not any(isinstance(one, LatentAttention) for one in self.attentions)
 
 
 def on_cpu(runs: Runs) -> Buffer:
@@ -189,6 +194,7 @@ def _batch(runs: Runs, *, on_gpu: bool = False) -> Batch:
         residual_first=model.model_type in RESIDUAL_FIRST,
         cached=model.kind is not Kind.ENCODER,
         unpacked=on_gpu and not runs.older and not isinstance(runs.keys, Format),
+        indexed=model.model_type in cache.INDEXED,
         expanded=runs.expanded,
     )
 
@@ -218,10 +224,9 @@ def _views(
             mask = graph.op("mask, cast", cells, mask, size=F16)
         width = max(one.keys + one.values for one in kinds if one.window == window) if kinds else 0
         buckets: tuple[Tensor, ...] = ()
-        if any(
-            isinstance(layer.attention, Attention) and biased(layer.attention)
-            for layer in (group.layer for group in runs.model.stacks[-1].groups)
-        ):
+        if runs.model.model_type in cache.INDEXED:
+            buckets = (graph.input("mask of the indexer", cells, size, kept=kept),)
+        elif any(isinstance(one, Attention) and biased(one) for one in runs.attentions):
             buckets = (graph.input("distances", cells, F32, kept=kept),)
         found[window] = Seen(cells, mask, places, width, int(runs.sizes.streams), buckets)
     return found
@@ -343,12 +348,12 @@ def _turns(runs: Runs, form: CacheFormat) -> bool:
     """Whether keys or values are turned before they are stored in that format."""
     if runs.older or isinstance(form, Format):
         return False
-    attentions = (group.layer.attention for group in runs.model.stacks[-1].groups)
-    return any(isinstance(each, Attention) and each.key_dim % TURNED == 0 for each in attentions)
+    return any(isinstance(one, Attention) and one.key_dim % TURNED == 0 for one in runs.attentions)
 
 
 def _sureness(model: Model, *, shared: bool = False) -> Sureness:
-    """What recurs, and what attends to an encoder, is walked more roughly."""
-    if model.recurs or model.kind is Kind.ENCODER_DECODER:
+    """What recurs, attends to an encoder or has an indexer or parts of its own is walked more roughly."""
+    rough = model.recurs or model.kind is Kind.ENCODER_DECODER or model.model_type in cache.INDEXED
+    if rough or any(group.layer.extras for group in model.stacks[-1].groups):
         return UNLIKE
     return SHARED if shared else ALONE

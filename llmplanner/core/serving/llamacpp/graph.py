@@ -7,6 +7,8 @@ of what nothing else reads, and sums work in place.
 Source: ggml-org/llama.cpp v0.5.0, src/llama-graph.cpp and src/models/, read as a description.
 """
 
+from dataclasses import replace
+
 from llmplanner.core.model import (
     Attention,
     Experts,
@@ -243,6 +245,8 @@ class Walk:
         if batch.expanded:
             return self._expanded(attention, normed, seen)
         heads, rank, rotated = attention.heads, attention.kv_rank, attention.rope_dim
+        if batch.indexed:
+            seen = self._indexed(normed, seen)
         inner = normed
         for linear in attention.query:
             inner = graph.op("queries", linear.outputs, inner)
@@ -269,6 +273,14 @@ class Walk:
         by_head = graph.op("attended", width, mixed)
         graph.moment = ATTENTION
         return graph.op("attention output", attention.output.outputs, graph.op("attended", width, by_head))
+
+    def _indexed(self, normed: Tensor, seen: Seen) -> Seen:
+        """What the tokens see that an indexer chose: its scores, and masks made of them."""
+        graph, mask = self.graph, seen.mask
+        scores = graph.op("scores of the indexer", seen.cells, normed, *seen.buckets)
+        chosen = graph.op("mask of the chosen", seen.cells, mask, size=mask.size)
+        graph.read(scores)
+        return replace(seen, mask=graph.op("mask of the chosen", seen.cells, chosen, mask, size=mask.size))
 
     def _feed_forward(self, block: FeedForward | Experts, inner: Tensor) -> Tensor:
         self.graph.moment = FEED_FORWARD
