@@ -13,6 +13,7 @@ def feed_forward(walk: Walk, piece: FeedForward | Experts, x: Value) -> Value:
 
 def _dense(walk: Walk, piece: FeedForward, x: Value) -> Value:
     """activation(gate) * up, or activation(up), then the output matrix."""
+    walk.tape.waiting.append(x)
     first, *others = piece.inputs
     gate = linear(walk, first, x, Cause.FEED_FORWARD)
     up: Value | None = None
@@ -29,7 +30,9 @@ def _dense(walk: Walk, piece: FeedForward, x: Value) -> Value:
     active = drop(walk, walk.dropout.inner, active)
     if piece.output_cast and active.size != walk.arithmetic.read:
         active = walk.tape.op(Value(active.width, walk.arithmetic.read, active.unit), (active,))
-    return linear(walk, piece.output, active, Cause.FEED_FORWARD)
+    out = linear(walk, piece.output, active, Cause.FEED_FORWARD)
+    walk.tape.waiting.remove(x)
+    return out
 
 
 def _experts(walk: Walk, piece: Experts, x: Value) -> Value:
