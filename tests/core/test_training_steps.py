@@ -67,7 +67,8 @@ def test_selective_checkpointing_keeps_what_was_counted(checkpointing: str) -> N
         row = DATA["steps"][number]
         assert kept(step(row)) == pytest.approx(row["kept_bytes"], rel=0.0002), row
         peak = int(backward(number).bytes) - row["held_bytes"]
-        assert peak == pytest.approx(row["backward_bytes"], rel=0.025), row
+        near = 0.04 if row["precision"] == "amp" else 0.001
+        assert peak == pytest.approx(row["backward_bytes"], rel=near), row
 
 
 @pytest.mark.parametrize("way", ["chunked", "fused"])

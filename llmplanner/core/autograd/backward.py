@@ -54,14 +54,16 @@ class Moment:
         )
 
 
-def moments(tape: Tape, *, computed_again: bool = False) -> tuple[Moment, ...]:
+def moments(tape: Tape, *, computed_again: Value | None = None) -> tuple[Moment, ...]:
     """The moments between the gradients of the layer's output and of its input.
 
-    None, where no gradient flows into what the layer makes. `computed_again`: its forward pass runs first.
+    None, where no gradient flows into what the layer makes. `computed_again`: its input, kept as a checkpoint
+    and no part of what it holds, where its forward pass runs first.
     """
     if not tape.operations:
         return ()
-    return (*(_compute(tape) if computed_again else ()), *_undo(tape))
+    values = tuple(Value(0, 0) if value is computed_again else value for value in tape.saved)
+    return (*(_compute(tape, values) if computed_again else ()), *_undo(tape, values))
 
 
 def worst(moments: Sequence[Moment], counts: Mapping[Unit, Count]) -> Alive:
@@ -91,7 +93,7 @@ def _pruned(moments: Sequence[Moment]) -> list[Moment]:
     return left
 
 
-def _compute(tape: Tape) -> Iterator[Moment]:
+def _compute(tape: Tape, values: Sequence[Value]) -> Iterator[Moment]:
     """The moments of a layer's forward pass that make more than is kept.
 
     It runs when the first operation to be undone asks for what it had saved, or for its weight; the gradients
@@ -103,7 +105,7 @@ def _compute(tape: Tape) -> Iterator[Moment]:
         flow.through(operations[index])
         index -= 1
     kept: PerUnit = {}
-    values, held = tape.saved, 0
+    held = 0
     for saved, passing in tape.passing:
         if saved == len(values):  # all is there again: the rest is not computed
             break
@@ -116,9 +118,9 @@ def _compute(tape: Tape) -> Iterator[Moment]:
         yield Moment(kept.copy(), meanwhile, 0)
 
 
-def _undo(tape: Tape) -> Iterator[Moment]:
+def _undo(tape: Tape, values: Sequence[Value]) -> Iterator[Moment]:
     """The moments of undoing a layer, one for each operation."""
-    values, operations = tape.saved, tape.operations
+    operations = tape.operations
     kept: PerUnit = {}
     for value in values:
         _add(kept, value)

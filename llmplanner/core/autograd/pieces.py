@@ -25,21 +25,20 @@ def norm(walk: Walk, piece: Norm | None, x: Value) -> Value:
     wide = cast(walk, x, FP32)
     tape.save(Cause.NORMS, wide, when=flows)
     tape.keep(Cause.NORMS, width // piece.width, FP32, x.unit, when=flows)  # reciprocal rms, per head
+    if piece.kind is NormKind.RMS_T5:
+        tape.save(Cause.NORMS, x, when=flows)
+    normal = tape.op(Value(width, FP32, x.unit), (wide,), Value(3 * width, FP32, x.unit))
+    out = Value(width, x.size, x.unit)
     if piece.kind is NormKind.RMS_PLUS_ONE:
         tape.keep(Cause.NORMS, width, FP32, x.unit, when=walk.trained)
         tape.keep(Cause.NORMS, piece.width, FP32, Unit.ONCE, when=flows)  # 1 + w
-        out = Value(width, x.size, x.unit)
     elif piece.kind is NormKind.RMS_T5:
-        tape.save(Cause.NORMS, x, when=flows)
         tape.keep(Cause.NORMS, width, walk.arithmetic.read, x.unit, when=walk.trained)
         out = Value(width, walk.arithmetic.read, x.unit)
-    elif not piece.weight:
-        out = Value(width, x.size, x.unit)
-    else:
+    elif piece.weight:
         size = FP32 if piece.kind is NormKind.RMS_WIDE else x.size
         tape.keep(Cause.NORMS, width, size, x.unit, when=walk.trained)
         out = Value(width, max(x.size, walk.arithmetic.read), x.unit)
-    normal = tape.op(Value(width, FP32, x.unit), (wide,), Value(3 * width, FP32, x.unit))
     return tape.op(out, (normal,), trained=_affine(walk, piece))
 
 
@@ -53,7 +52,8 @@ def _layer_norm(walk: Walk, piece: Norm, x: Value) -> Value:
             tape.keep(Cause.NORMS, x.width, FP32, x.unit, when=when)
     else:
         tape.save(Cause.NORMS, wide, when=flows)
-    tape.keep(Cause.NORMS, 2, FP32, x.unit, when=flows)  # mean and reciprocal deviation
+    rows = x.width // piece.width  # a norm may be of each head
+    tape.keep(Cause.NORMS, 2 * rows, FP32, x.unit, when=flows)  # mean and reciprocal deviation
     trained = _affine(walk, piece)
     return tape.op(Value(x.width, wide.size if plain else x.size, x.unit), (wide,), trained=trained)
 
@@ -105,7 +105,9 @@ def multiply(walk: Walk, a: Value, b: Value, cause: Cause) -> Value:
     """A product element by element saves both factors."""
     walk.tape.save(cause, a, when=b.grad)
     walk.tape.save(cause, b, when=a.grad)
-    return walk.tape.op(Value(a.width, max(a.size, b.size), a.unit), (a, b))
+    narrow, wide = sorted((a.size, b.size))
+    more = (Value(a.width, wide - narrow, a.unit),) if narrow != wide else ()  # cast once it is made
+    return walk.tape.op(Value(a.width, wide, a.unit), (a, b), *more)
 
 
 def add(walk: Walk, x: Value, branch: Value) -> Value:

@@ -41,11 +41,13 @@ def walked(piece: Layer, about: Walk, width: int, memory: Memory | None, *, flow
     x = Value(width, walk.arithmetic.residual, walk.between)
     x.grad = flows
     out, tape = layer(walk, piece, x, encoded), walk.tape
+    if tape.lasting:  # still there when the last of what is saved is made
+        tape.passing.append((len(tape.saved) - 1, tuple(tape.lasting)))
     passing = [each.bytes for _, values in tape.passing for each in values if each.unit is Unit.ONCE]
     return Walked(
         tape.amounts(),
         tuple(tape.parameters),
-        moments(tape, computed_again=walk.checkpointed),
+        moments(tape, computed_again=x if walk.checkpointed else None),
         tuple(tape.remembered),
         max(passing, default=0),
         out.grad,
