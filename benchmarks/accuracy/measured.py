@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 
@@ -17,14 +17,15 @@ from llmplanner.check.run import check
 from llmplanner.check.table import measured
 from llmplanner.check.table import read as read_table
 from llmplanner.core.autograd.tape import Cause
-from llmplanner.core.engine import AttentionKernel
+from llmplanner.core.engine import AttentionKernel, Transformers, Vllm
 from llmplanner.core.estimating import estimate
 from llmplanner.core.formats import BF16
 from llmplanner.core.machine import Device, Machine
 from llmplanner.core.model import Model
-from llmplanner.core.plan import Plan, Precision, Serve, Split, Train
+from llmplanner.core.plan import TRANSFORMERS, Plan, Precision, Serve, Split, Train
 from llmplanner.core.step import one_step
 from llmplanner.core.tensors import parameters
+from llmplanner.models import catalogue
 from llmplanner.models.config import from_config, read
 
 DATA = ROOT / "tests" / "data"
@@ -33,6 +34,14 @@ DEPTHS = (
     *("num_hidden_layers", "n_layer", "num_layers", "num_decoder_layers"),
     *("encoder_layers", "decoder_layers"),
 )
+FEWEST = 2**20  # bytes of activations: less is indices and masks of a few tokens
+LOGGED = ("compute_buffers_MiB", "measured_total")  # columns of words, which hold numbers
+ENGINES = {
+    "serving_eager": Transformers(attention=AttentionKernel.EAGER),
+    "serving_static": Transformers(static_cache=True),
+}
+MODELS = Lookup(REFERENCE)
+GIB = 2**30
 KEPT = tuple(cause for cause in Cause if cause is not Cause.LOSS)
 Measured = tuple[Topic, tuple[Entry, ...]]
 
@@ -64,15 +73,17 @@ def _tables() -> Iterator[Measured]:
 
 def _logged(topic: Topic) -> Iterator[Entry]:
     """Buffers of CUDA devices, and totals of serving."""
-    models = Lookup(REFERENCE)
     for number, row in enumerate(read_table(REFERENCE / f"{topic.table}.csv").rows(), 1):
         label = _label(topic, row)
         if topic.column == "measured_total":
-            found = serving_totals.entry(number, label, row, models)
+            yield from serving_totals.entries(number, label, row, MODELS)
         else:
-            found = cuda_logs.entry(number, label, row)
-        if found is not None:
-            yield found
+            yield from cuda_logs.logged(number, label, row)
+
+
+def _reserved(topic: Topic, number: int, row: Row) -> Iterator[Entry]:
+    """Compute buffers that llama.cpp's scheduler reserved."""
+    yield from cuda_logs.reserved(number, _label(topic, row), row, MODELS)
 
 
 def _label(topic: Topic, row: Row) -> str:
@@ -80,18 +91,15 @@ def _label(topic: Topic, row: Row) -> str:
 
 
 def _own() -> Iterator[Measured]:
-    """What `check` is not asked: logs of buffers, and what was counted here (tests/data/README.md)."""
+    """What `check` is not asked: numbers in logs, and what was counted here (tests/data/README.md)."""
     for topic in TOPICS:
-        if topic.column in {"compute_buffers_MiB", "measured_total"}:
+        if topic.table in FILES and topic.column in LOGGED:
             yield topic, tuple(_logged(topic))
         elif topic.table == "counted":
             yield topic, tuple(_counted())
-        elif topic.table == "serving_activations":
-            rows = _rows(topic.table)
-            yield topic, tuple(_served(topic, number, row) for number, row in enumerate(rows, 1))
-        elif topic.table == "training_kept":
-            rows = _rows(topic.table)
-            yield topic, tuple(_kept(topic, number, row) for number, row in enumerate(rows, 1))
+        elif topic.table in OWN:
+            rows = enumerate(_rows(topic.table), 1)
+            yield topic, tuple(one for number, row in rows for one in OWN[topic.table](topic, number, row))
 
 
 def _counted() -> Iterator[Entry]:
@@ -120,22 +128,53 @@ def _cut(name: str, layers: int) -> Model:
     return from_config(config, name, "config.json")
 
 
-def _served(topic: Topic, number: int, row: Row) -> Entry:
+def _served(topic: Topic, number: int, row: Row) -> Iterator[Entry]:
     """The activations of one pass without the output head, which has a moment of its own."""
     model = _cut(row["model"], int(row["layers"]))
     model = replace(model, head=replace(model.head, linear=None))
     workload = Serve(int(row["context_tokens"]), int(row["batch"]), int(row["prompt_tokens"]))
-    phases = estimate(Plan(model, workload, MACHINE, Split(), BF16)).devices[0].phases
+    engine = ENGINES.get(topic.table, TRANSFORMERS)
+    phases = estimate(Plan(model, workload, MACHINE, Split(), BF16, engine)).devices[0].phases
     phase = next(one for one in phases if one.name == row["phase"])
     term = next(one for one in phase.terms if one.name == "activations")
     truth = float(row["activations_bytes"])
-    return Entry(number, _label(topic, row), truth, int(term.bytes), int(term.low), int(term.high))
+    if truth < FEWEST:
+        return
+    yield Entry(number, _label(topic, row), truth, int(term.bytes), int(term.low), int(term.high))
 
 
-def _kept(topic: Topic, number: int, row: Row) -> Entry:
+def _kept(topic: Topic, number: int, row: Row) -> Iterator[Entry]:
     """What autograd saves in the forward pass, without the loss."""
     kernel = AttentionKernel(row["attention"])
     train = Train(int(row["sequence"]), int(row["batch"]), Precision.BF16, attention=kernel)
     step = one_step(_cut(row["model"], int(row["layers"])), train, Split())
     kept = int(sum(each.count * each.saved(KEPT) for each in step.traced))
-    return Entry(number, _label(topic, row), float(row["kept_bytes"]), kept)
+    yield Entry(number, _label(topic, row), float(row["kept_bytes"]), kept)
+
+
+def _profiled(topic: Topic, number: int, row: Row) -> Iterator[Entry]:
+    """The peak of the pass with which vLLM measures itself; where it samples otherwise, no answer."""
+    label, measured_peak = _label(topic, row), float(row["peak_GiB"])
+    if row["sampler"] != "native":
+        note = "Which sampler is installed is no setting of a plan; the lower bound is without vLLM's own."
+        yield Entry(number, label, measured_peak, None, note=note)
+        return
+    tensor = int(row["tensor"])
+    engine = Vllm(batched_tokens=int(row["tokens"]), sequences=int(row["sequences"]))
+    machine = Machine((Device("H100", 80 * GIB),) * tensor)
+    plan = Plan(catalogue.model(row["model"]), Serve(8192), machine, Split(tensor=tensor), BF16, engine)
+    terms = [term for term in estimate(plan).devices[0].peak.terms if term.name in {"activations", "logits"}]
+    amount, low, high = (
+        sum(int(getattr(term, end)) for term in terms) / GIB for end in ("bytes", "low", "high")
+    )
+    yield Entry(number, label, measured_peak, amount, low, high)
+
+
+OWN: Mapping[str, Callable[[Topic, int, Row], Iterator[Entry]]] = {
+    "serving_activations": _served,
+    "serving_eager": _served,
+    "serving_static": _served,
+    "training_kept": _kept,
+    "vllm_activation_peaks": _profiled,
+    "llamacpp_gpu_buffers": _reserved,
+}

@@ -7,6 +7,7 @@ AutoAWQ and exllama have kernels, caches and a way of loading of their own, whic
 """
 
 import re
+from collections.abc import Iterator
 
 from benchmarks.accuracy.scores import Entry
 from llmplanner.check.answer import Row
@@ -30,17 +31,18 @@ NAMES = (  # what a row's model begins with, and the config
 STORED = (("int8 gptq", "gptq-8bit-g128"), ("int4 gptq", "gptq-4bit-g128"))
 
 
-def entry(number: int, label: str, row: Row, models: Lookup) -> Entry | None:
-    """The row's total in GiB; None where it states none that was measured."""
+def entries(number: int, label: str, row: Row, models: Lookup) -> Iterator[Entry]:
+    """The row's total in GiB, where it states one that was measured."""
     found = re.match(r"([\d.]+)(?: \(\dxA100\))? GB", row.get("measured_total", ""))
     if found is None or "ESTIMATE" in row.get("kind", ""):
-        return None
+        return
     measured = float(found.group(1))
     try:
         low, amount, high = (size / GIB for size in _predicted(row, models))
     except BadInput as error:
-        return Entry(number, label, measured, None, note=str(error))
-    return Entry(number, label, measured, amount, low, high)
+        yield Entry(number, label, measured, None, note=str(error))
+        return
+    yield Entry(number, label, measured, amount, low, high)
 
 
 def _predicted(row: Row, models: Lookup) -> tuple[int, int, int]:
