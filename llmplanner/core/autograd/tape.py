@@ -150,6 +150,7 @@ class Tape:
         self.operations: list[Operation] = []
         self.again: dict[int, list[Value]] = {}  # what is computed again, by the last operation that makes it
         self.remembered: list[Value] = []  # what operation-level checkpointing does not compute again
+        self.lasting: list[Value] = []  # not saved, but held by the layer until its forward pass ends
         self._products = 0
 
     @property
