@@ -57,6 +57,7 @@ def _biases(walk: Walk, piece: Layer) -> None:
     if not isinstance(first, Attention) or first.relative_bias is None:
         return
     parameter(walk, (first.relative_bias.rows, first.relative_bias.width))
+    walk.tape.lasting.append(Value(first.heads, walk.arithmetic.operand, Unit.PAIR))
     walk.tape.pass_by(Value(6, INT64, Unit.PAIR))  # distances, on their way to buckets
     walk.tape.keep(Cause.POSITIONS, 1, INT64, Unit.PAIR, when=walk.trained)
     if crossed is not None and walk.kernel is not AttentionKernel.EAGER:

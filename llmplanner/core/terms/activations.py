@@ -106,7 +106,7 @@ def before(step: Step, group: Traced, layer: int) -> list[Part]:
     parts = [Part("of the layers before", amount, f"what {layer} layers keep")]
     if step.train.checkpointing is Checkpointing.SELECTIVE:
         return [*parts, *_masks(step)]
-    return parts if whole else [*parts, *arguments(step)]
+    return parts if whole else [*parts, *arguments(step), *_crossed(step)]
 
 
 def held_output(step: Step) -> list[Part]:
@@ -186,6 +186,20 @@ def _position_biases(step: Step) -> list[Part]:
         return []
     size = step.arithmetic.residual
     return [Part("position biases", size * total, f"{size} B × {shown(total)} pairs of positions and heads")]
+
+
+def _crossed(step: Step) -> list[Part]:
+    """T5's zeros for cross-attention, which as a checkpoint's argument get a gradient that nothing takes."""
+    total: Bytes = 0
+    for place, stack in enumerate(step.model.stacks):
+        first = stack.groups[0].layer
+        if first.cross_attention is not None and first.cross_attention.position_bias:
+            counts = next(each.counts for each in step.layers if each.stack == place)
+            total = total + first.cross_attention.heads * counts[Unit.CROSS_PAIR]
+    size = step.arithmetic.residual
+    text = f"{size} B × {shown(total)} pairs of positions and heads"
+    none = isinstance(total, int) and total == 0
+    return [] if none else [Part("gradients of position biases", size * total, text)]
 
 
 def biases(step: Step, place: int) -> Bytes:
