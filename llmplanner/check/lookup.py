@@ -30,7 +30,7 @@ class Lookup:
             self._models[name] = self._read(name)
         found = self._models[name]
         if isinstance(found, BadInput):
-            raise found
+            raise BadInput(str(found), found.field)  # anew: each raise adds to an exception
         return found
 
     def header(self, name: str) -> Header | None:
@@ -45,7 +45,7 @@ class Lookup:
                 self._headers[name] = error
         found = self._headers[name]
         if isinstance(found, BadInput):
-            raise found
+            raise BadInput(str(found), found.field)  # anew: each raise adds to an exception
         return found
 
     def path(self, name: str, suffix: str) -> Path | None:
