@@ -80,7 +80,7 @@ def embed(walk: Walk, model: Model, place: int) -> Value:
         _saved(walk, (table.rows, table.width))
     x = Value(table.width, walk.arithmetic.residual, walk.between)
     first = x
-    behind = not table.rows and not isinstance(walk.method, Full)  # a later stage: adapters stand before it
+    behind = not table.rows and _trained_before(walk, model, place)
     x.grad = walk.trained or walk.saves_modules or walk.checkpointed or behind
     if model.embeddings:
         x = walk.tape.op(Value(x.width, x.size, x.unit), (x,), passes=True)
@@ -96,6 +96,14 @@ def embed(walk: Walk, model: Model, place: int) -> Value:
     if asked and x is not first:  # else it is the first layer's input
         walk.tape.save(Cause.POSITIONS, first)
     return x
+
+
+def _trained_before(walk: Walk, model: Model, place: int) -> bool:
+    """Whether the stages before this one, which holds a stack's later layers, train anything."""
+    if not isinstance(walk.method, Full):
+        return True
+    first = min(group.indices[0] for group in model.stacks[place].groups)
+    return walk.method.frozen_layers < first
 
 
 def _saved(walk: Walk, *shapes: tuple[int, ...]) -> None:
