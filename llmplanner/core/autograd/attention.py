@@ -1,5 +1,6 @@
 """Attention: eager, through PyTorch's fused kernels, and with latent keys and values."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from llmplanner.core.autograd.pieces import linear, multiply, norm
@@ -228,10 +229,7 @@ def _eager(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> 
     """
     scored = query.grad or key.grad
     copied = 1 < heads.kv_heads < heads.heads  # for each query head, and no view of one matrix's output then
-    needed = ((query, key.grad), (key, query.grad and not copied), (value, scored and not copied))
-    views = {id(each.base): each.base for each, when in needed if when and each.base is not None}
-    for base in views.values():
-        walk.tape.keep(Cause.ATTENTION, base.width, base.size, Unit.SINGLE)
+    bases = _bases(walk, [*([query] if key.grad else []), *([key] if query.grad and not copied else [])])
     repeated = heads.heads // heads.kv_heads
     size = FP32 if walk.scores_fp32 else walk.arithmetic.operand
     if key.grad:
@@ -240,9 +238,20 @@ def _eager(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> 
         _operand(walk, key, repeated, heads.kv_heads, size)
     weights = _weights(walk, heads, query, key, value)
     if scored:
+        if not copied and value.base not in bases:
+            _bases(walk, [value])
         _operand(walk, value, repeated, heads.kv_heads, walk.arithmetic.operand)
     out = Value(heads.heads * heads.value_dim, walk.arithmetic.operand, query.unit)
     return walk.tape.op(out, (weights, value))
+
+
+def _bases(walk: Walk, views: Iterable[Value]) -> set[Value | None]:
+    """Keeps what views are of in a single sequence, where they are not copied, and returns it."""
+    bases = {view.base for view in views}
+    for base in bases:
+        if base is not None and base not in walk.tape.saved:
+            walk.tape.keep(Cause.ATTENTION, base.width, base.size, Unit.SINGLE)
+    return bases
 
 
 def _operand(walk: Walk, value: Value, copies: int, heads: int, size: int) -> None:
