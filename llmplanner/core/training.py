@@ -63,7 +63,10 @@ def train(plan: Plan) -> Estimate:
 def _phases(plan: Plan, step: Step, held: int) -> tuple[Phase, ...]:
     """The phases of one device; `held`: forward passes that it has begun."""
     alive = tensors(step, held)
-    reserved = fragments(alive, varied=step.train.padded, flat=lays_flat(step.split))
+    reserved = fragments(alive, varied=False, flat=lays_flat(step.split))
+    if step.train.padded:  # of varied lengths: given back before the card is full, so no need but a bound
+        varied = fragments(alive, varied=True, flat=lays_flat(step.split))
+        reserved = reserved._replace(high=varied.high, source=varied.source)
     beside = runtime(plan.split.devices, plan.machine.devices[0].vendor, reserved, plan.runtime)
     told = partial(_told, step, plan.weights)
     return tuple(replace(phase, terms=(*map(told, phase.terms), beside)) for phase in alive)
