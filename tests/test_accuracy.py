@@ -1,12 +1,11 @@
 """The page of accuracy: scores, what other planners answered, and that the page names what it links to."""
 
-import csv
 import re
 
 import pytest
 
 from benchmarks.accuracy.chart import COLOURS, figure
-from benchmarks.accuracy.others import ANSWERS
+from benchmarks.accuracy.others import asked, table
 from benchmarks.accuracy.page import page
 from benchmarks.accuracy.scores import Entry, Line, peers
 from benchmarks.accuracy.topics import TOPICS
@@ -19,7 +18,7 @@ ENTRIES = (
     Entry(3, "c", 100.0, None, note="a reason"),
     Entry(4, "d", 100.0, 98.0, 97.0, 101.0),
 )
-LINE = Line(TOPICS[0], ENTRIES, peers(ENTRIES, {("whichllm", "1"): {1: 50.0, 3: 100.0, 9: 1.0}}))
+LINE = Line(TOPICS[0], ENTRIES, peers(ENTRIES, {"whichllm": {1: 50.0, 3: 100.0, 9: 1.0}}))
 
 
 def test_a_line_scores_what_was_answered() -> None:
@@ -57,13 +56,14 @@ def test_the_pages_links_resolve() -> None:
     assert (ROOT / "docs" / "accuracy.png").is_file()
 
 
-def test_answers_of_others_name_rows_and_versions() -> None:
-    with ANSWERS.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+def test_answers_of_others_name_rows_versions_and_days() -> None:
+    rows = table("answers")
     known = {(one.table, one.column) for one in TOPICS}
     assert {row["peer"] for row in rows} == set(COLOURS) - {textbook.NAME}
     assert all((row["table"], row["column"]) in known for row in rows)
-    assert all(row["version"] and int(row["row"]) > 0 and float(row["answer"]) >= 0 for row in rows)
+    assert all(int(row["row"]) > 0 and float(row["answer"]) >= 0 for row in rows)
+    assert {row["peer"] for row in rows} == set(asked()) - {textbook.NAME}
+    assert all(row["version"] and row["date"] for row in table("asked"))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import sys
 
 from benchmarks.accuracy.chart import figure
 from benchmarks.accuracy.measured import all_measured
-from benchmarks.accuracy.others import others, versions
+from benchmarks.accuracy.others import asked, others
 from benchmarks.accuracy.page import page
 from benchmarks.accuracy.scores import Line, peers
 from benchmarks.reference import REFERENCE, ROOT
@@ -25,7 +25,7 @@ def main() -> int:
         given = answers.get((topic.table, topic.column), {})
         lines.append(Line(topic, entries, peers(entries, given)))
     docs = ROOT / "docs"
-    export.write(docs / "accuracy.md", page(lines, versions(answers)).encode())
+    export.write(docs / "accuracy.md", page(lines, asked()).encode())
     look = Look(width=WIDTH, height=FRAME + ROW * len(lines), dpi=144)
     export.save(figure(lines), docs / "accuracy.png", look)
     for line in lines:

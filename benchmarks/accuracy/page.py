@@ -82,7 +82,7 @@ def _peers(lines: Sequence[Line]) -> str:
 
 
 def _asked(versions: Mapping[str, str]) -> str:
-    lines = [f"- {name} {version}: {ASKED[name]}".replace(" :", ":") for name, version in versions.items()]
+    lines = [f"- {name} ({version}): {ASKED[name]}" for name, version in versions.items()]
     return "\n".join(["How they were asked, and what was left out:", "", *lines])
 
 

@@ -49,7 +49,6 @@ class Peer:
     """Another planner on the rows that it answers, and ours on the same rows."""
 
     name: str
-    version: str
     theirs: Score
     ours: Score
 
@@ -100,14 +99,12 @@ def score(errors: Iterable[float | None]) -> Score:
     return Score(len(sizes), statistics.median(sizes), sizes[math.ceil(0.9 * len(sizes)) - 1], sizes[-1])
 
 
-def peers(
-    entries: Sequence[Entry], answers: Mapping[tuple[str, str], Mapping[int, float]]
-) -> tuple[Peer, ...]:
-    """Every planner that answers some of the rows. `answers` goes by (name, version), then by row."""
+def peers(entries: Sequence[Entry], answers: Mapping[str, Mapping[int, float]]) -> tuple[Peer, ...]:
+    """Every planner that answers some of the rows. `answers` goes by planner, then by row."""
     found = []
-    for (name, version), amounts in answers.items():
+    for name, amounts in answers.items():
         both = [one for one in entries if one.number in amounts]
         if both:
             theirs = score(relative(amounts[one.number], one.measured) for one in both)
-            found.append(Peer(name, version, theirs, score(one.error for one in both)))
+            found.append(Peer(name, theirs, score(one.error for one in both)))
     return tuple(found)

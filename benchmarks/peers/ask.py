@@ -1,12 +1,13 @@
-"""Asks other planners, through their own functions: python ask.py QUESTIONS.jsonl ANSWERS.csv PEER...
+"""Asks other planners, through their own functions: python ask.py QUESTIONS.jsonl FOLDER PEER...
 
 Runs in an environment that holds the peers and needs nothing of this repository. The answers of those that
-are named take the place of their earlier ones in ANSWERS.csv; what a peer cannot answer is left out. Where a
-peer would first ask the hub for a config, it gets the same config from the question; nothing else is changed.
+are named take the place of their earlier ones in FOLDER/answers.csv; what a peer cannot answer is left out.
+Where a peer would first ask the hub for a config, it gets the same config from the question.
 """
 
 import contextlib
 import csv
+import datetime as dt
 import functools
 import importlib
 import importlib.metadata
@@ -20,7 +21,8 @@ from typing import Any
 
 Question = Mapping[str, Any]
 MIB = 2**20
-HEADING = ("peer", "version", "table", "row", "column", "answer")
+ANSWERS = ("peer", "table", "row", "column", "answer")
+ASKED = ("peer", "version", "date", "answers", "refused")
 CACHES = {"bytes", "kv_total_MiB", "context_MiB"}
 FILES = {"size_MiB", "published_GiB"}
 
@@ -214,10 +216,10 @@ PEERS: dict[str, Callable[[Question], float | None]] = {
 }
 
 
-def asked(peer: str, questions: list[Question]) -> list[tuple[str, ...]]:
-    """The peer's answers as rows of the file."""
-    version, refused = importlib.metadata.version(peer), 0
+def asked(peer: str, questions: list[Question]) -> tuple[list[tuple[str, ...]], int]:
+    """The peer's answers as rows of the file, and how many questions it refused."""
     found: list[tuple[str, ...]] = []
+    refused = 0
     for question in questions:
         try:
             with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -227,26 +229,35 @@ def asked(peer: str, questions: list[Question]) -> list[tuple[str, ...]]:
             continue
         if amount is not None:
             place = (question["table"], str(question["row"]), question["column"])
-            found.append((peer, version, *place, f"{amount / (question.get('unit') or 1):.10g}"))
-    print(f"{peer} {version}: {len(found)} answers, {refused} refused")
-    return found
+            found.append((peer, *place, f"{amount / (question.get('unit') or 1):.10g}"))
+    return found, refused
+
+
+def renewed(path: Path, heading: tuple[str, ...], names: list[str], rows: list[tuple[str, ...]]) -> None:
+    """Puts the rows of the peers that are named in the place of their earlier ones."""
+    kept: list[tuple[str, ...]] = []
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as file:
+            kept = [tuple(row) for row in list(csv.reader(file))[1:] if row[0] not in names]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([heading, *kept, *rows])
 
 
 def main() -> None:
-    """Asks the peers that are named and writes their answers."""
-    source, target, *names = sys.argv[1:]
+    """Asks the peers that are named; writes their answers, and beside them who was asked and when."""
+    source, folder, *names = sys.argv[1:]
     logging.disable(logging.CRITICAL)
     questions = [json.loads(line) for line in Path(source).read_text("utf-8").splitlines()]
-    path = Path(target)
-    earlier: list[tuple[str, ...]] = []
-    if path.exists():
-        with path.open(newline="", encoding="utf-8") as file:
-            earlier = [tuple(row) for row in csv.reader(file)][1:]
-    kept = [row for row in earlier if row[0] not in names]
-    answers = kept + [row for name in names for row in asked(name, questions)]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerows([HEADING, *answers])
+    today = dt.datetime.now(dt.UTC).date().isoformat()
+    answers: list[tuple[str, ...]] = []
+    who: list[tuple[str, ...]] = []
+    for name in names:
+        found, refused = asked(name, questions)
+        answers += found
+        who.append((name, importlib.metadata.version(name), today, str(len(found)), str(refused)))
+        print(*who[-1])
+    renewed(Path(folder) / "answers.csv", ANSWERS, names, answers)
+    renewed(Path(folder) / "asked.csv", ASKED, names, who)
 
 
 if __name__ == "__main__":
