@@ -108,6 +108,9 @@ class Attention:
     value_dim: int  # per head
     window: int | None = None  # tokens seen by a sliding layer; None: all
     rotary_dim: int = 0  # rotated dimensions per head; 0: no rotary embedding
+    rotary_joined: bool = (
+        False  # the class joins rotated and other dimensions, though there are none of these
+    )
     query_norm: Norm | None = None
     key_norm: Norm | None = None
     softcap: bool = False

@@ -48,7 +48,7 @@ def attention(walk: Walk, piece: Attention | LatentAttention, x: Value, memory: 
             windowed=piece.window is not None and walk.kernel is AttentionKernel.SDPA and not walk.padded,
             padded=walk.padded and (memory is not None or walk.reads_padding),
             sinks=piece.sinks is not None,
-            head_first=0 < piece.rotary_dim < piece.key_dim,
+            head_first=piece.rotary_joined or 0 < piece.rotary_dim < piece.key_dim,
         )
     out = _core(walk, heads, query, key, value)
     if gate is not None:  # its sigmoid times the output: both factors, and the sigmoid's own output

@@ -209,6 +209,7 @@ def _attention(data: DecoderData, entries: Entries, window: int | None) -> Atten
         value_dim=dim,
         window=window,
         rotary_dim=0 if alibi else _rotary(data, entries, dim),
+        rotary_joined=bool(data.rotary) and not alibi,
         query_norm=query_norm,
         key_norm=key_norm,
         softcap=data.softcaps is not None and entries.raw(data.softcaps[0]) is not None,

@@ -242,7 +242,7 @@ ERNIE = replace(
         SIGMOID,
         sparse=_ernie_sparse,
         shared_bias="use_bias",
-        router_fp32=False,
+        corrected=False,
         correction="mlp.moe_statics.e_score_correction_bias",
     ),
 )

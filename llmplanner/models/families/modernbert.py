@@ -35,7 +35,6 @@ def _encoder(data: DecoderData, entries: Entries, part: Part) -> Model:
         model,
         kind=Kind.ENCODER,
         stacks=(replace(stack, role=Kind.ENCODER),),
-        head=replace(model.head, loss_fp32=False),
     )
 
 
