@@ -72,7 +72,8 @@ def backward(step: Step) -> list[Moment]:
     )
     inside = [_in_layer(step, group, layer) for group, layer in places]
     always = _always(step)
-    moments = (_at_the_loss(step), *_behind_the_layers(step), *inside, *_at_the_turn(step), _at_the_end(step))
+    behind = (_at_the_loss(step), *_in_the_head(step), *_behind_the_layers(step))
+    moments = (*behind, *inside, *_at_the_turn(step), _at_the_end(step))
     return [Moment(moment.name, always | moment.terms) for moment in moments]
 
 
@@ -110,6 +111,24 @@ def _at_the_loss(step: Step) -> Moment:
         "communication": communication.backward(step),
     }
     return Moment(AT_THE_LOSS, alive)
+
+
+def _in_the_head(step: Step) -> list[Moment]:
+    """The log-softmax is gone; the head's matrix has its gradient beside that of the logits."""
+    matrix = step.model.head.linear
+    trains = gradients.trains_embedding(step) if step.model.head.tied else step.ends[-1].trained
+    if step.train.loss is not Loss.WHOLE or matrix is None or not trains:
+        return []
+    elements, size = matrix.inputs * matrix.outputs, step.arithmetic.weight
+    own = Part("of the head", *gradients.held(step, elements, size * elements))
+    alive: Terms = {
+        "gradients": _accumulated(step) or [own],
+        "activations": activations.activations(step),
+        "logits": loss.in_the_head(step),
+        "temporaries": [],
+        "communication": communication.backward(step),
+    }
+    return [Moment("in the head", alive)]
 
 
 def _behind_the_layers(step: Step) -> list[Moment]:

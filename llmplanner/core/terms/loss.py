@@ -83,6 +83,14 @@ def backward(step: Step) -> list[Part]:
     return [Part("gradients of the logits", step.tokens * logits * size - labels, _text(step, size))]
 
 
+def in_the_head(step: Step) -> list[Part]:
+    """The gradients of the logits as the head's product made them, and of what it read."""
+    size, tokens = step.arithmetic.operand, step.tokens
+    width = vocabulary(step) + step.model.hidden_size
+    text = f"{size} B × {shown(tokens)} tokens × {width:,} logits and elements that the head read"
+    return [Part("gradients of the logits and the hidden states", tokens * width * size, text), *held(step)]
+
+
 def chunk(step: Step) -> Count:
     """Tokens whose logits are taken at once.
 
