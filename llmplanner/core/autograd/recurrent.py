@@ -24,6 +24,8 @@ def recurrent(walk: Walk, piece: Recurrent, x: Value) -> Value:
         for each in piece.inner
     )
     flows = flows or any(each.grad for each in inner)
+    if not piece.state:  # a short convolution between two gates (LFM2): what it reads is a product
+        walk.tape.keep(Cause.RECURRENCE, width, size, when=flows)
     walk.tape.save(Cause.RECURRENCE, *inner, when=flows)
     own(walk, piece.parameters)
     kept = walk.tape.keep(Cause.RECURRENCE, width, size, when=flows)
