@@ -8,7 +8,11 @@ from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.formats import Format
 from llmplanner.core.model import Model
 from llmplanner.core.plan import Count, Lora, Split, Train, Weights
+from llmplanner.core.recipes import BITSANDBYTES, RECIPES
+from llmplanner.core.tensors import routed
 
+SIXTEEN = 2  # bytes
+_LOADED = frozenset(one.name for one in RECIPES.values() if one.group == BITSANDBYTES)  # quantized as loaded
 WIDE = frozenset({"BF16", "F16"})  # formats of a file's tensors that are computed with as they are
 
 
@@ -20,6 +24,7 @@ class Base:
     bytes: int
     wide: int  # elements in 16 bits
     source: str
+    unpacked: int = 0  # bytes that routed experts take more where they are not quantized
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +98,22 @@ def one_step(model: Model, train: Train, split: Split, stored: Weights | None = 
         ),
         tensors=sum([times for times, one, _ in sizes if one.trained]),
         largest=max([one.elements for _, one, _ in sizes if one.trained], default=0),
-        base=_base(stored, weights) if packed and stored is not None else None,
+        base=_base(stored, weights, model) if packed and stored is not None else None,
     )
 
 
-def _base(stored: Weights, elements: int) -> Base:
+def _base(stored: Weights, elements: int, model: Model) -> Base:
     """The share of the stored weights that a device with so many parameters has."""
     if isinstance(stored, Format):
         return Base(stored.name, stored.bytes_for(elements), 0, "every parameter in one format")
     whole = max(stored.elements, 1)
     wide = sum(amount.elements for amount in stored.amounts if amount.format in WIDE)
-    return Base(stored.name, -(-stored.bytes * elements // whole), wide * elements // whole, stored.source)
+    size, unpacked = -(-stored.bytes * elements // whole), 0
+    if stored.label in _LOADED:
+        packed = stored.bytes - SIXTEEN * wide
+        experts = routed(model)
+        unpacked = SIXTEEN * experts - packed * experts // max(whole - wide, 1)
+    return Base(stored.name, size, wide * elements // whole, stored.source, unpacked)
 
 
 def shown(count: Count) -> str:

@@ -146,6 +146,12 @@ def layer_parameters(layer: Layer) -> LayerParameters:
     return LayerParameters(matrices, experts, active, vectors)
 
 
+def routed(model: Model) -> int:
+    """Elements of all routed experts."""
+    groups = (group for stack in model.stacks for group in stack.groups)
+    return sum(distinct(group) * layer_parameters(group.layer).experts for group in groups)
+
+
 def weight(linear: Linear) -> int:
     """Elements of a linear's matrix."""
     return linear.inputs * linear.outputs

@@ -27,6 +27,7 @@ from llmplanner.core.terms.trained import term
 
 SIXTEEN = 16
 HEADLESS = {AT_THE_LOSS: "between the passes"}  # of a model, or a stage, that has no loss
+EXPERTS = "It also has routed experts in 16 bits: bitsandbytes quantizes linears alone (Transformers 5.23)."
 UPCAST = (
     "The upper bound is what prepare_model_for_kbit_training (PEFT) makes of it: all that is not quantized "
     "in FP32."
@@ -77,7 +78,8 @@ def _told(step: Step, stored: Weights, each: Term) -> Term:
     if each.name != "weights" or isinstance(stored, Format) or stored.bits >= SIXTEEN:
         return each
     if step.base is not None:
-        return replace(each, note=UPCAST if step.base.wide else "")
+        words = (UPCAST if step.base.wide else "", EXPERTS if step.base.unpacked else "")
+        return replace(each, note=" ".join(filter(None, words)))
     way = "in full" if isinstance(step.train.method, Full) else "with adapters in this way"
     note = f"Training {way} unpacks the {stored.name} weights first: they are not trained as they are stored."
     return replace(each, note=note)

@@ -42,10 +42,9 @@ def weights(step: Step) -> list[Part]:
 
 
 def _stored(base: Base, step: Step, divided: str) -> "Estimated":
-    """A quantized base; at most with its rest in FP32, as PEFT's prepare_model_for_kbit_training casts it."""
-    amount, most = (
-        zero.held(step, size, WEIGHTS) for size in (base.bytes, base.bytes + (FP32 - SIXTEEN) * base.wide)
-    )
+    """A quantized base; at most with its rest in FP32, and with routed experts in 16 bits."""
+    whole = base.bytes + (FP32 - SIXTEEN) * base.wide + base.unpacked
+    amount, most = (zero.held(step, size, WEIGHTS) for size in (base.bytes, whole))
     text = f"{base.bytes:,} B of {step.weights:,} parameters as {base.name}{divided}"
     return Estimated("quantized base", amount, text, amount, most)
 
