@@ -135,9 +135,17 @@ def whichllm(question: Question) -> float | None:
         return None if each is None or not count else float(count * each)
     if question["column"] not in CACHES or not count or question.get("kind") not in {None, "decoder"}:
         return None
-    mixture = active is not None and active != count
+    windows = importlib.import_module("whichllm.models.sliding_window")
+    window, ratio = windows._resolve_sliding_window(question.get("config") or {}, "m")  # noqa: SLF001 - as its fetcher
     model = types.ModelInfo(
-        id="m", family_id="m", name="m", parameter_count=count, parameter_count_active=active, is_moe=mixture
+        id="m",
+        family_id="m",
+        name="m",
+        parameter_count=count,
+        parameter_count_active=active,
+        is_moe=active is not None and active != count,
+        sliding_window=window,
+        sliding_window_global_ratio=ratio,
     )
     vram = importlib.import_module("whichllm.engine.vram")
     return float(vram.estimate_kv_cache(model, question["tokens"]) * question["batch"])
