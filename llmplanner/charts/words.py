@@ -28,6 +28,7 @@ CHOICES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "checkpointing": {
             "none": "None: keep activations",
             "selective": "Selective: attention again",
+            "selective-op": "Selective: all but every other product",
             "full": "Full: recompute layers",
         },
         "loss": {"whole": "All logits at once", "chunked": "In chunks", "fused": "Fused with the head"},

@@ -33,7 +33,7 @@ OPTIONS = (
     ("--rank", "rank", "rank of LoRA's adapters"),
     ("--optimizer", "optimizer", "adamw, adamw-fused, adamw-loop, sgd, sgd-momentum"),
     ("--precision", "precision", "fp32, bf16-mixed, fp16-mixed, bf16"),
-    ("--checkpointing", "checkpointing", "activation checkpointing: none or full"),
+    ("--checkpointing", "checkpointing", "activation checkpointing: none, selective, selective-op or full"),
     ("--attention", "attention", "eager, sdpa or flash"),
     ("--sequence", "sequence", "tokens per training sequence"),
     ("--micro-batch", "micro_batch", "sequences per GPU and forward pass"),
