@@ -6,7 +6,7 @@ from typing import NamedTuple
 from llmplanner.core.autograd.trace import Traced
 from llmplanner.core.estimate import Bytes, Part, TermName
 from llmplanner.core.plan import Loss
-from llmplanner.core.step import Step
+from llmplanner.core.step import Step, shown
 from llmplanner.core.terms import activations, communication, gradients, loss, optimizer
 from llmplanner.core.terms.master_weights import master_weights
 from llmplanner.core.terms.trained import Estimated, weights
@@ -175,10 +175,10 @@ def _own_gradients(step: Step, group: Traced, layer: int) -> list[Part]:
     Parameters in common have theirs from the last layer on, and every other one adds to them.
     """
     divided = step.split.zero >= GRADIENTS and step.split.parts_with_gradients
-    if divided or (group.shared and layer < group.indices[-1]):
+    made = group.backward.gradients
+    if divided or (group.shared and layer < group.indices[-1]) or (isinstance(made, int) and not made):
         return []
-    text = f"{step.arithmetic.weight} B per parameter done"
-    return [Part("of the layer", group.backward.gradients, text)]
+    return [Part("of the layer", made, f"{shown(made)} B of the parameters that are done")]
 
 
 def _at_the_turn(step: Step) -> list[Moment]:

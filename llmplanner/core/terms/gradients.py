@@ -37,7 +37,7 @@ def behind(step: Step, group: Traced, layer: int) -> list[Part]:
     if step.model.head.tied and trains_embedding(step):
         table = step.model.token_embedding.rows * step.model.token_embedding.width
         elements, size = elements + table, size + step.arithmetic.weight * table
-    return [Part("of the layers behind and the head", *held(step, elements, size))]
+    return [Part("of the layers behind and the head", *held(step, elements, size))] if elements else []
 
 
 def trains_embedding(step: Step) -> bool:
