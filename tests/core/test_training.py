@@ -19,6 +19,7 @@ from llmplanner.core.model import Attention, Model
 from llmplanner.core.plan import (
     Checkpointing,
     FineTune,
+    Loss,
     Optimizer,
     Plan,
     Precision,
@@ -372,6 +373,84 @@ def test_a_map_of_plans_holds_what_each_plan_gives(
             single = device(Train(sequence, batch, precision, rule, kernel, kept), split=split)
             for many, phase in zip(whole.phases, single.phases, strict=True):
                 assert np.broadcast_to(many.bytes, (3, 3))[row, column] == phase.bytes
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.sampled_from([*Loss]),
+    st.sampled_from([Precision.FP32, Precision.BF16, Precision.BF16_MIXED]),
+    st.sampled_from([*AttentionKernel]),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([1, 3]),
+)
+def test_a_map_of_losses_masks_and_micro_batches_holds_what_each_plan_gives(  # noqa: PLR0917 - drawn
+    way: Loss, precision: Precision, kernel: AttentionKernel, padded: bool, held: bool, batches: int
+) -> None:
+    if kernel is AttentionKernel.FLASH and precision is Precision.FP32:
+        return
+    step = Train(
+        np.array([1, 77, 4096]),
+        2,
+        precision,
+        attention=kernel,
+        loss=way,
+        padded=padded,
+        keep_logits=held,
+        accumulation=batches,
+    )
+    whole = device(step)
+    for place, sequence in enumerate((1, 77, 4096)):
+        for many, phase in zip(whole.phases, device(replace(step, sequence=sequence)).phases, strict=True):
+            assert np.broadcast_to(many.bytes, 3)[place] == phase.bytes
+
+
+def test_each_phase_says_where_its_peak_is() -> None:
+    forward, backward, update = device(Train(1024)).phases
+    assert [forward.moment, backward.moment, update.moment] == ["at the loss", "at the loss", "in the update"]
+    fused = device(Train(1024, loss=Loss.FUSED)).phases[1]
+    assert fused.moment == "inside layer 29"  # where the logits are never all there
+    eager = Train(2048, 4, attention=AttentionKernel.EAGER, checkpointing=Checkpointing.FULL, loss=Loss.FUSED)
+    assert device(eager).phases[1].moment == "inside layer 29"
+    assert device(replace(eager, micro_batch=1)).phases[1].moment == "inside layer 0"  # more gradients
+    t5 = from_config({"model_type": "t5", "vocab_size": 1000}, "T5", "config.json")
+    assert "of the encoder" in device(replace(eager, loss=Loss.WHOLE, target=64), t5).phases[1].moment
+
+
+def test_a_fused_loss_never_has_the_logits_of_all_tokens() -> None:
+    logits = 4 * 8192 * 49_152  # bytes, in FP32
+    for way, least in ((Loss.WHOLE, 2 * logits), (Loss.CHUNKED, logits), (Loss.FUSED, 0)):
+        found = device(Train(8192, loss=way)).phases[1].terms
+        assert named_bytes(found, "logits") >= least
+    assert named_bytes(device(Train(8192, loss=Loss.FUSED)).phases[0].terms, "logits") < logits / 4
+
+
+def named_bytes(terms: tuple[Term, ...], name: str) -> int:
+    return int(sum(term.bytes for term in terms if term.name == name))
+
+
+def test_a_master_copy_is_as_large_as_fp32_weights() -> None:
+    master = named(device(Train(512, precision=Precision.BF16_MASTER)).phases[2])
+    mixed = named(device(Train(512, precision=Precision.BF16_MIXED)).phases[2])
+    assert master["master_weights"].bytes == mixed["weights"].bytes == 2 * master["weights"].bytes
+    assert master["optimizer"].bytes == mixed["optimizer"].bytes
+
+
+def test_fp8_keeps_less_than_16_bits_and_says_that_nobody_measured_it() -> None:
+    terms = [
+        named(device(Train(2048, precision=precision)).phases[0])["activations"]
+        for precision in (Precision.FP8_MIXED, Precision.BF16_MIXED)
+    ]
+    assert terms[0].bytes < terms[1].bytes < terms[0].high
+    assert "not measured" in terms[0].note
+    assert not terms[0].measured
+
+
+def test_a_fused_loss_is_refused_where_it_is_not_written_for() -> None:
+    bert = from_config({"model_type": "bert", "architectures": ["BertForMaskedLM"]}, "BERT", "config.json")
+    with pytest.raises(BadInput, match="written for decoders") as caught:
+        device(Train(512, loss=Loss.FUSED), bert)
+    assert caught.value.field == "loss"
 
 
 def test_more_tokens_never_need_less() -> None:

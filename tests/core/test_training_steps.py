@@ -28,10 +28,10 @@ def step(row: Row) -> Step:
         micro_batch=int(str(row["batch"])),
         precision=PRECISIONS[str(row["precision"])],
         optimizer=Optimizer.SGD,
-        attention=AttentionKernel(row["attention"]),
-        checkpointing=Checkpointing(row["checkpointing"]),
+        attention=AttentionKernel(str(row["attention"])),
+        checkpointing=Checkpointing(str(row["checkpointing"])),
         target=int(str(row["target"])) if "target" in row else None,
-        loss=Loss(row.get("loss", "whole")),
+        loss=Loss(str(row.get("loss", "whole"))),
         accumulation=int(str(row.get("accumulation", 1))),
         padded=bool(row.get("padded", False)),
     )
