@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from llmplanner.core import training
+from llmplanner.core import measured, training
 from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.estimate import Phase
 from llmplanner.core.plan import Checkpointing, Loss, Optimizer, Precision, Split, Train
@@ -49,6 +49,21 @@ def kept(one: Step) -> int:
 @cache
 def backward(number: int) -> Phase:
     return training.tensors(step(DATA["steps"][number]))[1]
+
+
+@pytest.mark.parametrize("name", sorted({str(row["config"]) for row in DATA["families"]}))
+def test_other_architectures_keep_and_need_what_was_counted(name: str) -> None:
+    for row in DATA["families"]:
+        if row["config"] == name:
+            one = step(row)
+            assert kept(one) == pytest.approx(row["kept_bytes"], rel=0.01), row
+            peak = int(training.tensors(one)[1].bytes) - row["held_bytes"]
+            assert peak == pytest.approx(row["backward_bytes"], rel=0.06), row
+
+
+def test_architectures_with_steps_of_their_own_have_narrow_bounds() -> None:
+    types = {str(DATA["configs"][row["config"]]["model_type"]) for row in DATA["families"]}
+    assert types - measured.TRAINED - measured.KEPT == measured.STEPPED
 
 
 def rows(**asked: object) -> list[int]:

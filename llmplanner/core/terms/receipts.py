@@ -39,6 +39,7 @@ OF_PARAMETERS = frozenset({"weights", "gradients"})
 OF_THE_STEP = frozenset({"weights", "gradients", "activations", "logits"})
 FULL_ROWS = "equal to the byte in over a thousand steps of twelve families"
 LORA_ROWS = "equal to the byte in 191 steps of eleven families"
+PEAK_ROWS = "with it, peaks within 1 % in 524 of 527 steps of twelve families; the worst 1.6 %"
 SELECTIVE_ROWS = "within 0.01 % in 25 steps of four small models"
 LOSS_ROWS = "within 0.1 % in 12 steps of a small model; in FP32, backward in chunks up to 20 % low"
 FROZEN_ROWS = "equal to the byte in 33 steps of three small models"
@@ -67,6 +68,8 @@ def receipt(name: TermName, step: Step) -> Receipt:
     if name == "weights" and step.base is not None:
         source = f"{step.base.source}; {PEFT}"
     measured = _counted(name, step.train) if name in OF_THE_STEP else ""
+    if name == "temporaries" and isinstance(method, Full) and step.train.loss is Loss.WHOLE:
+        measured = PEAK_ROWS
     if step.base is not None and name != "gradients":
         measured = ""
     return Receipt(source, NOTES.get(name, ""), measured, _change(name, step))

@@ -85,7 +85,7 @@ def _without_kernels(step: Step) -> Bytes:
     """What recurrent layers keep on top where no kernel is installed, in FP32."""
     groups = (group for stack in step.model.stacks for group in stack.groups)
     mixers = ((group.layer.recurrent, len(group.indices)) for group in groups)
-    token = sum(count * written_out(mixer) for mixer, count in mixers if mixer is not None)
+    token = sum(count * written_out(mixer) for mixer, count in mixers if mixer is not None and mixer.state)
     return step.tokens * (FP32 * token)
 
 
