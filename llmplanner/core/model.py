@@ -113,6 +113,8 @@ class Attention:
     )
     query_norm: Norm | None = None
     key_norm: Norm | None = None
+    head_norms: tuple[Norm, ...] = ()  # StableLM 2: one for each head of the queries, then of the keys
+    inner_norm: Norm | None = None  # BitNet: of what the output matrix reads
     softcap: bool = False
     relative_bias: Embedding | None = None  # T5: buckets x heads, in the first layer of a stack
     position_bias: bool = False  # T5: every layer adds the bias, a true mask for SDPA
@@ -120,6 +122,9 @@ class Attention:
     softmax_fp32: bool = True  # eager: softmax in FP32 and cast back, or left in 16 bits
     output_gate: bool = False  # Qwen3-Next: the query matrix makes a gate of the output too, as wide again
     sinks: Parameter | None = None  # gpt-oss: one learned score a head
+    sinks_scale: bool = False  # Granite: they scale the output in place of a column more in the softmax
+    differential: bool = False  # DiffLlama: the heads' outputs twice, subtracted and normed (2410.05258)
+    copied: bool = False  # Falcon-7B: keys and values are picked from the fused matrix's output by index
     repeated_cache: bool = False  # Falcon-40B: Transformers caches keys and values again for every head
     shares_cache: bool = False  # Gemma 3n: keys and values are those of an earlier layer
     keys_are_values: bool = False  # DeepSeek-V4: cached once
@@ -174,6 +179,7 @@ class FeedForward:
     width: int
     activation: Activation
     gated: bool
+    inner_norm: Norm | None = None  # BitNet: of what the output matrix reads
     output_cast: bool = False  # T5: what enters `output` is cast to that matrix's own format first
 
 

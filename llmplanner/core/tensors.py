@@ -264,7 +264,7 @@ def layer_pieces(layer: Layer) -> Iterator[Piece]:
 def _attention_pieces(attention: Attention) -> Iterator[Piece]:
     for linear in (*attention.inputs, attention.output):
         yield Piece("attention", linear)
-    for norm in (attention.query_norm, attention.key_norm):
+    for norm in (attention.query_norm, attention.key_norm, *attention.head_norms, attention.inner_norm):
         if norm is not None:
             yield Piece("norm", norm)
     for module in (attention.relative_bias, attention.sinks, *attention.extras):
@@ -289,6 +289,8 @@ def _recurrent_pieces(mixer: Recurrent) -> Iterator[Piece]:
 def _feed_forward_pieces(block: FeedForward, role: Role, copies: int = 1) -> Iterator[Piece]:
     for linear in (*block.inputs, block.output):
         yield Piece(role, linear, copies)
+    if block.inner_norm is not None:
+        yield Piece("norm", block.inner_norm, copies)
 
 
 def _expert_pieces(experts: Experts) -> Iterator[Piece]:

@@ -25,6 +25,8 @@ class Heads:
     windowed: bool = False
     padded: bool = False  # a mask of padding: no flash kernel, and keys and values repeated before it
     sinks: bool = False  # a column more in the softmax, which PyTorch's kernels do not take
+    sinks_scale: bool = False  # or what scales the output
+    differential: bool = False  # over two halves of the values, one output subtracted from the other
     head_first: bool = False  # the query is concatenated head by head; a fused kernel's output follows
 
 
@@ -48,14 +50,19 @@ def attention(walk: Walk, piece: Attention | LatentAttention, x: Value, memory: 
             windowed=piece.window is not None and walk.kernel is AttentionKernel.SDPA and not walk.padded,
             padded=walk.padded and (memory is not None or walk.reads_padding),
             sinks=piece.sinks is not None,
+            sinks_scale=piece.sinks_scale,
+            differential=piece.differential,
             head_first=piece.rotary_joined or 0 < piece.rotary_dim < piece.key_dim,
         )
-    out = _core(walk, heads, query, key, value)
+    whole = _differential if heads.differential else _core
+    out = whole(walk, heads, query, key, value)
     if gate is not None:  # its sigmoid times the output: both factors, and the sigmoid's own output
         out = multiply(
             walk, out, walk.tape.op(Value(gate.width, gate.size, gate.unit), (gate,)), Cause.ATTENTION
         )
     own(walk, piece.extras)
+    if isinstance(piece, Attention):
+        out = norm(walk, piece.inner_norm, out)
     return linear(walk, piece.output, out, Cause.ATTENTION)
 
 
@@ -68,6 +75,25 @@ def _core(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> V
     out = _kernel(walk, heads, query, key, value)
     walk.tape.recompute(since, out)
     return out
+
+
+def _differential(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> Value:
+    """Over either half of the values' heads, twice; a share of the second output is subtracted, and normed.
+
+    Source: Transformers 5.23, modeling_diffllama.py.
+    """
+    tape, outs = walk.tape, []
+    for _ in range(2):
+        half = tape.op(Value(value.width, value.size, value.unit), (value,))
+        outs.append(_core(walk, heads, query, key, half))
+    like = (outs[0].width, outs[0].size, outs[0].unit)
+    both = tape.op(Value(2 * outs[0].width, *like[1:]), tuple(outs))
+    tape.save(Cause.ATTENTION, both, when=walk.trained)  # for the gradient of the share
+    left = tape.op(Value(*like), (both,))
+    tape.save(Cause.NORMS, left, when=left.grad)
+    tape.keep(Cause.NORMS, heads.heads // 2, FP32, left.unit, when=left.grad)  # reciprocal rms of a pair
+    normed = tape.op(Value(*like), (left,))
+    return tape.op(Value(*like), (normed,))
 
 
 def _kernel(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> Value:
@@ -87,9 +113,12 @@ def _projected(
     width = piece.heads * piece.key_dim
     gate = None
     if len(piece.inputs) == 1 and not piece.shares_cache:
-        query, key, value = _views(
-            walk, linear(walk, piece.inputs[0], x, Cause.ATTENTION), width, key_width, value_width
-        )
+        whole = linear(walk, piece.inputs[0], x, Cause.ATTENTION)
+        query, key, value = _views(walk, whole, width, key_width, value_width)
+        if piece.copied:
+            key, value = (
+                walk.tape.op(Value(each.width, each.size, each.unit), (whole,)) for each in (key, value)
+            )
     else:
         query, *rest = (
             linear(walk, each, source, Cause.ATTENTION)
@@ -101,10 +130,20 @@ def _projected(
     if piece.sinks is not None:
         own(walk, (piece.sinks,))
     query, key = norm(walk, piece.query_norm, query), norm(walk, piece.key_norm, key)
+    if piece.head_norms:
+        query, key = (_per_head(walk, piece, each) for each in (query, key))
+        own(walk, piece.head_norms)
     if piece.rotary_dim:
         wide = walk.arithmetic.residual  # of cosines and sines, and so of what they rotate
         query, key = (walk.tape.op(Value(each.width, wide, each.unit), (each,)) for each in (query, key))
     return query, key, value, gate
+
+
+def _per_head(walk: Walk, piece: Attention, x: Value) -> Value:
+    """A LayerNorm for every head, whose outputs are concatenated."""
+    walk.tape.save(Cause.NORMS, x, when=x.grad or walk.trained)
+    walk.tape.keep(Cause.NORMS, 2 * (x.width // piece.key_dim), FP32, x.unit, when=x.grad or walk.trained)
+    return walk.tape.op(Value(x.width, x.size, x.unit), (x,), trained=walk.trained)
 
 
 def _views(walk: Walk, whole: Value, *widths: int) -> tuple[Value, ...]:
@@ -242,7 +281,11 @@ def _eager(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> 
             _bases(walk, [value])
         _operand(walk, value, repeated, heads.kv_heads, walk.arithmetic.operand)
     out = Value(heads.heads * heads.value_dim, walk.arithmetic.operand, query.unit)
-    return walk.tape.op(out, (weights, value))
+    out = walk.tape.op(out, (weights, value))
+    if heads.sinks_scale:
+        walk.tape.save(Cause.ATTENTION, out, when=out.grad)
+        out = walk.tape.op(Value(out.width, out.size, out.unit), (out,))
+    return out
 
 
 def _bases(walk: Walk, views: Iterable[Value]) -> set[Value | None]:
@@ -272,7 +315,12 @@ def _weights(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -
     scores = tape.op(Value(count, size, unit), (query, key))
     if heads.softcap:
         scores = tape.op(tape.keep(Cause.ATTENTION, count, size, unit, when=flows), (scores,))
-    narrow = not walk.scores_fp32 and (heads.sinks or not heads.softmax_fp32)
+    if heads.sinks_scale:  # the sum of their exponentials, and what it makes of the sinks
+        tape.save(Cause.ATTENTION, scores, when=flows)
+        tape.keep(Cause.ATTENTION, 2 * count, size, query.unit, when=flows)
+        tape.keep(Cause.ATTENTION, count, FP32, query.unit, when=flows)
+    column = heads.sinks and not heads.sinks_scale
+    narrow = not walk.scores_fp32 and (column or not heads.softmax_fp32)
     wide = size if narrow and not walk.arithmetic.autocast else FP32
     if wide != size:
         scores = tape.op(Value(count, wide, unit), (scores,))

@@ -1,6 +1,6 @@
 """Feed-forward blocks: dense, gated and mixtures of experts."""
 
-from llmplanner.core.autograd.pieces import activate, add, linear, matrix, matrix_product, multiply
+from llmplanner.core.autograd.pieces import activate, add, linear, matrix, matrix_product, multiply, norm
 from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit, Value
 from llmplanner.core.autograd.walk import Walk, drop, own, parameter
 from llmplanner.core.model import Experts, FeedForward
@@ -27,6 +27,7 @@ def _dense(walk: Walk, piece: FeedForward, x: Value) -> Value:
         walk.tape.waiting.remove(active)
     if up is not None:
         active = multiply(walk, active, up, Cause.FEED_FORWARD)
+    active = norm(walk, piece.inner_norm, active)
     active = drop(walk, walk.dropout.inner, active)
     if piece.output_cast and active.size != walk.arithmetic.read:
         active = walk.tape.op(Value(active.width, walk.arithmetic.read, active.unit), (active,))

@@ -123,6 +123,8 @@ def activate(walk: Walk, kind: Activation, x: Value, cause: Cause) -> Value:
         out = Value(x.width, x.size, x.unit)
         tape.save(cause, out, when=flows)
         return tape.op(out, (x,))
+    if kind is Activation.XIELU:
+        return _xielu(walk, x, cause)
     if kind is not Activation.GELU_NEW:
         tape.save(cause, x, when=flows)
         scratch = [Value(4 * x.width, x.size, x.unit)] if kind is Activation.GELU_BLOOM else []
@@ -137,3 +139,20 @@ def activate(walk: Walk, kind: Activation, x: Value, cause: Cause) -> Value:
     tape.op(tanh, (total,))
     one = tape.op(Value(x.width, wide, x.unit), (tanh,), passes=True)
     return multiply(walk, half, one, cause)  # 1 + tanh, times half of x
+
+
+def _xielu(walk: Walk, x: Value, cause: Cause) -> Value:
+    """Written out: where x is positive a * x * x + b * x, else (exp(x) - 1 - x) * a + b * x.
+
+    Its two parameters are the layer's own.
+    """
+    tape, flows, like = walk.tape, x.grad, (x.width, x.size, x.unit)
+    tape.save(cause, x, when=flows)
+    twice = Value(2 * x.width, x.size, x.unit)  # products of gradients, one of them to be summed for a
+    scaled = tape.op(tape.keep(cause, *like, when=flows), (x,), twice)  # a * x
+    positive = tape.op(Value(*like), (tape.op(Value(*like), (scaled, x)), x), passes=True)
+    power = tape.op(tape.keep(cause, *like, when=flows), (x,))
+    less = tape.op(tape.keep(cause, *like, when=flows), (power, x), passes=True)
+    negative = tape.op(Value(*like), (tape.op(Value(*like), (less,), twice), x), passes=True)
+    tape.keep(cause, x.width, 1, x.unit, when=flows)  # where x is positive
+    return tape.op(Value(*like), (positive, negative))

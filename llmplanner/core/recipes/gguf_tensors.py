@@ -190,6 +190,9 @@ def _attention(attention: Attention, cross: str, *, two: bool) -> Entries:
     yield from _linear(attention.output, f"{cross}attn_o" if two else f"{cross}attn_output")
     yield from _norm(attention.query_norm, "attn_q_norm")
     yield from _norm(attention.key_norm, "attn_k_norm")
+    yield from _norm(attention.inner_norm, "attn_sub_norm")
+    for norm in attention.head_norms:
+        yield from _module(norm)
     if attention.relative_bias is not None:
         yield _Entry("attn_rel_b.weight", (attention.relative_bias.rows, attention.relative_bias.width))
     if attention.sinks is not None:

@@ -6,7 +6,7 @@ Defaults: Transformers 5.23.0 class defaults. Tensor names: the published checkp
 from collections.abc import Mapping
 from dataclasses import replace
 
-from llmplanner.core.model import Embedding, Model, Parameter
+from llmplanner.core.model import Embedding, Model, NormKind, Parameter
 from llmplanner.models.entries import MOST_ROWS, Entries
 from llmplanner.models.families.decoder import build
 from llmplanner.models.families.defaults import class_defaults, decoder
@@ -15,6 +15,7 @@ from llmplanner.models.families.llama import LLAMA
 
 CPMANT = replace(
     LLAMA,
+    norm=NormKind.RMS_T5,
     body="cpmant.",
     embedding="input_embedding",
     layer="encoder.layers.{layer}.",
@@ -45,7 +46,9 @@ def _build_cpmant(entries: Entries, part: Part) -> Model:
         model,
         token_embedding=replace(model.token_embedding, rows=rows),
         embeddings=(Embedding(f"{body}segment_embedding", kinds, hidden),),
-        head=replace(model.head, tied=False),  # other rows than the embedding: the class cannot tie them
+        head=replace(
+            model.head, tied=False, loss_fp32=False
+        ),  # other rows than the embedding: the class cannot tie them
         extras=(bias,),
     )
 
@@ -57,6 +60,7 @@ def _moshi_width(entries: Entries) -> Mapping[str, object]:
 
 MOSHI = replace(
     LLAMA,
+    norm=NormKind.RMS_WIDE,
     attention_inputs=tuple(f"self_attn.{name}_proj.linear" for name in "qkv"),
     attention_output="self_attn.o_proj.linear",
     feed_forward_inputs=("mlp.fc1",),

@@ -24,6 +24,8 @@ def _falcon_layer(entries: Entries, layer: Layer) -> Layer:
     """A layer with the norms of its generation and, from Falcon-40B on, the cache that its class keeps."""
     if entries.flag("new_decoder_architecture") and isinstance(layer.attention, Attention):
         layer = replace(layer, attention=replace(layer.attention, repeated_cache=True))
+    elif entries.flag("multi_query") and isinstance(layer.attention, Attention):
+        layer = replace(layer, attention=replace(layer.attention, copied=True))
     return _falcon_norms(entries, layer)
 
 

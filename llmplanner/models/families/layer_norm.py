@@ -85,7 +85,7 @@ def _as_stablelm(entries: Entries, layer: Layer) -> Layer:
         for name, heads in (("q", attention.heads), ("k", attention.kv_heads))
         for head in range(heads)
     )
-    return replace(layer, attention=replace(attention, extras=norms))
+    return replace(layer, attention=replace(attention, head_norms=norms))
 
 
 STABLELM = replace(

@@ -78,7 +78,7 @@ def _parts(layer: Layer) -> tuple[Attention, FeedForward]:
 def _with_sinks(_entries: Entries, layer: Layer) -> Layer:
     attention, _ = _parts(layer)
     sinks = Parameter("self_attn.sinks", (attention.heads,))
-    return replace(layer, attention=replace(attention, sinks=sinks))
+    return replace(layer, attention=replace(attention, sinks=sinks, sinks_scale=True))
 
 
 def _with_inner_norms(_entries: Entries, layer: Layer) -> Layer:
@@ -87,8 +87,8 @@ def _with_inner_norms(_entries: Entries, layer: Layer) -> Layer:
     inner = Norm("self_attn.attn_sub_norm", LLAMA.norm, attention.output.outputs)
     return replace(
         layer,
-        attention=replace(attention, extras=(inner,)),
-        extras=(Norm("mlp.ffn_sub_norm", LLAMA.norm, block.width),),
+        attention=replace(attention, inner_norm=inner),
+        feed_forward=replace(block, inner_norm=Norm("mlp.ffn_sub_norm", LLAMA.norm, block.width)),
     )
 
 
@@ -98,7 +98,7 @@ def _with_lambdas(_entries: Entries, layer: Layer) -> Layer:
     vectors = tuple(
         Parameter(f"self_attn.lambda_{name}", (attention.key_dim,)) for name in ("q1", "k1", "q2", "k2")
     )
-    return replace(layer, attention=replace(attention, extras=vectors))
+    return replace(layer, attention=replace(attention, differential=True, extras=vectors))
 
 
 def _with_xielu(entries: Entries, layer: Layer) -> Layer:

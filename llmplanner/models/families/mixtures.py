@@ -27,6 +27,14 @@ def with_sinks(_entries: Entries, layer: Layer) -> Layer:
     return replace(layer, attention=replace(attention, sinks=sinks))
 
 
+def _with_scaling_sinks(entries: Entries, layer: Layer) -> Layer:
+    """The same, beside a softmax that has no column for it (Granite)."""
+    layer = with_sinks(entries, layer)
+    if not isinstance(layer.attention, Attention):
+        return layer
+    return replace(layer, attention=replace(layer.attention, sinks_scale=True))
+
+
 # Where a common name is another one in the file: the class's own first, then its attribute_map's.
 COUNTED_BY_EXPERTS = {"num_experts": ("num_experts", "num_local_experts")}
 LOCAL = {"num_experts": ("num_local_experts", "num_experts")}
@@ -122,7 +130,7 @@ GPT_OSS = replace(
 GRANITE = replace(LLAMA, feed_forward_bias=False, mixture=PARALLEL)
 GRANITE_SHARED = replace(GRANITE, mixture=SHARED_PARALLEL)
 GRANITE_SWA = replace(
-    GRANITE_SHARED, finish=with_sinks, windows=ruled_window(lambda _entries, index: index % 4 == 0)
+    GRANITE_SHARED, finish=_with_scaling_sinks, windows=ruled_window(lambda _entries, index: index % 4 == 0)
 )
 
 
