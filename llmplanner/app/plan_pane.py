@@ -1,6 +1,6 @@
 """The plan at the left: model, workload and machine in reading order, in a column that scrolls."""
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QApplication, QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from llmplanner.app.panels import Panel
@@ -53,8 +53,13 @@ class PlanPane(QFrame):
         self.machine.show_state(state)
 
     def show_problem(self, name: str, sentence: str) -> bool:
-        """Marks the field of that name; says whether one of that name can be seen."""
-        return any(panel.show_problem(name, sentence) for panel in self._panels)
+        """Marks the field of that name and scrolls to it; says whether there is one to be seen."""
+        panel = next((panel for panel in self._panels if panel.show_problem(name, sentence)), None)
+        if panel is None:
+            return False
+        field = panel.fields[name]
+        QTimer.singleShot(0, field, lambda: self._scroll.ensureWidgetVisible(field, EDGE, EDGE))
+        return True
 
     def _reveal(self, _left: QWidget | None, entered: QWidget | None) -> None:
         """Scrolls to a field that the keyboard has reached."""

@@ -86,6 +86,15 @@ def test_a_refusal_opens_the_fold_and_is_told_at_its_field(window: Window) -> No
     assert not window.notice.isVisible()
 
 
+def test_the_column_scrolls_to_the_field_that_is_wrong(window: Window, qtbot: QtBot) -> None:
+    window.session.edit(task="finetune", method="lora")
+    window.session.edit(lora_targets="no_such_linear")
+    field = window.plan.workload.fields["lora_targets"]
+    assert "q_proj" in field.problem.text()
+    qtbot.waitUntil(lambda: not field.problem.visibleRegion().isEmpty())
+    assert window.session.state.draft.lora_targets == "all-linear"
+
+
 def test_a_wrong_number_in_the_fold_leaves_the_last_good_plan(window: Window) -> None:
     window.session.edit(task="finetune")
     QTest.mouseClick(fold_of(window.plan.workload).button, Qt.MouseButton.LeftButton)

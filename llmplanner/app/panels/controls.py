@@ -70,6 +70,8 @@ def _offered(name: str) -> tuple[Choice | Group, ...]:
         return ((None, "As published"), ("Number formats", NUMBER_FORMATS), *RECIPE_GROUPS)
     if name in {"kv", "kv_values"}:
         return cache_formats(name, "transformers")
+    if name == "precision":
+        return ((None, "As is usual"), *choices(name))
     return ZERO if name == "zero" else choices(name)
 
 

@@ -1,17 +1,20 @@
 """What the GPUs are to do: serving, fine-tuning or pre-training, and what each of them needs to know."""
 
+from dataclasses import replace
+
 from llmplanner.app.fields import ChoiceField, CountField
 from llmplanner.app.panels import Panel
 from llmplanner.app.panels.controls import SLIDER_CONTEXT, cache_formats, control
 from llmplanner.app.panels.form import Form
 from llmplanner.app.session import Session, State
 from llmplanner.app.slider_field import SliderField
+from llmplanner.charts.words import choices
 from llmplanner.comparison import adapted
 from llmplanner.compose import tokens_of
 from llmplanner.core.formats import format_named
 from llmplanner.core.model import Kind, Model
 from llmplanner.plan_fields import used
-from llmplanner.plans import Draft
+from llmplanner.plans import Draft, precision_of
 
 # Those of a plan's fields that say which GPUs, and how the work is split over them.
 OF_MACHINE = frozenset(
@@ -66,6 +69,10 @@ class WorkloadPanel(Panel):
         weights = self.fields.get("weights")
         if isinstance(weights, ChoiceField):
             weights.box.setItemText(0, _unsaid(state))
+        precision = self.fields.get("precision")
+        if isinstance(precision, ChoiceField):
+            usual = precision_of(replace(draft, precision=None))
+            precision.box.setItemText(0, f"As usual · {dict(choices('precision'))[usual]}")
         self._offer_cache_formats(draft)
         self._name_prompt(model)
         tokens = self.fields.get("tokens")
