@@ -16,7 +16,7 @@ from llmplanner.core.plan import Plan, Serve, at_weights, computed_in
 from llmplanner.core.quantities import gib_text
 from llmplanner.core.verdict import Judgement, Verdict, verdict
 from llmplanner.gpus.catalogue import catalogue
-from llmplanner.plans import Draft
+from llmplanner.plans import Draft, precision_of
 from llmplanner.workloads import split_of
 
 RANK = {"fits": 0, "tight": 1, "no": 2, "unknown": 3}
@@ -254,7 +254,7 @@ def _training(draft: Draft, _model: Model) -> Iterator[Iterable[Step]]:
         (f"Sequences of {tokens:,} tokens", replace(draft, sequence=tokens))
         for tokens in _halvings(draft.sequence, SHORTEST)
     ]
-    if draft.precision != "bf16":
+    if precision_of(draft) != "bf16":
         yield [("BF16 throughout", replace(draft, precision="bf16"))]
     if draft.optimizer != "sgd":
         yield [("SGD instead of AdamW", replace(draft, optimizer="sgd"))]

@@ -29,7 +29,7 @@ from llmplanner.models.entries import plain
 from llmplanner.models.hub.access import ANYBODY, Access, Asked, asked
 from llmplanner.models.quantized import quantization
 from llmplanner.plan_fields import CHANGES
-from llmplanner.plans import Draft, checked, is_uuid
+from llmplanner.plans import Draft, checked, is_uuid, precision_of
 from llmplanner.resources import is_there, user_folder
 from llmplanner.workloads import GIB, base_of, dropped, engine_of, runtime_of, serve_of, split_of, train_of
 
@@ -334,7 +334,7 @@ def budget_of(draft: Draft, model: Model, machine: Machine) -> "Budget":
     counts = parameters(model)
     tokens = tokens_of(draft, model)
     device = machine.devices[0]
-    peak = dense_peak(device, draft.precision)
+    peak = dense_peak(device, precision_of(draft))
     stated = draft.parameters
     kind = model.kind if stated is None else Kind.DECODER
     active = counts.active if stated is None else stated
@@ -346,7 +346,7 @@ def budget_of(draft: Draft, model: Model, machine: Machine) -> "Budget":
         counted=counted_training_flops(model, tokens, draft.sequence) if stated is None else None,
         device=device,
         devices=len(machine.devices),
-        wanted=COMPUTES_IN[draft.precision][0],
+        wanted=COMPUTES_IN[precision_of(draft)][0],
         format=peak[0] if peak else None,
         peak=peak[1] if peak else None,
         efficiency=draft.efficiency,

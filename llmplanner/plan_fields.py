@@ -63,7 +63,7 @@ FIELDS: Mapping[str, Field] = MappingProxyType(
         "train_embeddings": Field("Train embeddings and head", "switch"),
         "adapter_width": Field("Adapter width", "count", high=1e6),
         "frozen_layers": Field("Frozen layers", "count", low=0, high=1e4),
-        "precision": Field("Precision", "choice", choices=tuple(Precision)),
+        "precision": Field("Precision", "choice", choices=tuple(Precision), optional=True),
         "optimizer": Field("Optimizer", "choice", choices=tuple(Optimizer)),
         "attention": Field("Attention", "choice", choices=tuple(AttentionKernel)),
         "checkpointing": Field("Checkpointing", "choice", choices=tuple(Checkpointing)),

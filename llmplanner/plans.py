@@ -77,7 +77,7 @@ class Draft:
     train_embeddings: bool = False
     adapter_width: int = 64
     frozen_layers: int = 0
-    precision: str = "bf16-mixed"
+    precision: str | None = None  # None: BF16 mixed in full, a BF16 base beside adapters
     optimizer: str = "adamw"
     attention: str = "sdpa"
     checkpointing: str = "none"
@@ -115,6 +115,12 @@ class Draft:
 
 
 EXAMPLE = Draft(model="llama-3.1-8b", gpu="rtx-4090", context=32_768)  # what is shown before a plan is stated
+
+
+def precision_of(draft: Draft) -> str:
+    """How a step computes: as stated; else as is usual, with a base of 16 bits that adapters leave as it is."""
+    adapted = draft.task == "finetune" and draft.method != "full"
+    return draft.precision or ("bf16" if adapted else "bf16-mixed")
 
 
 def is_uuid(gpu: str) -> bool:

@@ -28,7 +28,7 @@ from llmplanner.core.plan import (
 )
 from llmplanner.core.recipes import LLAMA_CPP, RECIPES
 from llmplanner.plan_fields import used
-from llmplanner.plans import Draft
+from llmplanner.plans import Draft, precision_of
 
 GIB = 2**30
 WAYS = ("dp", "tp", "pp", "cp", "ep")  # to divide the work, by field
@@ -61,7 +61,7 @@ def train_of(draft: Draft, model: Model) -> Train:
     return Train(
         draft.sequence,
         draft.micro_batch,
-        Precision(draft.precision),
+        Precision(precision_of(draft)),
         Optimizer(draft.optimizer),
         AttentionKernel(draft.attention),
         Checkpointing(draft.checkpointing),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from llmplanner.compose import model_named
 from llmplanner.core.errors import BadInput
 from llmplanner.plan_fields import FIELDS
-from llmplanner.plans import Draft, changed, read, write
+from llmplanner.plans import Draft, changed, precision_of, read, write
 
 
 def test_a_plan_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -165,3 +165,10 @@ def test_the_name_of_a_model_in_a_plan_is_told_short_and_plain() -> None:
         model_named(LONG, {"model_type": "llama", "architectures": [[]]})
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 500
+
+
+def test_the_usual_precision_follows_the_method() -> None:
+    assert precision_of(Draft(task="finetune")) == "bf16-mixed"
+    assert precision_of(Draft(task="finetune", method="lora")) == "bf16"  # a base in 16 bits, adapters in FP32
+    assert precision_of(Draft(task="pretrain", method="lora")) == "bf16-mixed"  # in full, whatever is kept
+    assert precision_of(Draft(task="finetune", method="lora", precision="fp32")) == "fp32"

@@ -13,7 +13,7 @@ from llmplanner.core.machine import Machine
 from llmplanner.core.model import Model
 from llmplanner.core.plan import FULL, Adapters, Full, Plan, Serve
 from llmplanner.gpus.local import Probe
-from llmplanner.plans import Draft
+from llmplanner.plans import Draft, precision_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def title(found: Planned) -> str:
     else:
         verb = "fine-tuned" if draft.task == "finetune" else "pre-trained"
         what = (
-            f"{verb}{_method(plan)} in {draft.precision} with {draft.optimizer}, "
+            f"{verb}{_method(plan)} in {precision_of(draft)} with {draft.optimizer}, "
             f"{draft.micro_batch:,} × {draft.sequence:,} tokens per GPU, "
             f"{draft.attention} attention, checkpointing {draft.checkpointing}"
         )
