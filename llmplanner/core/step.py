@@ -43,6 +43,7 @@ class Step:
     tensors: int  # how many trained tensors there are
     largest: int  # elements of the largest
     base: Base | None = None  # where the model's own parameters are not in the format computed in
+    from_nothing: bool = False  # pre-training: no part of the model can stay as it is
 
     @property
     def layers(self) -> tuple[Traced, ...]:

@@ -17,7 +17,7 @@ from llmplanner.core.fullest import fullest
 from llmplanner.core.moments import AT_THE_LOSS, Moment, Terms
 from llmplanner.core.offload import host
 from llmplanner.core.pipeline import in_flight, passes, waiting
-from llmplanner.core.plan import Full, Loss, Plan, Precision, Serve, Weights
+from llmplanner.core.plan import Full, Loss, Plan, Precision, Pretrain, Serve, Weights
 from llmplanner.core.sharding import check_sharding, device_models, with_context_of_one
 from llmplanner.core.step import Step, one_step
 from llmplanner.core.terms.activations import activations
@@ -52,11 +52,13 @@ def train(plan: Plan) -> Estimate:
     check_sharding(split)
     step = with_context_of_one(step, split.context, plan.model)
     shares = device_models(plan.model, split)
-    steps = [one_step(share.model, step, split, plan.weights) for share in shares]
+    begins = isinstance(plan.workload, Pretrain)
+    walked = (one_step(share.model, step, split, plan.weights) for share in shares)
+    steps = [replace(each, from_nothing=True) for each in walked] if begins else list(walked)
     begun = [passes(split, place, step.accumulation) for place in range(len(shares))]
     blocks = (
-        (share.role + in_flight(split, held), _phases(plan, walked, held), share.devices)
-        for share, walked, held in zip(shares, steps, begun, strict=True)
+        (share.role + in_flight(split, held), _phases(plan, each, held), share.devices)
+        for share, each, held in zip(shares, steps, begun, strict=True)
     )
     return Estimate(placed(blocks, plan.machine.devices), host(steps))
 

@@ -84,7 +84,8 @@ def verdict(plan: Plan, estimate: Estimate) -> Verdict:
     now = _worst(pairs, available_now, engine)
     empty = _worst(pairs, available_empty, engine)
     judged = empty if now.available_bytes is None else now
-    fullest = max(estimate.different, key=lambda device: int(device.bytes))
+    told = (judged.device, judged.needed_bytes)
+    fullest = next(need for device, need in pairs if (device.name, int(need.bytes)) == told)
     message = _message(now, empty, pairs, engine) + _cannot_start(pairs, engine)
     return Verdict(now, empty, message, _why(fullest, judged, training=training) + _host(estimate))
 

@@ -116,11 +116,11 @@ def _options(name: TermName, step: Step) -> list[str]:
     sliced = split.tensor == 1 or split.sequence_parallel
     foreach = train.optimizer is Optimizer.ADAMW
     return {
-        "weights": ["--method qlora", "--precision bf16", *_divided(step, 3)],
-        "gradients": ["--method lora", *_divided(step, 2)],
+        "weights": [*_method(step, "qlora"), "--precision bf16", *_divided(step, 3)],
+        "gradients": [*_method(step, "lora"), *_divided(step, 2)],
         "optimizer": [
             *([] if train.optimizer is Optimizer.ADAMW_8BIT else ["--optimizer adamw-8bit"]),
-            *("--method lora", *_divided(step, 1)),
+            *(*_method(step, "lora"), *_divided(step, 1)),
         ],
         "master_weights": ["--precision bf16", *_divided(step, 1)],
         "activations": [
@@ -131,6 +131,11 @@ def _options(name: TermName, step: Step) -> list[str]:
         "logits": [*([] if train.loss is Loss.FUSED else ["--set loss=fused"]), shorter],
         "temporaries": [*(["--optimizer adamw-fused"] if foreach else []), shorter],
     }.get(name, [])
+
+
+def _method(step: Step, name: str) -> list[str]:
+    """Another way to train; what is trained from nothing is trained in full."""
+    return [] if step.from_nothing else [f"--method {name}"]
 
 
 def _divided(step: Step, stage: int) -> list[str]:
