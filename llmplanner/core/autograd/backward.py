@@ -183,7 +183,9 @@ class _Flow:
         meanwhile = self.alive.copy()
         for value in (*sums, *operation.scratch):
             _add(meanwhile, value)
-        self._release(operation.out)
+        for value in (operation.out, *operation.beside):
+            if value in self._storage:
+                self._release(value)
         return meanwhile
 
     def _hold(self, value: Value, storage: Value) -> None:

@@ -46,19 +46,20 @@ def _experts(walk: Walk, piece: Experts, x: Value) -> Value:
     tape.keep(Cause.EXPERTS, piece.count, FP32, Unit.ONCE, when=flows)  # where each expert's tokens end
     rows = sum(each.inputs * each.outputs for each in piece.expert.inputs) // hidden
     both = matrix(walk, (piece.count, rows, hidden), Cause.EXPERTS, x)  # all experts' in two tensors
-    whole = tape.keep(Cause.EXPERTS, chosen * 2 * width, size, when=flows)
-    tape.op(whole, (gathered, *both), trained=trained)
-    active = tape.op(tape.keep(Cause.EXPERTS, chosen * width, size, when=flows), (whole,))
-    product = tape.op(tape.keep(Cause.EXPERTS, chosen * width, size, when=trained), (active, whole))
-    down = matrix(walk, (piece.count, hidden, width), Cause.EXPERTS, whole)
+    whole = tape.op(Value(chosen * 2 * width, size), (gathered, *both), trained=trained)
+    gate, up = tape.split(whole, chosen * width, chosen * width)
     if piece.expert.output.bias:  # gpt-oss: its gate is written out, with limits
         tape.keep(Cause.EXPERTS, 3 * chosen * width, size, when=flows)
+    active = activate(walk, piece.expert.activation, gate, Cause.EXPERTS)
+    product = multiply(walk, active, up, Cause.EXPERTS)
+    down = matrix(walk, (piece.count, hidden, width), Cause.EXPERTS, whole)
     for each in (*piece.expert.inputs, piece.expert.output):
         if each.bias:
             parameter(walk, (piece.count, each.outputs))
     own(walk, piece.extras)
-    out = tape.keep(Cause.EXPERTS, chosen * hidden, size, when=flows)
-    out = tape.op(out, (product, *down), trained=trained)
+    tape.save(Cause.EXPERTS, product, when=trained)
+    out = tape.op(Value(chosen * hidden, size), (product, *down), trained=trained)
+    tape.save(Cause.EXPERTS, out, when=flows)
     wide = Value(chosen * hidden, FP32 if piece.weighted_fp32 else size)
     weighted = tape.op(Value(wide.width, wide.size), (out,), wide)
     ordered = tape.op(Value(wide.width, wide.size), (weighted,), wide)  # as the tokens were, to be summed

@@ -125,7 +125,8 @@ class Operation(NamedTuple):
     """One step of the walk: what its backward step finds, and what it makes.
 
     `saved` and `parameters` are how many values and parameters the tape held after it.
-    `scratch` is alive inside its backward step only. `passes`: the gradient goes through unchanged.
+    `scratch` is alive inside its backward step only. `passes`: the gradient goes through unchanged. `beside`:
+    what else it makes, whose gradients it takes at the same time.
     """
 
     out: Value
@@ -134,6 +135,7 @@ class Operation(NamedTuple):
     parameters: int
     scratch: tuple[Value, ...] = ()
     passes: bool = False
+    beside: tuple[Value, ...] = ()
 
 
 class Tape:
@@ -199,6 +201,16 @@ class Tape:
             held = len(self._saved), len(self.parameters)
             self.operations.append(Operation(out, flows, *held, scratch, passes))
         return out
+
+    def split(self, whole: Value, *widths: int) -> tuple[Value, ...]:
+        """Views of a tensor, made at once: their gradients are joined at once."""
+        first, *others = (Value(width, whole.size, whole.unit, whole) for width in widths)
+        for each in others:
+            each.grad = whole.grad
+        self.op(first, (whole,))
+        if whole.grad:
+            self.operations[-1] = self.operations[-1]._replace(beside=tuple(others))
+        return first, *others
 
     def recompute(self, since: int, but: Value) -> None:
         """Drops what was saved since there were `since` values: it is computed again to be undone."""
