@@ -7,6 +7,8 @@ from llmplanner.cli.output import paragraph, table
 from llmplanner.cli.planning import Planned
 from llmplanner.core.estimate import Bytes, Capacity, DeviceEstimate, Estimate, Host, Part, Phase, Term
 from llmplanner.core.quantities import exact_text, gib_text
+from llmplanner.core.remedies import remedy
+from llmplanner.plans import Draft
 
 MOST_TOLD = 4  # different devices whose terms are told; of the others, what they need
 
@@ -24,31 +26,31 @@ def estimate_json(found: Planned) -> dict[str, object]:
 
 def _devices(estimate: Estimate) -> list[dict[str, object]]:
     """Every device, in the machine's order; those that are one and the same are put in words once."""
-    told = {id(device): _device(device) for device in estimate.different}
+    told = {id(device): _device(device, found.draft) for device in estimate.different}
     return [*map(told.__getitem__, map(id, estimate.devices))]
 
 
-def _device(device: DeviceEstimate) -> dict[str, object]:
+def _device(device: DeviceEstimate, of: Draft) -> dict[str, object]:
     peak = device.peak
     return {
         "name": device.name,
         "role": device.role,
-        "terms": [_term(term) for term in peak.terms],
+        "terms": [_term(term, of) for term in peak.terms],
         "total_bytes": int(peak.bytes),
         "peak_phase": peak.name,
-        "phases": [_phase(phase) for phase in device.phases],
+        "phases": [_phase(phase, of) for phase in device.phases],
     }
 
 
-def _phase(phase: Phase) -> dict[str, object]:
+def _phase(phase: Phase, of: Draft) -> dict[str, object]:
     return {
         "phase": phase.name,
-        "terms": [_term(term) for term in phase.terms],
+        "terms": [_term(term, of) for term in phase.terms],
         "total_bytes": int(phase.bytes),
     }
 
 
-def _term(term: Term) -> dict[str, object]:
+def _term(term: Term, of: Draft) -> dict[str, object]:
     return {
         "name": term.name,
         "bytes": int(term.bytes),
@@ -58,7 +60,7 @@ def _term(term: Term) -> dict[str, object]:
         "source": term.source,
         "note": term.note,
         "measured": term.measured,
-        "change": term.change,
+        "change": remedy(term, of.task, of.engine),
         "parts": [_part(part) for part in term.parts],
     }
 
