@@ -17,16 +17,16 @@ def estimate_json(found: Planned) -> dict[str, object]:
     """The answer of `memory`: the model, and each device's terms. The terms add up to the totals."""
     return {
         "model": model_json(found.plan.model),
-        "devices": _devices(found.estimate),
+        "devices": _devices(found.estimate, found.draft),
         "host": _host(found.estimate.host),
         "capacity": _capacity(found.estimate.capacity),
         "ignored": list(found.ignored),
     }
 
 
-def _devices(estimate: Estimate) -> list[dict[str, object]]:
+def _devices(estimate: Estimate, of: Draft) -> list[dict[str, object]]:
     """Every device, in the machine's order; those that are one and the same are put in words once."""
-    told = {id(device): _device(device, found.draft) for device in estimate.different}
+    told = {id(device): _device(device, of) for device in estimate.different}
     return [*map(told.__getitem__, map(id, estimate.devices))]
 
 
