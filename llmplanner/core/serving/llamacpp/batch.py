@@ -2,9 +2,22 @@
 
 from dataclasses import dataclass
 
+from llmplanner.core.blocks import CacheFormat
+from llmplanner.core.formats import FP16
 from llmplanner.core.serving.llamacpp.allocator import Tensor
 
 F16, F32, I64 = 2, 4, 8  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """The options that the fork ik_llama.cpp has beside llama.cpp's."""
+
+    latent: int = 3  # -mla
+    early: bool = False  # a build from before the middle of March 2025
+    slice: int = 0  # MiB, -amb; 0: no slices
+    fused_experts: bool = False  # -fmoe
+    repacked: bool = False  # experts on the host are of a kind that only the host computes with
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +35,8 @@ class Batch:
     unpacked: bool = False  # on a GPU, flash attention unpacks a quantized cache to FP16 beside its result
     indexed: bool = False  # an indexer chooses the tokens that are seen
     expanded: bool = False  # latent attention with the keys and values of every head, as in older files
+    keys: CacheFormat = FP16  # how they are cached
+    fork: Fork | None = None  # ik_llama.cpp
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +46,7 @@ class Lent:
     each: float = 0.0  # of a weight of the layer
     experts: int = 0  # of one matrix of all experts
     cache: int = 0  # keys and values
-    away: bool = False  # the first card computes the experts of another card's layer
+    away: bool = False  # the first card computes the experts of another card's layer, or the host does
     apart: bool = False  # the host computes the scores
 
 

@@ -15,7 +15,7 @@ from llmplanner.core.formats import Format
 from llmplanner.core.model import Attention, Experts, Kind, LatentAttention, Layer, Model
 from llmplanner.core.serving.llamacpp import cache
 from llmplanner.core.serving.llamacpp.allocator import Graph, Tensor, laid_out
-from llmplanner.core.serving.llamacpp.batch import F16, F32, HELD, I64, Batch, Lent, Seen
+from llmplanner.core.serving.llamacpp.batch import F16, F32, HELD, I64, Batch, Fork, Lent, Seen
 from llmplanner.core.serving.llamacpp.buffer import ALONE, EMPTY, SHARED, UNLIKE, Buffer, Sureness, told
 from llmplanner.core.serving.llamacpp.cells import Cells
 from llmplanner.core.serving.llamacpp.graph import SCORES, Walk, biased
@@ -48,6 +48,12 @@ class Runs:
     values: CacheFormat
     expanded: bool = False  # latent attention as in older files
     older: bool = False  # a build from the first half of 2025 or before
+    fork: Fork | None = None  # ik_llama.cpp
+
+    @property
+    def repacked(self) -> bool:
+        """Whether the host computes the experts that it holds."""
+        return self.fork is not None and self.fork.repacked
 
     @cached_property
     def kept(self) -> tuple[cache.Keeps, ...]:
@@ -127,7 +133,7 @@ def on_device(runs: Runs, held: Stored, where: Placement, device: int, *, cards:
     if head:
         walk.chosen = (graph.input("outputs to choose", 1, F32, kept=copies > 1),)
     walk.output_copied = held.output + held.tokens * held.tied if where.output == HOST else 0
-    if device == 0:
+    if device == 0 and not runs.repacked:
         _experts_of_others(runs, walk, held, where)
     _through(runs, walk, views, hidden, layers, head=head)
     shared = copies > 1 or any(lent != HELD for _, lent in layers)
@@ -197,6 +203,8 @@ def _batch(runs: Runs, *, on_gpu: bool = False) -> Batch:
         unpacked=on_gpu and not runs.older and not isinstance(runs.keys, Format),
         indexed=model.model_type in INDEXED,
         expanded=runs.expanded,
+        keys=runs.keys,
+        fork=runs.fork,
     )
 
 
@@ -285,7 +293,8 @@ def _lent(runs: Runs, held: Stored, where: Placement, device: int) -> Iterator[t
             kept = 0 if engine.kv_offload or runs.apart else _cache(runs, index)
             alike = [layer for layer in bare if found[layer] is found[index]] if layers is bare else []
             size = max((_matrix_of_experts(found[layer], held, layer) for layer in alike), default=0)
-            yield index, Lent(0, 0 if device else size, kept, bool(size and device), runs.apart)
+            away = bool(size and (device or runs.repacked))
+            yield index, Lent(0, 0 if away else size, kept, away, runs.apart)
 
 
 def _experts_of_others(runs: Runs, walk: Walk, held: Stored, where: Placement) -> None:

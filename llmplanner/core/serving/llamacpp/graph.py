@@ -22,6 +22,7 @@ from llmplanner.core.model import (
     Parameter,
     Recurrent,
 )
+from llmplanner.core.serving.llamacpp import fork
 from llmplanner.core.serving.llamacpp.allocator import Graph, Tensor
 from llmplanner.core.serving.llamacpp.batch import F16, HELD, Batch, Seen
 
@@ -244,6 +245,8 @@ class Walk:
         graph, batch = self.graph, self.batch
         if batch.expanded:
             return self._expanded(attention, normed, seen)
+        if batch.fork is not None:
+            return fork.Latents(graph, batch, batch.fork, attention, seen, self.positions).output(normed)
         heads, rank, rotated = attention.heads, attention.kv_rank, attention.rope_dim
         if batch.indexed:
             seen = self._indexed(normed, seen)
@@ -307,15 +310,11 @@ class Walk:
         order = graph.op("experts by rank", block.count, ranked)
         weights = graph.op("weights of experts", chosen, scores, order)
         if self.lent.away:
-            return graph.op("hidden state", inner.width, weights)
+            out = graph.op("hidden state", inner.width, weights)
+            return out if block.shared is None else self._sum(out, self._dense(block.shared, normed))
         if block.every:  # Llama 4 weights what enters its experts
             inner = graph.op("inputs of experts", chosen * inner.width, inner, weights)
-        made = [
-            graph.op("gate and up of experts", chosen * expert.width, inner, order, *self._experts_copied())
-            for _ in range(2 if expert.gated else 1)
-        ]
-        if expert.gated:
-            made = [graph.op("activated", chosen * expert.width, *made)]
+        made = self._inside_experts(expert, chosen, (inner, order), self._experts_first(expert))
         width = chosen * expert.output.outputs
         each = graph.op("outputs of experts", width, *made, order, *self._experts_copied())
         if not block.every:
@@ -327,18 +326,33 @@ class Walk:
         """The experts of a layer that is on another card and whose weights the host holds."""
         graph, chosen, expert = self.graph, block.top_k, block.expert
         graph.moment = EXPERTS
-        copied = self._experts_copied()
+        first = self._experts_first(expert)  # a part of the graph begins with what is copied for it
         inner, order = graph.op("normed", width), graph.op("experts by rank", block.count)
-        gate = graph.op("gate and up of experts", chosen * expert.width, inner, order, *copied)
-        made = [gate]
-        if expert.gated:
-            copied = self._experts_copied()
-            up = graph.op("gate and up of experts", chosen * expert.width, inner, order, *copied)
-            made = [graph.op("activated", chosen * expert.width, gate, up)]
+        made = self._inside_experts(expert, chosen, (inner, order), first)
         copied, hidden = self._experts_copied(), graph.op("hidden state", width)
         each = graph.op("outputs of experts", chosen * expert.output.outputs, *made, order, *copied)
         out = graph.op("outputs of experts, summed", expert.output.outputs, each)
         graph.read(out, hidden)
+
+    def _experts_first(self, expert: FeedForward) -> tuple[Tensor, ...]:
+        """The matrices that the first operation of the experts reads: both where it is a fused one."""
+        return sum((self._experts_copied() for _ in range(2 if self._fuses(expert) else 1)), ())
+
+    def _fuses(self, expert: FeedForward) -> bool:
+        return expert.gated and self.batch.fork is not None and self.batch.fork.fused_experts
+
+    def _inside_experts(
+        self, expert: FeedForward, chosen: int, sources: tuple[Tensor, ...], first: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
+        """What the chosen experts compute before their output."""
+        graph, width, name = self.graph, chosen * expert.width, "gate and up of experts"
+        if self._fuses(expert):
+            return (graph.op("activated", width, *sources, *first),)
+        gate = graph.op(name, width, *sources, *first)
+        if not expert.gated:
+            return (gate,)
+        up = graph.op(name, width, *sources, *self._experts_copied())
+        return (graph.op("activated", width, gate, up),)
 
     def _experts_copied(self) -> tuple[Tensor, ...]:
         return self._copied("weights of experts, copied in", self.lent.experts)

@@ -1,0 +1,184 @@
+"""The compute buffers that llama.cpp or its fork ik_llama.cpp logged on CUDA devices.
+
+A row is one of measured_inference.csv. Columns of their own may say what the log does not fit in those: the
+fork's options mla, amb and fmoe, who computes the experts that lie on the host (experts: host, card) and the
+date of the release. Without them what has latent attention or experts on the host is not answered.
+Source: ikawrakow/ik_llama.cpp, src/llama.cpp and ggml/src/ggml-cuda.cu (offload_op).
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from llmplanner.check.answer import Row
+from llmplanner.check.cells import count, float_of, whole
+from llmplanner.core.blocks import cache_format_named
+from llmplanner.core.engine import LlamaCpp
+from llmplanner.core.errors import BadInput
+from llmplanner.core.formats import FP16
+from llmplanner.core.machine import Device
+from llmplanner.core.model import Experts, LatentAttention, Model
+from llmplanner.core.plan import Weights
+from llmplanner.core.recipes import RECIPES, stored_as
+from llmplanner.core.serving.llamacpp import cells, compute, weights
+from llmplanner.core.serving.llamacpp.batch import Fork
+from llmplanner.core.serving.llamacpp.placement import placed
+from llmplanner.models import catalogue
+
+MIB = 2**20
+CARD = Device("a card", 24 * 2**30, 24 * 2**30)
+FLASH = {"1": True, "on": True, "auto": True, "0": False, "off": False}
+NAMES = {  # what rows call models of the catalogue
+    "models": "qwen3-235b-a22b",
+    "qwen3-235b-a22b-128k": "qwen3-235b-a22b",
+    "meta_llama_3.1_8b_it": "llama-3.1-8b",
+    "gemma-3-27b-it-qat": "gemma-3-27b-text",
+    "gemma-3-27b-it": "gemma-3-27b-text",
+    "deepseek-v3-0324": "deepseek-v3",
+    "command-r-35b-(no-gqa)": "command-r-35b",
+}
+LIKE = {
+    ("deepseek2", 61, 256): "deepseek-v3"
+}  # by architecture, layers and experts, whatever the row calls it
+OFTEN = ("q8_0", "q6_k", "q5_k_m", "q4_k_m", "q3_k_m", "q2_k")  # file types that people take
+NEWER = 5800  # llama.cpp's build of the end of June 2025
+SLICED = "2025-03-17"  # from when on the fork expands the latent in slices
+BATCH = 2048  # tokens of a logical batch, unless said
+
+
+@dataclass(frozen=True, slots=True)
+class Buffered:
+    """What one card's buffer is predicted to be, in bytes."""
+
+    low: int
+    bytes: int
+    high: int
+
+
+def compute_buffers(row: Row) -> dict[str, Buffered]:
+    """By the CUDA devices that the row names. Raises BadInput where what decides is not stated."""
+    named = tuple(logged(row))
+    if "llama.cpp" not in row["engine"]:
+        raise BadInput("Only llama.cpp's buffers are told by device.", "engine")
+    model = _model(row)
+    layers, experts = _offloaded(row), _experts_on_host(row, model)
+    fork = _fork(row, model, experts=bool(experts))
+    if fork is not None and layers is not None:
+        raise BadInput("What the fork copies of layers on the host is not known.", "offloaded")
+    engine = LlamaCpp(
+        ubatch=count(row, "n_ubatch"),
+        flash_attention=FLASH.get(row["flash_attn"].lower(), False),
+        swa_full=True,  # none had caches for windows yet
+        gpu_layers=layers,
+        cpu_experts=experts,
+        tensor_split=_shares(row, named),
+    )
+    held = weights.stored(model, _stored(row, model))
+    keys = cache_format_named(row["kv_type_k"] or "f16")
+    values = cache_format_named(row.get("kv_type_v", "") or row["kv_type_k"] or "f16")
+    sizes = cells.of_options(count(row, "n_ctx"), 1, engine, whole(row, "n_batch", least=1) or BATCH)
+    expanded = fork is not None and fork.latent == 0
+    run = compute.Runs(model, sizes, engine, keys, values, expanded, older=_older(row), fork=fork)
+    where = placed(len(held.layers), engine, (CARD,) * len(named))
+    buffers = [compute.on_device(run, held, where, place, cards=len(named)) for place in range(len(named))]
+    return {
+        name: Buffered(int(one.low), int(one.bytes), int(one.high))
+        for name, one in zip(named, buffers, strict=True)
+    }
+
+
+def logged(row: Row) -> dict[str, float]:
+    """MiB of the CUDA devices that the row names, such as CUDA0=522.62; CUDA_Host=138.51."""
+    return _cuda(row.get("compute_buffers_MiB", ""))
+
+
+def _fork(row: Row, model: Model, *, experts: bool) -> Fork | None:
+    """The fork's options; None for llama.cpp itself. Raises BadInput."""
+    if not row["engine"].startswith("ik") and not whole(row, "mla"):
+        return None
+    latent = any(isinstance(g.layer.attention, LatentAttention) for s in model.stacks for g in s.groups)
+    stated = row.get("amb", "") != "" and row.get("fmoe", "") != ""
+    if latent and not stated:
+        raise BadInput("The row does not state -amb, which bounds what latent attention expands.", "amb")
+    if experts and not row.get("experts"):
+        raise BadInput(
+            "The row does not state whether experts were repacked (-rtr), so that the host computes them.",
+            "experts",
+        )
+    return Fork(
+        whole(row, "mla") or 0,
+        (row.get("date") or SLICED) < SLICED,
+        whole(row, "amb") or 0,
+        fused_experts=row.get("fmoe") == "1",
+        repacked=row.get("experts") == "host",
+    )
+
+
+def _older(row: Row) -> bool:
+    """Whether the release is of the first half of 2025 or before, as all are but those numbered higher."""
+    build = re.match(r"b(\d+)", row["engine_ver"])
+    return build is None or int(build.group(1)) < NEWER
+
+
+def _stored(row: Row, model: Model) -> Weights:
+    """How the row's file holds the weights: as it says, else the file type whose size is nearest."""
+    kind = row["quant"].split(" ")[0].lower()
+    if kind in {"f16", "bf16"}:
+        return FP16
+    if kind in RECIPES:
+        return stored_as(model, kind)
+    stated = (float_of(row["model_size"].split(" ")[0]) or 0.0) * 2**10
+    size = (stated or sum(_sizes(row["model_buffers_MiB"]).values())) * MIB
+    return min((stored_as(model, name) for name in OFTEN), key=lambda one: abs(one.bytes - size))
+
+
+def _model(row: Row) -> Model:
+    """The model that a row names. Raises BadInput."""
+    name = row["model"].lower().replace(" ", "-")
+    sizes = (row.get("arch", ""), whole(row, "n_layer") or 0, whole(row, "n_expert") or 0)
+    name = LIKE.get(sizes) or NAMES.get(name, name)
+    if not catalogue.knows(name):
+        raise BadInput("The catalogue has no such model.", "model")
+    return _of_catalogue(name)
+
+
+@cache
+def _of_catalogue(name: str) -> Model:
+    return catalogue.model(name)
+
+
+def _shares(row: Row, named: tuple[str, ...]) -> tuple[float, ...] | None:
+    """How the cards share the layers, by the keys and values that lie on each."""
+    kept = _cuda(row.get("kv_buffers_MiB", ""))
+    shares = tuple(kept.get(name, 0.0) for name in named)
+    return shares if len(shares) > 1 and all(shares) else None
+
+
+def _offloaded(row: Row) -> int | None:
+    """Layers on the GPU; None for all."""
+    done, _, every = row["offloaded"].partition("/")
+    return int(done) if done.isdecimal() and every.isdecimal() and done != every else None
+
+
+def _experts_on_host(row: Row, model: Model) -> int:
+    """The layers that the row names, else all of a mixture that lies on the host for the most part."""
+    stated = re.search(r"(\d+) with experts on CPU", row["offloaded"])
+    if stated:
+        return int(stated.group(1))
+    on_gpu, everywhere = _cuda(row["model_buffers_MiB"]), _sizes(row["model_buffers_MiB"])
+    mixture = any(isinstance(g.layer.feed_forward, Experts) for s in model.stacks for g in s.groups)
+    return model.layers if mixture and sum(on_gpu.values()) < sum(everywhere.values()) / 2 else 0
+
+
+def _cuda(cell: str) -> dict[str, float]:
+    """MiB of the CUDA devices of a cell."""
+    return {name: size for name, size in _sizes(cell).items() if re.fullmatch(r"CUDA\d+", name)}
+
+
+def _sizes(cell: str) -> dict[str, float]:
+    """MiB by name; what one name has several of is added up."""
+    found: dict[str, float] = {}
+    for part in cell.split(";"):
+        name, _, size = part.strip().partition("=")
+        found[name] = found.get(name, 0.0) + (float_of(size) or 0.0)
+    return found
