@@ -130,6 +130,7 @@ class Attention:
     keys_are_values: bool = False  # DeepSeek-V4: cached once
     index_dim: int = 0  # of an indexer's key, which is cached too
     compressed: Compressed | None = None
+    gated: bool = False  # the first of `extras` is a matrix that gates the output: of each element or head
     extras: tuple[Module, ...] = ()  # further parameters, whole on every device
 
 
@@ -150,6 +151,7 @@ class LatentAttention:
     value_dim: int
     index_dim: int = 0  # of the indexer's key, which is cached too (DeepSeek-V3.2)
     window: int | None = None  # tokens seen by a sliding layer; None: all
+    gated: bool = False  # the first of `extras` is a matrix that gates the output: of each element or head
     extras: tuple[Module, ...] = ()
 
 
@@ -312,6 +314,8 @@ class Model:
     eager: bool = False  # its class has no fused attention: scores are written out
     scores_fp32: bool = False  # and that from queries and keys in FP32
     rotary_fp32: bool = False  # its class rotates queries and keys in FP32
+    buffers: int = 0  # bytes beside the parameters, where they are not small: masks, tables of sines
+    cast_buffers: int = 0  # elements of those that have the weights' format
     name: str = ""
     model_type: str = ""
     source: str = ""  # where the architecture was read

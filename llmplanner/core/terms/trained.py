@@ -34,6 +34,9 @@ def weights(step: Step) -> list[Part]:
     else:
         amount = zero.held(step, size * step.weights, WEIGHTS)
         parts = [Part("parameters", amount, f"{size} B × {step.weights:,} parameters{divided}")]
+    amount = step.model.buffers + size * step.model.cast_buffers
+    if amount:
+        parts.append(Part("buffers", amount, f"{amount:,} B of masks or tables of sines"))
     elements, size = step.added
     if elements:
         text = f"{size:,} B of {elements:,} parameters{divided}"

@@ -77,6 +77,8 @@ class DecoderData:
     unnormed: str | None = None  # OPT: the entry that, where true, takes the final norm away
     derived: Callable[[Entries], Mapping[str, object]] | None = None  # entries that follow from others
     per_layer: Callable[[Entries, int], Mapping[str, object]] | None = None  # entries that differ by layer
+    buffers: Callable[[Entries], int] | None = None  # bytes of them all
+    cast_buffers: Callable[[Entries], int] | None = None  # elements of those in the weights' format
     finish: Callable[[Entries, Layer], Layer] | None = None  # parameters of a layer that no field tells of
 
 
@@ -108,6 +110,8 @@ def build(data: DecoderData, entries: Entries, part: Part) -> Model:
         embedding_norm=_norm(data, entries, data.embedding_norm, hidden, body),
         projections=_projections(body, width, hidden),
         dropout=dropout(entries, *data.dropouts),
+        buffers=data.buffers(entries) if data.buffers else 0,
+        cast_buffers=data.cast_buffers(entries) if data.cast_buffers else 0,
     )
 
 

@@ -93,7 +93,16 @@ def _places(entries: Entries, body: str) -> tuple[Embedding, ...]:
     return tuple(Embedding(f"{body}embeddings.{name}_position_embeddings", rows, hidden) for name in "xyhw")
 
 
-LAYOUTLM = replace(BERT, body="layoutlm.", pair_head=None, always_pooled=True, tables=_places)
+def _wide_softmax(_entries: Entries, layer: Layer) -> Layer:
+    """Attention's softmax is taken in FP32."""
+    if not isinstance(layer.attention, Attention):
+        return layer
+    return replace(layer, attention=replace(layer.attention, softmax_fp32=True))
+
+
+LAYOUTLM = replace(
+    BERT, body="layoutlm.", pair_head=None, always_pooled=True, tables=_places, finish=_wide_softmax
+)
 
 
 def _sines(entries: Entries, body: str) -> tuple[Embedding, ...]:

@@ -7,12 +7,36 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from llmplanner.core.model import Attention, Layer, Parameter
-from llmplanner.models.entries import Entries
+from llmplanner.models.entries import MOST_LAYERS, MOST_ROWS, Entries
 from llmplanner.models.families.defaults import class_defaults, decoder
 from llmplanner.models.families.gpt import GPT2, GPT_NEOX, OPT
 
+
+def _causal_mask(entries: Entries) -> int:
+    """An element for each pair of positions, once."""
+    return entries.size("max_position_embeddings", MOST_ROWS) ** 2
+
+
+def _causal_masks(entries: Entries) -> int:
+    """The same in every layer."""
+    return entries.size("num_hidden_layers", MOST_LAYERS) * _causal_mask(entries)
+
+
+def _sines(entries: Entries) -> int:
+    """A table in FP32 in every layer."""
+    width = entries.optional_size("rotary_dim") or entries.size("hidden_size")
+    rows = entries.size("max_position_embeddings", MOST_ROWS)
+    return 4 * entries.size("num_hidden_layers", MOST_LAYERS) * rows * width
+
+
+def _whole_sines(entries: Entries) -> int:
+    """A table as wide as the model, once; its first two rows are not positions."""
+    return (entries.size("max_position_embeddings", MOST_ROWS) + 2) * entries.size("hidden_size")
+
+
 GPT_NEO = replace(
     GPT2,
+    buffers=_causal_masks,
     body="transformer.",
     attention_inputs=("attn.attention.q_proj", "attn.attention.k_proj", "attn.attention.v_proj"),
     attention_output="attn.attention.out_proj",
@@ -24,6 +48,7 @@ GPT_NEO = replace(
 )
 GPTJ = replace(
     GPT_NEO,
+    buffers=_sines,
     positions=None,
     attention_inputs=("attn.q_proj", "attn.k_proj", "attn.v_proj"),
     attention_output="attn.out_proj",
@@ -46,6 +71,7 @@ def _openai_activation(entries: Entries) -> Mapping[str, object]:
 
 OPENAI_GPT = replace(
     GPT2,
+    cast_buffers=_causal_masks,
     body="transformer.",
     embedding="tokens_embed",
     positions="positions_embed",
@@ -56,6 +82,7 @@ OPENAI_GPT = replace(
 )
 CTRL = replace(
     GPTJ,
+    buffers=None,
     embedding="w",
     attention_inputs=tuple(f"multi_head_attention.{name}" for name in ("Wq", "Wk", "Wv")),
     attention_output="multi_head_attention.dense",
@@ -72,6 +99,7 @@ CTRL = replace(
 )
 XGLM = replace(
     OPT,
+    cast_buffers=_whole_sines,
     embedding="embed_tokens",
     positions=None,
     layer="layers.{layer}.",
@@ -87,6 +115,7 @@ XGLM = replace(
 )
 BIOGPT = replace(
     XGLM,
+    cast_buffers=None,
     body="biogpt.",
     positions="embed_positions",
     position_offset=2,  # as OPT's
@@ -125,7 +154,13 @@ def _bigcode_heads(entries: Entries) -> Mapping[str, object]:
 
 
 GPT_BIGCODE = replace(
-    GPT2, body="transformer.", transposed=False, grouped=True, derived=_bigcode_heads, softmax_fp32=True
+    GPT2,
+    body="transformer.",
+    transposed=False,
+    grouped=True,
+    derived=_bigcode_heads,
+    softmax_fp32=True,
+    buffers=_causal_mask,
 )
 
 

@@ -24,7 +24,7 @@ SEED = replace(
 SMOLLM = replace(LLAMA, windows=nope_window)
 CWM = replace(LLAMA, input_bias=False, output_bias=False, windows=leading_window)
 MINISTRAL = replace(MISTRAL, windows=typed_window)
-HELIUM = replace(LLAMA, output_bias=False)
+HELIUM = replace(LLAMA, norm=NormKind.RMS_WIDE, output_bias=False)
 HUNYUAN = replace(
     LLAMA, feed_forward_bias=False, query_key_norm=("self_attn.query_layernorm", "self_attn.key_layernorm")
 )
