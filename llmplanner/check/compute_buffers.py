@@ -22,7 +22,7 @@ from llmplanner.core.plan import Weights
 from llmplanner.core.recipes import RECIPES, stored_as
 from llmplanner.core.serving.llamacpp import cells, compute, weights
 from llmplanner.core.serving.llamacpp.batch import Fork
-from llmplanner.core.serving.llamacpp.placement import placed
+from llmplanner.core.serving.llamacpp.placement import HOST, Placement, placed
 from llmplanner.models import catalogue
 
 MIB = 2**20
@@ -61,6 +61,8 @@ def compute_buffers(row: Row) -> dict[str, Buffered]:
     if "llama.cpp" not in row["engine"]:
         raise BadInput("Only llama.cpp's buffers are told by device.", "engine")
     model = _model(row)
+    if row.get("experts") == "moved":
+        raise BadInput("The row does not state which tensors -ot put on which card.", "experts")
     layers, experts = _offloaded(row), _experts_on_host(row, model)
     fork = _fork(row, model, experts=bool(experts))
     if fork is not None and layers is not None:
@@ -78,8 +80,10 @@ def compute_buffers(row: Row) -> dict[str, Buffered]:
     values = cache_format_named(row.get("kv_type_v", "") or row["kv_type_k"] or "f16")
     sizes = cells.of_options(count(row, "n_ctx"), 1, engine, whole(row, "n_batch", least=1) or BATCH)
     expanded = fork is not None and fork.latent == 0
-    run = compute.Runs(model, sizes, engine, keys, values, expanded, older=_older(row), fork=fork)
     where = placed(len(held.layers), engine, (CARD,) * len(named))
+    run = compute.Runs(
+        model, sizes, engine, keys, values, expanded, _older(row), fork, _by_name(row, model, held, where)
+    )
     buffers = [compute.on_device(run, held, where, place, cards=len(named)) for place in range(len(named))]
     return {
         name: Buffered(int(one.low), int(one.bytes), int(one.high))
@@ -122,7 +126,7 @@ def _older(row: Row) -> bool:
 
 def _stored(row: Row, model: Model) -> Weights:
     """How the row's file holds the weights: as it says, else the file type whose size is nearest."""
-    kind = row["quant"].split(" ")[0].lower()
+    kind = (row.get("file") or row["quant"].split(" ")[0]).lower()
     if kind in {"f16", "bf16"}:
         return FP16
     if kind in RECIPES:
@@ -168,6 +172,30 @@ def _experts_on_host(row: Row, model: Model) -> int:
     on_gpu, everywhere = _cuda(row["model_buffers_MiB"]), _sizes(row["model_buffers_MiB"])
     mixture = any(isinstance(g.layer.feed_forward, Experts) for s in model.stacks for g in s.groups)
     return model.layers if mixture and sum(on_gpu.values()) < sum(everywhere.values()) / 2 else 0
+
+
+def _by_name(row: Row, model: Model, held: weights.Stored, where: Placement) -> frozenset[int] | None:
+    """The layers whose experts are left on the host where the cards hold those of some: of each, the first.
+
+    A card holds as many as there is room for in what it holds beyond its layers' other weights at 8.5 bits.
+    """
+    if "experts on CPU" in row["offloaded"] or not _experts_on_host(row, model) or HOST in where.layers:
+        return None
+    other = weights.stored(model, stored_as(model, "q8_0"))
+    on_cards = re.findall(r"CUDA(\d+)=([\d.]+)", row["model_buffers_MiB"])
+    room = {int(card): float(size) * MIB for card, size in on_cards}  # of several logs in a row, the last
+    bare = set(range(len(where.layers)))
+    for card, size in room.items():
+        own = where.on(card)
+        left = (
+            size - sum(other.layers[layer] for layer in own) - (other.output if where.output == card else 0)
+        )
+        for layer in own:
+            left -= held.experts[layer]
+            if left < 0:
+                break
+            bare.discard(layer)
+    return frozenset(bare)
 
 
 def _cuda(cell: str) -> dict[str, float]:

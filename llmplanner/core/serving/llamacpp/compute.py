@@ -49,6 +49,12 @@ class Runs:
     expanded: bool = False  # latent attention as in older files
     older: bool = False  # a build from the first half of 2025 or before
     fork: Fork | None = None  # ik_llama.cpp
+    by_name: frozenset[int] | None = None  # layers whose experts -ot puts on the host; None: --n-cpu-moe's
+
+    @cached_property
+    def bare(self) -> frozenset[int]:
+        """The layers whose experts lie on the host."""
+        return frozenset(range(self.engine.cpu_experts)) if self.by_name is None else self.by_name
 
     @property
     def repacked(self) -> bool:
@@ -185,7 +191,7 @@ def _attended_here(graph: Graph, attention: Attention, seen: Seen) -> None:
 
 def copies_of(runs: Runs, where: Placement, cards: int) -> int:
     """How many batches' inputs the cards hold: several where they work on batches in turn."""
-    overlapping = cards > 1 and where.whole and not runs.engine.cpu_experts and runs.engine.kv_offload
+    overlapping = cards > 1 and where.whole and not runs.bare and runs.engine.kv_offload
     return COPIES if overlapping else 1
 
 
@@ -275,7 +281,7 @@ def _chosen(runs: Runs, indices: Iterable[int]) -> list[int]:
 
 def _lent(runs: Runs, held: Stored, where: Placement, device: int) -> Iterator[tuple[int, Lent]]:
     """The layers that a card computes, and what of them the host holds; the first computes the host's too."""
-    found, engine = runs.layers, runs.engine
+    found = runs.layers
     if device == 0:
         for index in _chosen(runs, where.on(HOST)):
             kept = 0 if runs.apart else _cache(runs, index)
@@ -284,17 +290,15 @@ def _lent(runs: Runs, held: Stored, where: Placement, device: int) -> Iterator[t
             experts = max(_matrix_of_experts(found[layer], held, layer) for layer in alike)
             yield index, Lent(each, experts, kept, apart=runs.apart)
     own = where.on(device)
-    bare, whole = (
-        [layer for layer in own if layer < engine.cpu_experts],
-        [layer for layer in own if layer >= engine.cpu_experts],
-    )
-    for layers in (bare, whole):
-        for index in _chosen(runs, layers):
-            kept = 0 if engine.kv_offload or runs.apart else _cache(runs, index)
-            alike = [layer for layer in bare if found[layer] is found[index]] if layers is bare else []
-            size = max((_matrix_of_experts(found[layer], held, layer) for layer in alike), default=0)
-            away = bool(size and (device or runs.repacked))
-            yield index, Lent(0, 0 if away else size, kept, away, runs.apart)
+    bare = [layer for layer in own if layer in runs.bare]
+    whole = [layer for layer in own if layer not in runs.bare]
+    sizes = {layer: _matrix_of_experts(found[layer], held, layer) for layer in bare}
+    for index in sorted({*_chosen(runs, bare), *_chosen(runs, whole)}):
+        kept = 0 if runs.engine.kv_offload or runs.apart else _cache(runs, index)
+        size = max((sizes[layer] for layer in bare if found[layer] is found[index]), default=0)
+        size = size if index in runs.bare else 0
+        away = bool(size and (device or runs.repacked))
+        yield index, Lent(0, 0 if away else size, kept, away, runs.apart)
 
 
 def _experts_of_others(runs: Runs, walk: Walk, held: Stored, where: Placement) -> None:
@@ -303,7 +307,7 @@ def _experts_of_others(runs: Runs, walk: Walk, held: Stored, where: Placement) -
     sizes = {
         layer: _matrix_of_experts(found[layer], held, layer)
         for layer, card in enumerate(where.layers)
-        if card > 0 and layer < runs.engine.cpu_experts
+        if card > 0 and layer in runs.bare
     }
     largest = max(sizes, key=sizes.__getitem__, default=None)
     block = found[largest].feed_forward if largest is not None else None
