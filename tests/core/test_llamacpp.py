@@ -350,3 +350,11 @@ def test_cells_hold_what_was_asked_for(context: int, sequences: int, window: int
         assert sizes.each % 256 == 0
         assert sizes.sliding(window) <= cells.padded(max(int(sizes.each), 1))
         assert replace(sizes, swa_full=True).sliding(window) == sizes.each
+
+
+@pytest.mark.parametrize(("name", "layers"), [("glm-5", 78), ("deepseek-v3.2", 61)])
+def test_an_indexers_keys_are_cached_beside_the_latents(name: str, layers: int) -> None:
+    """As llama_kv_cache_dsa has them: a latent with its rotated key, and one key of 128 of the indexer."""
+    kept = cache.kept(model_named(name).model, transposed=False)
+    room = cells.of_options(4096, 1, LlamaCpp())
+    assert cache.cache(kept, room, FP16, FP16, ALL_LAYERS).bytes == layers * 4096 * (512 + 64 + 128) * 2

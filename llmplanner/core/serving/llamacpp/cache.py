@@ -22,7 +22,7 @@ WHOLE_WINDOW = frozenset(  # whose windows it does not use, though layers take t
     {"dots1", "ministral", "ministral3", "phi3", "phimoe", "smollm3", "starcoder2"}
     | {"qwen2", "qwen2_moe", "qwen3", "qwen3_moe"}
 )
-INDEXED = frozenset({"deepseek_v32"})  # whose indexer's keys are cached too
+INDEXED = frozenset({"deepseek_v32", "glm_moe_dsa"})  # whose indexer's keys are cached too
 SOURCE = "llama.cpp v0.5.0, src/llama-kv-cache.cpp"
 MEASURED = "within 0.01 MiB of 706 contexts that llama.cpp allocated"
 CHANGE = "a shorter context, fewer slots, or --kv q8_0 (llama.cpp: -c, -np, -ctk and -ctv)"

@@ -26,7 +26,6 @@ ALIGNED_CPU, ALIGNED_CUDA = 32, 128  # bytes, TENSOR_ALIGNMENT and the CUDA buff
 COPIES = 4  # GGML_SCHED_MAX_COPIES, of what goes from card to card while the next batch is computed
 TURNED = 64  # a quantized cache is turned by a Hadamard matrix where heads are multiples of this
 EMBEDDING = "token embedding"
-INDEXED = cache.INDEXED | {"glm_moe_dsa"}  # an indexer chooses what their latent attention sees
 RESIDUAL_FIRST = frozenset({"jamba", "phi3", "phimoe"})  # residual + branch; others add the other way round
 LATE_OUTPUTS = frozenset(  # whose hidden states feed layers that predict further tokens
     {"bailing_moe_v3", "cohere2_moe", "gemma4_text", "gpt_oss", "hy_v3", "nemotron_h", "qwen3_next"}
@@ -207,7 +206,7 @@ def _batch(runs: Runs, *, on_gpu: bool = False) -> Batch:
         residual_first=model.model_type in RESIDUAL_FIRST,
         cached=model.kind is not Kind.ENCODER,
         unpacked=on_gpu and not runs.older and not isinstance(runs.keys, Format),
-        indexed=model.model_type in INDEXED,
+        indexed=model.model_type in cache.INDEXED,
         expanded=runs.expanded,
         keys=runs.keys,
         fork=runs.fork,
@@ -239,7 +238,7 @@ def _views(
             mask = graph.op("mask, cast", cells, mask, size=F16)
         width = max(one.keys + one.values for one in kinds if one.window == window) if kinds else 0
         buckets: tuple[Tensor, ...] = ()
-        if runs.model.model_type in INDEXED:
+        if runs.model.model_type in cache.INDEXED:
             buckets = (graph.input("mask of the indexer", cells, size, kept=kept),)
         elif any(isinstance(one, Attention) and biased(one) for one in runs.attentions):
             buckets = (graph.input("distances", cells, F32, kept=kept),)
@@ -367,7 +366,7 @@ def _turns(runs: Runs, form: CacheFormat) -> bool:
 
 def _sureness(model: Model, *, shared: bool = False) -> Sureness:
     """What recurs, attends to an encoder or has an indexer or parts of its own is walked more roughly."""
-    rough = model.recurs or model.kind is Kind.ENCODER_DECODER or model.model_type in INDEXED
+    rough = model.recurs or model.kind is Kind.ENCODER_DECODER or model.model_type in cache.INDEXED
     if rough or any(group.layer.extras for group in model.stacks[-1].groups):
         return UNLIKE
     return SHARED if shared else ALONE
