@@ -116,6 +116,7 @@ class Attention:
     head_norms: tuple[Norm, ...] = ()  # StableLM 2: one for each head of the queries, then of the keys
     inner_norm: Norm | None = None  # BitNet: of what the output matrix reads
     softcap: bool = False
+    cut: bool = False  # XGLM: scores are cut off at the least number there is, which keeps them
     relative_bias: Embedding | None = None  # T5: buckets x heads, in the first layer of a stack
     position_bias: bool = False  # T5: every layer adds the bias, a true mask for SDPA
     alibi: bool = False  # BLOOM: scores are biased by distance, which no fused kernel does

@@ -7,7 +7,7 @@ from llmplanner.core.autograd.pieces import linear, multiply, norm
 from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit, Value
 from llmplanner.core.autograd.walk import Walk, cast, drop, own
 from llmplanner.core.engine import AttentionKernel
-from llmplanner.core.model import Attention, LatentAttention
+from llmplanner.core.model import Attention, LatentAttention, Linear
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class Heads:
     padded: bool = False  # a mask of padding: no flash kernel, and keys and values repeated before it
     sinks: bool = False  # a column more in the softmax, which PyTorch's kernels do not take
     sinks_scale: bool = False  # or what scales the output
+    cut: bool = False
     differential: bool = False  # over two halves of the values, one output subtracted from the other
     head_first: bool = False  # the query is concatenated head by head; a fused kernel's output follows
 
@@ -51,16 +52,19 @@ def attention(walk: Walk, piece: Attention | LatentAttention, x: Value, memory: 
             padded=walk.padded and (memory is not None or walk.reads_padding),
             sinks=piece.sinks is not None,
             sinks_scale=piece.sinks_scale,
+            cut=piece.cut,
             differential=piece.differential,
             head_first=piece.rotary_joined or 0 < piece.rotary_dim < piece.key_dim,
         )
     whole = _differential if heads.differential else _core
     out = whole(walk, heads, query, key, value)
+    own(walk, piece.extras[piece.gated :])
+    if piece.gated and isinstance(piece.extras[0], Linear):
+        gate = linear(walk, piece.extras[0], x, Cause.ATTENTION)
     if gate is not None:  # its sigmoid times the output: both factors, and the sigmoid's own output
         out = multiply(
             walk, out, walk.tape.op(Value(gate.width, gate.size, gate.unit), (gate,)), Cause.ATTENTION
         )
-    own(walk, piece.extras)
     if isinstance(piece, Attention):
         out = norm(walk, piece.inner_norm, out)
     return linear(walk, piece.output, out, Cause.ATTENTION)
@@ -315,6 +319,9 @@ def _weights(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -
     scores = tape.op(Value(count, size, unit), (query, key))
     if heads.softcap:
         scores = tape.op(tape.keep(Cause.ATTENTION, count, size, unit, when=flows), (scores,))
+    if heads.cut:
+        tape.save(Cause.ATTENTION, scores, when=flows)
+        scores = tape.op(Value(count, size, unit), (scores,))
     if heads.sinks_scale:  # the sum of their exponentials, and what it makes of the sinks
         tape.save(Cause.ATTENTION, scores, when=flows)
         tape.keep(Cause.ATTENTION, 2 * count, size, query.unit, when=flows)

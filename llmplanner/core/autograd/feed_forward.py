@@ -84,5 +84,6 @@ def _router(walk: Walk, piece: Experts, x: Value) -> None:
     else:
         matrix_product(walk, piece.router, x, Cause.EXPERTS)
     walk.tape.keep(Cause.EXPERTS, piece.count, FP32, when=flows)  # softmax
-    walk.tape.keep(Cause.EXPERTS, piece.top_k * 5, INT64, when=flows)  # order, its inverse, experts, weights
+    indices = 1 if piece.every else 5  # of the experts; else order, its inverse and weights too
+    walk.tape.keep(Cause.EXPERTS, piece.top_k * indices, INT64, when=flows)
     walk.tape.keep(Cause.EXPERTS, 1, FP32, when=flows)  # sum of the chosen weights

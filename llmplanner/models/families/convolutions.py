@@ -65,7 +65,7 @@ def _lfm3_layer(entries: Entries, layer: Layer) -> Layer:
         attention = replace(attention, window=entries.optional_size("sliding_window", MOST_ROWS))
     if entries.flag("use_attention_gate"):
         gate = Linear("self_attn.gate_proj", hidden, attention.heads)
-        attention = replace(attention, extras=(gate,))
+        attention = replace(attention, gated=True, extras=(gate,))
     return replace(layer, attention=attention)
 
 

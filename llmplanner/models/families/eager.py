@@ -13,7 +13,7 @@ EAGER = frozenset(
     | {"nystromformer", "openai-gpt", "pegasus_x", "prophetnet", "reformer", "rembert", "roformer"}
     | {"splinter", "squeezebert", "switch_transformers", "tapas", "xglm", "xlm", "xlnet", "yoso"}
 )
-SCORES_FP32 = frozenset({"codegen", "gpt_neo", "gptj"})  # `_attn` turns queries and keys into FP32
+SCORES_FP32 = frozenset({"codegen", "flint", "gpt_neo", "gptj"})  # `_attn` turns queries and keys into FP32
 ROTARY_FP32 = frozenset(  # `apply_rotary_pos_emb` turns queries and keys into FP32
     {"cohere", "cohere2", "cohere2_moe", "ernie4_5", "ernie4_5_moe", "modernbert", "modernbert-decoder"}
 )

@@ -157,7 +157,7 @@ def _hunyuan(entries: Entries, layer: Layer) -> Layer:
         return layer
     gate = Linear("self_attn.gate_proj", entries.size("hidden_size"), attention.output.inputs)
     sinks = Parameter("self_attn.sinks", (attention.heads,))
-    layer = replace(layer, attention=replace(attention, extras=(gate, sinks)))
+    layer = replace(layer, attention=replace(attention, gated=True, extras=(gate, sinks)))
     return replace(with_indexer(entries, layer), extras=connections(entries, 2, 2))
 
 

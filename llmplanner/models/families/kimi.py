@@ -120,7 +120,7 @@ def _kimi_three(entries: Entries, layer: Layer) -> Layer:
     hidden = entries.size("hidden_size")
     if isinstance(layer.attention, LatentAttention) and entries.flag("mla_use_output_gate"):
         gate = Linear("self_attn.g_proj", hidden, layer.attention.output.inputs)
-        layer = replace(layer, attention=replace(layer.attention, extras=(gate,)))
+        layer = replace(layer, attention=replace(layer.attention, gated=True, extras=(gate,)))
     narrow = entries.optional_size("routed_expert_hidden_size")
     if narrow is None or not isinstance(layer.feed_forward, Experts):
         return layer
@@ -163,7 +163,8 @@ def _bailing_latent(entries: Entries) -> LatentAttention:
     hidden, heads = entries.size("hidden_size"), entries.size("num_attention_heads")
     attention = latent_attention(entries, "attention")
     output = replace(attention.output, name="attention.dense")
-    return replace(attention, output=output, extras=(Linear("attention.g_proj", hidden, heads),))
+    gate = Linear("attention.g_proj", hidden, heads)
+    return replace(attention, output=output, gated=True, extras=(gate,))
 
 
 def _bailing_kda(entries: Entries) -> Recurrent:

@@ -104,7 +104,7 @@ def _gated(entries: Entries, layer: Layer) -> Layer:
     by_head = stated is True or stated == "per-head"
     width = attention.heads if by_head else attention.output.inputs
     gate = Linear("self_attn.g_proj", entries.size("hidden_size"), width)
-    return replace(layer, attention=replace(attention, extras=(*attention.extras, gate)))
+    return replace(layer, attention=replace(attention, gated=True, extras=(gate, *attention.extras)))
 
 
 def _laguna_heads(entries: Entries) -> Mapping[str, object]:
@@ -141,6 +141,7 @@ def _flint_layers(entries: Entries) -> Mapping[str, object]:
 
 FLINT = replace(
     QWEN3,
+    norm=NormKind.RMS_WIDE,
     derived=_flint_layers,
     finish=with_sinks,
     windows=ruled_window(_everything),
@@ -170,11 +171,12 @@ def _beam(_entries: Entries, layer: Layer) -> Layer:
         return layer
     gate = Linear("self_attn.gate_proj", attention.output.outputs, attention.output.inputs)
     bias = Parameter("self_attn.gate_bias", (attention.heads,))
-    return replace(layer, attention=replace(attention, extras=(gate, bias)))
+    return replace(layer, attention=replace(attention, gated=True, extras=(gate, bias)))
 
 
 BEAM = replace(
     QWEN3,
+    norm=NormKind.RMS_WIDE,
     feed_forward_norm="pre_feedforward_layernorm",
     output_norms=("post_attention_layernorm", "post_feedforward_layernorm"),
     derived=_beam_layers,

@@ -354,6 +354,7 @@ DIALECTS = with_predictors(
                 interleave_moe_layer_step=1,
                 no_rope_layer_interval=4,
                 attention_chunk_size=8192,
+                use_qk_norm=True,
             ),
             num_experts=("num_local_experts",),
         ),

@@ -6,7 +6,7 @@ Tensor names: the published checkpoints of each family.
 from collections.abc import Mapping
 from dataclasses import replace
 
-from llmplanner.core.model import Attention, Layer, Linear, NormKind, Parameter
+from llmplanner.core.model import Attention, Layer, Linear, Norm, NormKind, Parameter
 from llmplanner.models.entries import MOST_LAYERS, Entries
 from llmplanner.models.families.experts import MixtureKeys, after, all_but_first, everywhere, stepped, typed
 from llmplanner.models.families.llama import LLAMA, MISTRAL, QWEN2, QWEN3
@@ -102,6 +102,7 @@ OLMOE = replace(
 )
 FLEX_OLMO = replace(
     OLMOE,
+    norm=NormKind.RMS_WIDE,
     attention_norm=None,
     feed_forward_norm=None,
     output_norms=("post_attention_layernorm", "post_feedforward_layernorm"),
@@ -197,11 +198,12 @@ def _gate_beside(_entries: Entries, layer: Layer) -> Layer:
     if not isinstance(attention, Attention):
         return layer
     gate = Linear("self_attn.gate_proj", attention.output.outputs, attention.output.inputs)
-    return replace(layer, attention=replace(attention, extras=(gate,)))
+    return replace(layer, attention=replace(attention, gated=True, extras=(gate,)))
 
 
 AFMOE = replace(
     QWEN3,
+    norm=NormKind.RMS_WIDE,
     feed_forward_norm="pre_mlp_layernorm",
     output_norms=("post_attention_layernorm", "post_mlp_layernorm"),
     finish=_gate_beside,
@@ -301,8 +303,18 @@ def _llama4_sparse(entries: Entries, count: int) -> tuple[bool, ...]:
     return tuple(index in sparse for index in range(count))
 
 
+def _llama4(entries: Entries, layer: Layer) -> Layer:
+    """Rotated queries and keys are normalised, with no weights."""
+    attention = layer.attention
+    if not isinstance(attention, Attention) or attention.window is None or not entries.flag("use_qk_norm"):
+        return layer
+    plain = Norm("", NormKind.RMS, attention.key_dim, weight=False)
+    return replace(layer, attention=replace(attention, query_norm=plain, key_norm=plain))
+
+
 LLAMA4 = replace(
     LLAMA,
+    finish=_llama4,
     softmax_fp32=False,
     feed_forward_bias=False,
     feed_forward_inputs=("feed_forward.gate_proj", "feed_forward.up_proj"),
