@@ -10,7 +10,7 @@ MOST_HELD = (
     10**18
 )  # bytes or parameters of a checkpoint: more than any file has, and fewer than 64 bits count
 
-Where = Literal["tokens", "input", "output", "layer", "experts", "k_b", "kv_b"]
+Where = Literal["tokens", "input", "output", "layer", "experts", "experts_down", "k_b", "kv_b"]
 INPUTS = frozenset({"position_embd", "token_types", "token_embd_norm", "per_layer_token_embd"})
 TOKENS: tuple[Where, int] = ("tokens", -1)
 MOST_LAYERS = 10_000  # that are told apart
@@ -41,8 +41,9 @@ class Amount:
 class Place:
     """What a GGUF file holds in one place, as llama.cpp puts it on a device.
 
-    `where`: the token embedding, what else the first layer reads, the output, a layer, its routed experts, or
-    the matrix of latent attention's keys: apart, or one with the values, as files had until April 2025.
+    `where`: the token embedding, what else the first layer reads, the output, a layer, its routed experts,
+    with what they compute last apart, or the matrix of latent attention's keys: apart, or one with the
+    values, as files had until April 2025.
     """
 
     where: Where
@@ -128,4 +129,6 @@ def place_of(name: str) -> tuple[Where, int]:
         return "output", -1
     if kind in {"attn_k_b", "attn_kv_b"}:
         return ("k_b" if kind == "attn_k_b" else "kv_b"), int(number)
-    return ("experts" if kind.startswith("ffn_") and kind.endswith("exps") else "layer"), int(number)
+    if kind.startswith("ffn_") and kind.endswith("exps"):
+        return ("experts_down" if kind == "ffn_down_exps" else "experts"), int(number)
+    return "layer", int(number)

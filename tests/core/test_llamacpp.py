@@ -273,7 +273,7 @@ def test_a_plan_file_keeps_where_the_weights_lie(tmp_path: Path) -> None:
     ("name", "place"),
     [
         ("token_embd.weight", ("tokens", -1)),
-        ("blk.12.ffn_down_exps.weight", ("experts", 12)),
+        ("blk.12.ffn_down_exps.weight", ("experts_down", 12)),
         ("blk.12.ffn_gate_up_exps.bias", ("experts", 12)),
         ("blk.12.ffn_down_shexp.weight", ("layer", 12)),
         ("enc.blk.3.attn_q.weight", ("layer", 3)),

@@ -44,7 +44,7 @@ class Lent:
     """What the host holds of a layer that a card computes, in bytes: copied in where it is read."""
 
     each: float = 0.0  # of a weight of the layer
-    experts: int = 0  # of one matrix of all experts
+    experts: tuple[int, int] = (0, 0)  # of one matrix of all experts: the gates', and the outputs'
     cache: int = 0  # keys and values
     away: bool = False  # the first card computes the experts of another card's layer, or the host does
     apart: bool = False  # the host computes the scores

@@ -286,39 +286,40 @@ def _lent(runs: Runs, held: Stored, where: Placement, device: int) -> Iterator[t
             kept = 0 if runs.apart else _cache(runs, index)
             alike = [layer for layer in where.on(HOST) if found[layer] is found[index]]
             each = max(held.layers[layer] for layer in alike) / max(_weights(found[index]), 1)
-            experts = max(_matrix_of_experts(found[layer], held, layer) for layer in alike)
+            experts = _matrices_of_experts(runs, held, alike)
             yield index, Lent(each, experts, kept, apart=runs.apart)
     own = where.on(device)
     bare = [layer for layer in own if layer in runs.bare]
     whole = [layer for layer in own if layer not in runs.bare]
-    sizes = {layer: _matrix_of_experts(found[layer], held, layer) for layer in bare}
     for index in sorted({*_chosen(runs, bare), *_chosen(runs, whole)}):
         kept = 0 if runs.engine.kv_offload or runs.apart else _cache(runs, index)
-        size = max((sizes[layer] for layer in bare if found[layer] is found[index]), default=0)
-        size = size if index in runs.bare else 0
-        away = bool(size and (device or runs.repacked))
-        yield index, Lent(0, 0 if away else size, kept, away, runs.apart)
+        alike = [layer for layer in bare if found[layer] is found[index]] if index in runs.bare else []
+        size = _matrices_of_experts(runs, held, alike)
+        away = bool(any(size) and (device or runs.repacked))
+        yield index, Lent(0, (0, 0) if away else size, kept, away, runs.apart)
 
 
 def _experts_of_others(runs: Runs, walk: Walk, held: Stored, where: Placement) -> None:
     """What the first card computes of layers on others: experts that the host holds, the largest of them."""
     found = runs.layers
-    sizes = {
-        layer: _matrix_of_experts(found[layer], held, layer)
-        for layer, card in enumerate(where.layers)
-        if card > 0 and layer in runs.bare
-    }
-    largest = max(sizes, key=sizes.__getitem__, default=None)
+    lent = [layer for layer, card in enumerate(where.layers) if card > 0 and layer in runs.bare]
+    largest = max(lent, key=held.experts.__getitem__, default=None)
     block = found[largest].feed_forward if largest is not None else None
     if largest is not None and isinstance(block, Experts):
-        walk.lent = Lent(experts=sizes[largest])
+        walk.lent = Lent(experts=_matrices_of_experts(runs, held, lent))
         walk.experts_of_another(block, runs.model.hidden_size)
 
 
-def _matrix_of_experts(layer: Layer, held: Stored, index: int) -> int:
-    """Bytes of one matrix of all of a layer's experts."""
-    block = layer.feed_forward
-    return held.experts[index] // (3 if block.expert.gated else 2) if isinstance(block, Experts) else 0
+def _matrices_of_experts(runs: Runs, held: Stored, layers: Iterable[int]) -> tuple[int, int]:
+    """Bytes of one matrix of all of a layer's experts, the largest of the layers: the gates', the outputs'."""
+    first, last = [0], [0]
+    for layer in layers:
+        block = runs.layers[layer].feed_forward
+        if isinstance(block, Experts):
+            others = 2 if block.expert.gated else 1
+            last.append(held.experts_down[layer] or held.experts[layer] // (others + 1))
+            first.append((held.experts[layer] - last[-1]) // others)
+    return max(first), max(last)
 
 
 def _cache(runs: Runs, layer: int) -> int:

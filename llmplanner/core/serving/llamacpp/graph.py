@@ -316,7 +316,7 @@ class Walk:
             inner = graph.op("inputs of experts", chosen * inner.width, inner, weights)
         made = self._inside_experts(expert, chosen, (inner, order), self._experts_first(expert))
         width = chosen * expert.output.outputs
-        each = graph.op("outputs of experts", width, *made, order, *self._experts_copied())
+        each = graph.op("outputs of experts", width, *made, order, *self._experts_copied(down=True))
         if not block.every:
             graph.read(weights)
         out = graph.op("outputs of experts, summed", expert.output.outputs, each)
@@ -329,7 +329,7 @@ class Walk:
         first = self._experts_first(expert)  # a part of the graph begins with what is copied for it
         inner, order = graph.op("normed", width), graph.op("experts by rank", block.count)
         made = self._inside_experts(expert, chosen, (inner, order), first)
-        copied, hidden = self._experts_copied(), graph.op("hidden state", width)
+        copied, hidden = self._experts_copied(down=True), graph.op("hidden state", width)
         each = graph.op("outputs of experts", chosen * expert.output.outputs, *made, order, *copied)
         out = graph.op("outputs of experts, summed", expert.output.outputs, each)
         graph.read(out, hidden)
@@ -354,8 +354,8 @@ class Walk:
         up = graph.op(name, width, *sources, *self._experts_copied())
         return (graph.op("activated", width, gate, up),)
 
-    def _experts_copied(self) -> tuple[Tensor, ...]:
-        return self._copied("weights of experts, copied in", self.lent.experts)
+    def _experts_copied(self, *, down: bool = False) -> tuple[Tensor, ...]:
+        return self._copied("weights of experts, copied in", self.lent.experts[down])
 
     def _recurrent(self, mixer: Recurrent, normed: Tensor) -> Tensor:
         """A convolution over the tokens, the scan that reads the states, and the gate of what it gives."""

@@ -27,6 +27,7 @@ class Stored:
 
     layers: tuple[int, ...]  # without routed experts
     experts: tuple[int, ...]  # of each layer
+    experts_down: tuple[int, ...]  # of them, the matrices of their outputs
     output: int
     tokens: int  # the token embedding
     input: int  # what else the first layer reads: positions, token types
@@ -47,7 +48,8 @@ def stored(model: Model, weights: Weights) -> Stored:
         sums[place.where][place.layer] += place.bytes  # what is outside of the layers stands last
     return Stored(
         tuple(map(sum, zip(sums["layer"][:-1], sums["k_b"], sums["kv_b"], strict=False))),
-        tuple(sums["experts"][:-1]),
+        tuple(map(sum, zip(sums["experts"][:-1], sums["experts_down"], strict=False))),
+        tuple(sums["experts_down"][:-1]),
         sums["output"][-1],
         sums["tokens"][-1],
         sums["input"][-1],
