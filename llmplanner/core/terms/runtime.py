@@ -34,6 +34,7 @@ class Piece(NamedTuple):
 CUDA = Piece("CUDA context", CONTEXT, CONTEXT_LOW, CONTEXT_HIGH, "0.40 GiB")
 CUBLAS = Piece("cuBLAS workspace", WORKSPACE, WORKSPACE, WORKSPACE_HIGH, "8.1 MiB")
 TALK = Piece("NCCL buffers", NCCL, 0, NCCL_HIGH, "0.35 GiB")
+OWN = frozenset({CUDA.name, CUBLAS.name, TALK.name})  # of NVIDIA's cards
 
 
 def runtime(
@@ -43,22 +44,33 @@ def runtime(
 
     No figure of another vendor's cards is published: NVIDIA's stands in for them, in a band down to nothing.
     """
+    elsewhere = vendor != NVIDIA and measured is None
     found = pieces(devices, fragments, measured)
+    if elsewhere:
+        found = _elsewhere(found)
     amount, low, high = (
         sum(amounts, start=0)
         for amounts in zip(*((one.bytes, one.low, one.high) for one in found), strict=True)
     )
-    text = " + ".join(" ".join(filter(None, (each.text, each.name, each.how))) for each in found)
-    parts = tuple(Part(each.name, each.bytes, each.how.strip("()") or each.text) for each in found)
+    text = " + ".join(f"{each.text} {each.name}" for each in found)
+    parts = tuple(Part(each.name, each.bytes, each.text) for each in found)
     source, note = MEASURED if measured is not None else SOURCE, "" if measured is not None else NOTE
+    if elsewhere:
+        source = f"No published measurement for {vendor}: as on a card of NVIDIA's"
+        note = f"What a process on a card of {vendor} takes beside the model was not measured."
     if fragments is not None:
         source += f"; {fragments.source}"
-    if vendor != NVIDIA and measured is None:
-        low, source = 0, f"No published measurement for {vendor}"
-        text = f"{text}, as on a card of NVIDIA's"
-        note = f"What a process on a card of {vendor} takes beside the model was not measured."
     change = fragments.change if fragments is not None else ""
     return Term("runtime", amount, low, high, text, source, note, parts, change=change)
+
+
+def _elsewhere(found: tuple[Piece, ...]) -> tuple[Piece, ...]:
+    """The pieces on another vendor's card: those of NVIDIA's libraries as one, known up to their bounds."""
+    own = [piece for piece in found if piece.name in OWN]
+    amount = sum(int(piece.bytes) for piece in own)
+    high = sum(int(piece.high) for piece in own)
+    whole = Piece("driver and libraries", amount, 0, high, f"{amount / GIB:.2f} GiB")
+    return (whole, *(piece for piece in found if piece.name not in OWN))
 
 
 def pieces(
