@@ -311,7 +311,7 @@ def _experts_of_others(runs: Runs, walk: Walk, held: Stored, where: Placement) -
 
 
 def _matrices_of_experts(runs: Runs, held: Stored, layers: Iterable[int]) -> tuple[int, int]:
-    """Bytes of one matrix of all of a layer's experts, the largest of the layers: the gates', the outputs'."""
+    """Bytes of one matrix of all of a layer's experts, of the largest layer: the gates', the outputs'."""
     first, last = [0], [0]
     for layer in layers:
         block = runs.layers[layer].feed_forward
