@@ -203,14 +203,16 @@ def _dropout(row: Row) -> Table:
 
 
 def _extra(cell: str) -> Table:
-    """Further sizes: "q_lora_rank=80 rotary_pct=0.25". Raises BadInput."""
+    """Further sizes: "q_lora_rank=80 rotary_pct=0.25"; "None" is a size that is not there. Raises BadInput."""
     found: Table = {}
     for pair in cell.split():
         name, _, value = pair.partition("=")
         number = float_of(value)
         if not name or not value:
             raise BadInput(f"extra_dims has {quoted(pair)}; it must be name=value.", "extra_dims")
-        if value.lower() in {"true", "false"}:
+        if value.lower() in {"none", "null"}:
+            found[name] = None
+        elif value.lower() in {"true", "false"}:
             found[name] = value.lower() == "true"
         elif number is None:
             found[name] = value

@@ -1,5 +1,7 @@
 """training.csv: one training step a row, whose model is built from the row's own sizes."""
 
+from dataclasses import replace
+
 from llmplanner.check.answer import Answer, Answers, Kind, Row
 from llmplanner.check.cells import chosen, count, fraction, switched, whole
 from llmplanner.check.lookup import Lookup
@@ -56,10 +58,13 @@ def answer(row: Row, models: Lookup) -> Answers:
     """Gradients, optimizer state, activations and the peak of a step. Raises BadInput."""
     del models  # the row states its sizes
     built, asked = model(row), train(row)
+    buffers = whole(row, "buffers_bytes")
+    if buffers is not None:  # stated: those that the model is known to hold are among them
+        built = replace(built, buffers=0, cast_buffers=0)
     step = one_step(built, asked, Split())
     phases = training.tensors(step)
     peak = max(phases, key=lambda phase: phase.bytes)
-    buffers = whole(row, "buffers_bytes") or 0
+    buffers = buffers or 0
     low, high = _bounds(peak)
     return {
         "gradients_bytes": Answer(_bytes(phases[-1], "gradients")),
