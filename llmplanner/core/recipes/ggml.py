@@ -4,7 +4,7 @@ Source: ggml-org/llama.cpp, ggml/src/ggml-common.h, at llama.cpp 0.5.0-dev; chec
 runs of llama-quantize.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 BLOCKS: Mapping[str, tuple[int, int]] = MappingProxyType(  # weights and bytes of a block
@@ -34,3 +34,8 @@ def bytes_of(name: str, elements: int) -> int:
     """Bytes of so many weights in whole blocks."""
     weights, size = BLOCKS[name]
     return elements // weights * size
+
+
+def in_blocks(formats: Iterable[str]) -> bool:
+    """Whether any of these formats is one of llama.cpp's blocks, which other engines unpack."""
+    return any(name.startswith(("Q", "IQ", "TQ")) and name in BLOCKS for name in formats)

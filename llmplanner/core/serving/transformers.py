@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from llmplanner.core.checkpoint import Checkpoint
 from llmplanner.core.engine import AttentionKernel, Transformers
 from llmplanner.core.estimate import Estimate, Phase, Term, placed
 from llmplanner.core.fullest import fullest
 from llmplanner.core.model import Kind, Model
 from llmplanner.core.plan import Count, Plan, Serve, computed_in
+from llmplanner.core.recipes.ggml import in_blocks
 from llmplanner.core.sharding import device_models
 from llmplanner.core.terms.activations_serving import Pass, activations, head_input
 from llmplanner.core.terms.kv_cache import WINDOW_LESS, kept, kv_cache
@@ -15,6 +17,10 @@ from llmplanner.core.terms.logits import next_token_logits, token_logits
 from llmplanner.core.terms.recurrent_state import recurrent_state, states
 from llmplanner.core.terms.runtime import runtime
 from llmplanner.core.terms.weights import weights
+
+UNPACKED = (
+    "Transformers unpacks such weights when it loads them; --engine llama.cpp computes on them as they are."
+)
 
 
 def serve(plan: Plan) -> Estimate:
@@ -27,7 +33,7 @@ def serve(plan: Plan) -> Estimate:
 def _phases(plan: Plan, model: Model) -> Iterator[Phase]:
     split = plan.split
     resident = (
-        weights(plan.model, model, plan.weights),
+        _weights(plan, model),
         runtime(split.devices // split.data, plan.machine.devices[0].vendor, measured=plan.runtime),
     )
     yield Phase("load", resident)
@@ -39,6 +45,14 @@ def _phases(plan: Plan, model: Model) -> Iterator[Phase]:
     prompt = workload.context if workload.prompt is None else workload.prompt
     yield Phase("prefill", (*resident, *_read(plan, model, prompt, batch)))
     yield Phase("decode", (*resident, *_answered(plan, model, prompt, batch)))
+
+
+def _weights(plan: Plan, model: Model) -> Term:
+    """The weights as they are stored, with a word on those that this engine does not compute on."""
+    found, stored = weights(plan.model, model, plan.weights), plan.weights
+    if isinstance(stored, Checkpoint) and in_blocks(amount.format for amount in stored.amounts):
+        return replace(found, note=f"{UNPACKED} {found.note}".strip())
+    return found
 
 
 def _encoded(plan: Plan, model: Model, batch: Count) -> Iterator[Term]:
