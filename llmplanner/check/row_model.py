@@ -203,7 +203,7 @@ def _dropout(row: Row) -> Table:
 
 
 def _extra(cell: str) -> Table:
-    """Further sizes: "q_lora_rank=80 rotary_pct=0.25"; "None" is a size that is not there. Raises BadInput."""
+    """Further sizes: "q_lora_rank=80 rotary_pct=0.25"; "None": it has none. Raises BadInput."""
     found: Table = {}
     for pair in cell.split():
         name, _, value = pair.partition("=")

@@ -16,15 +16,28 @@ from llmplanner.core.tensors import parameters
 COMMON = {
     **dict.fromkeys(("lora_r", "lora_targets", "lora_dropout", "experts", "top_k", "expert_ffn"), ""),
     **dict.fromkeys(("window", "extra_dims", "seq_decoder", "padding_mask", "keep_logits"), ""),
-    **{"attention": "eager", "precision": "bf16", "checkpointing": "none", "optimizer": "adamw"},
-    **{"batch": "2", "seq": "256", "layers": "2", "hidden": "512", "heads": "8", "kv_heads": "8"},
-    **{"vocab": "8000", "dropout_hidden": "0.0", "dropout_attention": "0.0"},
+    "attention": "eager",
+    "precision": "bf16",
+    "checkpointing": "none",
+    "optimizer": "adamw",
+    "batch": "2",
+    "seq": "256",
+    "layers": "2",
+    "hidden": "512",
+    "heads": "8",
+    "kv_heads": "8",
+    "vocab": "8000",
+    "dropout_hidden": "0.0",
+    "dropout_attention": "0.0",
 }
 MASKS = [  # families whose modules hold their causal masks, megabytes of them
     {"family": "gpt_neo", "params": "11447296", "buffers_bytes": "8388608", "total_peak_bytes": "171343880"},
     {
-        **{"family": "gpt_bigcode", "kv_heads": "1"},
-        **{"params": "", "buffers_bytes": "1048576", "total_peak_bytes": "140680712"},
+        "family": "gpt_bigcode",
+        "kv_heads": "1",
+        "params": "",
+        "buffers_bytes": "1048576",
+        "total_peak_bytes": "140680712",
     },
 ]
 
@@ -41,8 +54,15 @@ def test_buffers_that_a_row_states_count_once(row: dict[str, str]) -> None:
 def test_a_size_that_a_model_does_without_is_stated_as_none() -> None:
     """DeepSeek-V2-Lite has no low-rank queries: "q_lora_rank=None"."""
     row = COMMON | {
-        **{"family": "deepseek_v2", "head_dim": "48", "ffn": "1408", "ffn_kind": "gated_silu"},
-        **{"experts": "8", "top_k": "2", "expert_ffn": "512", "tied": "0", "params": "18373376"},
+        "family": "deepseek_v2",
+        "head_dim": "48",
+        "ffn": "1408",
+        "ffn_kind": "gated_silu",
+        "experts": "8",
+        "top_k": "2",
+        "expert_ffn": "512",
+        "tied": "0",
+        "params": "18373376",
         "trainable": "18373376",
         "extra_dims": "q_lora_rank=None kv_lora_rank=128 qk_nope_head_dim=32 qk_rope_head_dim=16 "
         "v_head_dim=32 n_shared_experts=1 first_k_dense_replace=1 n_group=1 topk_group=1",
