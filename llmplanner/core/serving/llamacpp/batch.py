@@ -7,6 +7,7 @@ from llmplanner.core.formats import FP16
 from llmplanner.core.serving.llamacpp.allocator import Tensor
 
 F16, F32, I64 = 2, 4, 8  # bytes
+ATTENTION, SCORES = "attention of a layer", "attention scores of a layer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Batch:
     indexed: bool = False  # an indexer chooses the tokens that are seen
     expanded: bool = False  # latent attention with the keys and values of every head, as in older files
     keys: CacheFormat = FP16  # how they are cached
+    gates_in_place: bool = False  # a build from before the operations of gates
     fork: Fork | None = None  # ik_llama.cpp
 
 

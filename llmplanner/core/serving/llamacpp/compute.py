@@ -15,10 +15,10 @@ from llmplanner.core.formats import Format
 from llmplanner.core.model import Attention, Experts, Kind, LatentAttention, Layer, Model
 from llmplanner.core.serving.llamacpp import cache
 from llmplanner.core.serving.llamacpp.allocator import Graph, Tensor, laid_out
-from llmplanner.core.serving.llamacpp.batch import F16, F32, HELD, I64, Batch, Fork, Lent, Seen
+from llmplanner.core.serving.llamacpp.batch import F16, F32, HELD, I64, SCORES, Batch, Fork, Lent, Seen
 from llmplanner.core.serving.llamacpp.buffer import ALONE, EMPTY, SHARED, UNLIKE, Buffer, Sureness, told
 from llmplanner.core.serving.llamacpp.cells import Cells
-from llmplanner.core.serving.llamacpp.graph import SCORES, Walk, biased
+from llmplanner.core.serving.llamacpp.graph import Walk, biased
 from llmplanner.core.serving.llamacpp.placement import HOST, Placement
 from llmplanner.core.serving.llamacpp.weights import Stored
 
@@ -209,6 +209,7 @@ def _batch(runs: Runs, *, on_gpu: bool = False) -> Batch:
         indexed=model.model_type in cache.INDEXED,
         expanded=runs.expanded,
         keys=runs.keys,
+        gates_in_place=runs.older and runs.fork is None,
         fork=runs.fork,
     )
 

@@ -13,13 +13,12 @@ from functools import reduce
 from llmplanner.core.formats import Format
 from llmplanner.core.model import LatentAttention
 from llmplanner.core.serving.llamacpp.allocator import Graph, Tensor
-from llmplanner.core.serving.llamacpp.batch import F16, F32, Batch, Fork, Seen
+from llmplanner.core.serving.llamacpp.batch import ATTENTION, F16, F32, SCORES, Batch, Fork, Seen
 
 MIB = 2**20
 A_PROMPT = 128  # tokens of a batch, from which on the latent is expanded
 EXPANDED_AGAIN = 2  # from this -mla on
 VALUES_TRANSPOSED = 1  # the -mla that keeps the latent a second time, transposed
-ATTENTION, SCORES = "attention of a layer", "attention scores of a layer"
 KEYS_AND_VALUES = "keys and values of a layer, expanded"
 
 

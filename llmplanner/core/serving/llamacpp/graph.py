@@ -24,12 +24,11 @@ from llmplanner.core.model import (
 )
 from llmplanner.core.serving.llamacpp import fork
 from llmplanner.core.serving.llamacpp.allocator import Graph, Tensor
-from llmplanner.core.serving.llamacpp.batch import F16, HELD, Batch, Seen
+from llmplanner.core.serving.llamacpp.batch import ATTENTION, F16, HELD, SCORES, Batch, Seen
 
 KERNEL = 3  # dimensions: channels, 1, tokens
 SKIPPING = "Mamba-2"  # adds its convolved input, of which it sees a part, to what it reads out
 LAYER_NORMS = frozenset({NormKind.LAYER, NormKind.LAYER_WIDE, NormKind.LAYER_WRITTEN})
-ATTENTION, SCORES = "attention of a layer", "attention scores of a layer"
 FEED_FORWARD, EXPERTS, RECURRENCE = "feed-forward of a layer", "experts of a layer", "recurrence of a layer"
 HEAD = "logits"
 
@@ -295,7 +294,7 @@ class Walk:
             graph.op("gate and up", linear.outputs, inner, *self._weight(linear)) for linear in block.inputs
         ]
         if block.gated:
-            made = [graph.op("activated", block.width, *made)]
+            made = [self._activated(block.width, *made)]
         return graph.op("feed-forward output", block.output.outputs, *made, *self._weight(block.output))
 
     def _weight(self, linear: Linear) -> tuple[Tensor, ...]:
@@ -352,7 +351,13 @@ class Walk:
         if not expert.gated:
             return (gate,)
         up = graph.op(name, width, *sources, *self._experts_copied())
-        return (graph.op("activated", width, gate, up),)
+        return (self._activated(width, gate, up),)
+
+    def _activated(self, width: int, gate: Tensor, *up: Tensor) -> Tensor:
+        """The gate's activation times the other: an operation since the middle of 2025, in place before."""
+        if self.batch.gates_in_place and up:
+            return self._sum(gate, *up)
+        return self.graph.op("activated", width, gate, *up)
 
     def _experts_copied(self, *, down: bool = False) -> tuple[Tensor, ...]:
         return self._copied("weights of experts, copied in", self.lent.experts[down])
