@@ -156,6 +156,28 @@ class LatentAttention:
     extras: tuple[Module, ...] = ()
 
 
+class ScanKind(StrEnum):
+    """Recurrences that PyTorch's own code was read of."""
+
+    SELECTIVE = "a state for every token"  # Mamba
+    CHUNKED = "scores inside chunks"  # Mamba-2
+    DELTA = "delta rule over chunks"
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """The sizes of a recurrence, as its code in plain PyTorch meets them. A state is keys x values a head."""
+
+    kind: ScanKind
+    heads: int
+    keys: int  # per head: what a state is written and read by
+    values: int  # per head
+    convolved: int  # channels
+    kernel: int
+    chunk: int = 1  # tokens taken at once
+    groups: int = 1  # of heads that share what they write and read by
+
+
 @dataclass(frozen=True, slots=True)
 class Recurrent:
     """A mixer whose memory of the past has a fixed size: state space, linear attention, short convolution.
@@ -171,6 +193,7 @@ class Recurrent:
     conv_state: int  # elements kept of a sequence in the format computed in
     state: int  # elements kept of a sequence in FP32
     heads: int = 1  # what tensor parallelism divides
+    scan: Scan | None = None  # None: not known but as a fused kernel runs it
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,6 +173,7 @@ class Train:
     accumulation: int = 1  # micro-batches before a step; with pipeline stages those in flight
     padded: bool = False  # an attention mask is passed
     keep_logits: bool = False  # the caller holds the model's output until after the backward pass
+    kernels: bool = False  # fused, for recurrent layers: mamba-ssm, causal-conv1d, flash-linear-attention
 
 
 @dataclass(frozen=True, slots=True)

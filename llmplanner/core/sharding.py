@@ -23,6 +23,7 @@ from llmplanner.core.model import (
     Module,
     Parameter,
     Recurrent,
+    Scan,
     Stack,
 )
 from llmplanner.core.pipeline import stages
@@ -196,6 +197,15 @@ def _widths(piece: Attention) -> tuple[int, ...]:
     return query + key + value, query, key + value, key, value
 
 
+def _scan(scan: Scan, tensor: int) -> Scan:
+    return replace(
+        scan,
+        heads=scan.heads // tensor,
+        convolved=scan.convolved // tensor,
+        groups=max(scan.groups // tensor, 1),
+    )
+
+
 def _recurrent(piece: Recurrent, tensor: int) -> Recurrent:
     """Heads divided, their states with them; a mixer of one head is whole on every device."""
     if piece.heads == 1:
@@ -216,6 +226,7 @@ def _recurrent(piece: Recurrent, tensor: int) -> Recurrent:
         inner=tuple(narrowed(each) for each in piece.inner),
         output=_rows(piece.output, tensor),
         parameters=tuple(_narrowed(each, piece.heads, tensor) for each in piece.parameters),
+        scan=piece.scan and _scan(piece.scan, tensor),
         conv_state=-(-piece.conv_state // tensor),
         state=-(-piece.state // tensor),
     )

@@ -1,6 +1,7 @@
 """Mixers with a state of fixed size: what a fused scan keeps. By the papers; no such step was measured."""
 
 from llmplanner.core.autograd.pieces import linear
+from llmplanner.core.autograd.scans import written_out
 from llmplanner.core.autograd.tape import Cause, Value
 from llmplanner.core.autograd.walk import Walk, own
 from llmplanner.core.model import Recurrent
@@ -12,6 +13,8 @@ def recurrent(walk: Walk, piece: Recurrent, x: Value) -> Value:
     The convolution and the gates keep what the matrices made, the scan its inputs and its output; states are
     computed again in the backward pass. Source: Gu and Dao 2023 (arXiv:2312.00752) sec. 3.3.2.
     """
+    if piece.scan is not None and not walk.kernels:
+        return written_out(walk, piece, piece.scan, x)
     size, width = walk.arithmetic.operand, piece.output.inputs
     made = tuple(linear(walk, each, x, Cause.RECURRENCE) for each in piece.inputs)
     flows = walk.trained or any(each.grad for each in made)

@@ -28,6 +28,11 @@ class Unit(StrEnum):
     MASK = "pair of tokens under a mask"
     POSITION = "position"
     SEQUENCE = "sequence"
+    CHUNKED = "token, sequences padded to chunks"  # of a recurrent layer
+    LINKED = "token of a chunk that another follows"
+    CHUNK = "chunk"
+    LINK = "chunk that another follows"
+    CHUNK_PAIR = "pair of chunks"
     ONCE = "model"  # once, whatever the batch
     SOURCE = "encoder token"  # what cross-attention reads
     CROSS = "pair of decoder and encoder tokens"

@@ -172,6 +172,7 @@ class _Tower:
             loss=step.loss,
             core_again=step.checkpointing is Checkpointing.SELECTIVE,
             padded=step.padded,
+            kernels=step.kernels,
             prefix=prefix,
         )
 
@@ -182,7 +183,7 @@ class _Tower:
             about, memory = self.walk(trained=trained, prefix=self._stack.prefix), self._memory
             encoded = memory and Memory(memory.width, memory.size, memory.grad)
             found = walked(key[0], about, self._model.hidden_size, encoded, flows=flows)
-            inside = self.counts | _masked(self.counts, _window(key[0]))
+            inside = self.counts | _masked(self.counts, _window(key[0])) | _chunks(self.counts, key[0])
             self._traced[key] = _one(self._place, found, inside), found.flows
             self.reads_memory |= found.reads_memory
         return self._traced[key]
@@ -256,6 +257,21 @@ def _masked(counts: Counts, window: int | None) -> Counts:
     }
 
 
+def _chunks(counts: Counts, piece: Layer) -> Counts:
+    """Whole chunks of a recurrent layer, and the tokens in them."""
+    if piece.recurrent is None or piece.recurrent.scan is None:
+        return {}
+    size, batch = piece.recurrent.scan.chunk, counts[Unit.SEQUENCE]
+    chunks = (counts[Unit.POSITION] + size - 1) // size
+    return {
+        Unit.CHUNKED: chunks * size * batch,
+        Unit.LINKED: (chunks - 1) * size * batch,
+        Unit.CHUNK: chunks * batch,
+        Unit.LINK: (chunks - 1) * batch,
+        Unit.CHUNK_PAIR: (chunks + 1) * (chunks + 1) * batch,
+    }
+
+
 def units(model: Model, stack: Stack, step: Train) -> Counts:
     """How many there are of each unit in a step, as the stack counts them."""
     batch, source = step.micro_batch, step.sequence
@@ -272,6 +288,7 @@ def units(model: Model, stack: Stack, step: Train) -> Counts:
         Unit.PAIR: sequence * sequence,
         Unit.PADDED: (sequence + 31) // 32 * 32 * batch,
         Unit.POSITION: sequence,
+        Unit.SEQUENCE: batch,
         Unit.ONCE: 1,
         Unit.SOURCE: source * batch,
         Unit.CROSS: tokens * source,

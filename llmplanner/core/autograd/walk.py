@@ -26,6 +26,7 @@ class Walk:
     padded: bool = False  # a mask of padding is passed
     loss: Loss = Loss.WHOLE
     core_again: bool = False  # scores and what is made of them are computed again
+    kernels: bool = False  # fused, for recurrent layers
     prefix: str = ""  # of the names of linears; empty outside the layers
 
     @property

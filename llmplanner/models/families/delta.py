@@ -44,6 +44,7 @@ def _sizes(entries: Entries) -> DeltaSizes:
         value_heads=value_heads,
         value_dim=entries.size("linear_value_head_dim"),
         kernel=entries.size("linear_conv_kernel_dim"),
+        scalar=True,
     )
 
 

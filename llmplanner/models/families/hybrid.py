@@ -14,6 +14,7 @@ from llmplanner.models.families.llama import LLAMA
 from llmplanner.models.families.mamba import channels, head_size, step_rank
 from llmplanner.models.families.mixers import (
     ATTENTION,
+    CHUNK,
     RECURRENT,
     Mamba2Sizes,
     MambaSizes,
@@ -41,6 +42,7 @@ def _mamba2(entries: Entries, inner: int | None = None) -> Mamba2Sizes:
         bias=bias,
         conv_bias=entries.flag("mamba_conv_bias"),
         output_bias=bias,
+        chunk=entries.optional_size("mamba_chunk_size") or CHUNK,
     )
 
 

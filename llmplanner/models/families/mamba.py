@@ -9,7 +9,7 @@ from llmplanner.core.model import Layer, LayerGroup, Model, Norm, NormKind
 from llmplanner.models.entries import MOST_LAYERS, Entries
 from llmplanner.models.families.assemble import Frame, assemble
 from llmplanner.models.families.dialect import Dialect, Part
-from llmplanner.models.families.mixers import Mamba2Sizes, MambaSizes, Mixer, mamba, mamba2
+from llmplanner.models.families.mixers import CHUNK, Mamba2Sizes, MambaSizes, Mixer, mamba, mamba2
 
 FRAME = Frame(body="backbone.", embedding="embeddings", final_norm="norm_f")
 SIZES = ("num_hidden_layers", "hidden_size", "vocab_size")
@@ -67,6 +67,7 @@ def _mamba2(entries: Entries) -> Mamba2Sizes:
         bias=bias,
         conv_bias=entries.flag("use_conv_bias"),
         output_bias=bias,
+        chunk=entries.optional_size("chunk_size") or CHUNK,
     )
 
 

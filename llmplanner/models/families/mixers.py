@@ -7,7 +7,17 @@ their kernel has, in the format computed in; what else a mixer keeps is in FP32 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from llmplanner.core.model import Layer, Linear, Module, Norm, NormKind, Parameter, Recurrent
+from llmplanner.core.model import (
+    Layer,
+    Linear,
+    Module,
+    Norm,
+    NormKind,
+    Parameter,
+    Recurrent,
+    Scan,
+    ScanKind,
+)
 from llmplanner.models.entries import MOST_LAYERS, Entries
 from llmplanner.models.families.decoder import DecoderData
 
@@ -16,6 +26,7 @@ Rule = Callable[[Entries, int], str]  # what the layer of an index is, where no 
 Mixer = Callable[[Entries], Recurrent]
 
 RECURRENT, ATTENTION = "linear_attention", "full_attention"
+CHUNK, DELTA_CHUNK = 256, 64  # tokens taken at once by PyTorch's own code of Mamba-2, of the delta rule
 ALIASES = {"mamba": RECURRENT, "recurrent": RECURRENT, "attention": ATTENTION}  # in files of version 4
 _KINDS, _KIND = "kinds of all layers", "kind of the layer"  # entries in which a layer finds what it is
 
@@ -125,6 +136,7 @@ def mamba(prefix: str, sizes: MambaSizes, norms: tuple[Module, ...] = ()) -> Rec
         conv_state=inner * sizes.kernel,
         state=inner * state,
         heads=inner,
+        scan=Scan(ScanKind.SELECTIVE, inner, state, 1, inner, sizes.kernel),
     )
 
 
@@ -141,6 +153,7 @@ class Mamba2Sizes:
     bias: bool
     conv_bias: bool
     output_bias: bool
+    chunk: int  # tokens taken at once
     norm: bool = True
 
 
@@ -161,6 +174,16 @@ def mamba2(prefix: str, sizes: Mamba2Sizes) -> Recurrent:
         conv_state=convolved * sizes.kernel,
         state=inner * sizes.state,
         heads=heads,
+        scan=Scan(
+            ScanKind.CHUNKED,
+            heads,
+            sizes.state,
+            sizes.head_dim,
+            convolved,
+            sizes.kernel,
+            sizes.chunk,
+            sizes.groups,
+        ),
     )
 
 
@@ -180,6 +203,7 @@ class DeltaSizes:
     value_heads: int
     value_dim: int  # per head
     kernel: int
+    scalar: bool = False  # a head decays at one rate
 
     @property
     def keys(self) -> int:
@@ -200,7 +224,8 @@ def delta_net(
     inner: tuple[Linear, ...] = (),
 ) -> Recurrent:
     """A gated delta net (Yang et al. 2024, arXiv:2412.06464). `inputs`: names and widths of its matrices."""
-    convolved = 2 * sizes.keys + sizes.values
+    convolved, values = 2 * sizes.keys + sizes.values, (sizes.value_heads, sizes.key_dim, sizes.value_dim)
+    scan = Scan(ScanKind.DELTA, *values, convolved, sizes.kernel, DELTA_CHUNK)
     return Recurrent(
         kind="Gated delta net",
         inputs=tuple(Linear(name, sizes.hidden, width) for name, width in inputs),
@@ -210,6 +235,7 @@ def delta_net(
         conv_state=convolved * sizes.kernel,
         state=sizes.value_heads * sizes.key_dim * sizes.value_dim,
         heads=sizes.key_heads,
+        scan=scan if sizes.scalar else None,
     )
 
 

@@ -21,7 +21,7 @@ from llmplanner.models.families.assemble import Frame, assemble, grouped
 from llmplanner.models.families.decoder import Flag
 from llmplanner.models.families.dialect import Dialect, Part, activation
 from llmplanner.models.families.experts import counts
-from llmplanner.models.families.mixers import ALIASES, ATTENTION, RECURRENT, Mamba2Sizes, mamba2
+from llmplanner.models.families.mixers import ALIASES, ATTENTION, CHUNK, RECURRENT, Mamba2Sizes, mamba2
 from llmplanner.models.families.predictors import with_predictors
 
 _PATTERN = {"M": RECURRENT, "E": "moe", "*": ATTENTION, "-": "mlp"}
@@ -144,6 +144,7 @@ def _nemotron_mixer(entries: Entries) -> Recurrent:
         bias=bias,
         conv_bias=entries.flag("use_conv_bias"),
         output_bias=bias,
+        chunk=entries.optional_size("chunk_size") or CHUNK // 2,
     )
     return mamba2("mixer.", sizes)
 

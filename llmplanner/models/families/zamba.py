@@ -18,13 +18,15 @@ from llmplanner.core.model import (
     NormKind,
     Parameter,
     Recurrent,
+    Scan,
+    ScanKind,
 )
 from llmplanner.models.entries import MOST_LAYERS, Entries
 from llmplanner.models.families.assemble import Frame, assemble
 from llmplanner.models.families.dialect import Dialect, Part, activation
 from llmplanner.models.families.experts import gated
 from llmplanner.models.families.mamba import channels, step_rank
-from llmplanner.models.families.mixers import ALIASES, RECURRENT, Mamba2Sizes, convolution, mamba2
+from llmplanner.models.families.mixers import ALIASES, CHUNK, RECURRENT, Mamba2Sizes, convolution, mamba2
 
 FRAME = Frame(final_norm="final_layernorm", attention_dropout="attention_dropout")
 HYBRID = "hybrid"
@@ -148,6 +150,7 @@ def _heads(entries: Entries, prefix: str) -> Recurrent:
         conv_state=inner * kernel,
         state=inner * state,
         heads=heads,
+        scan=Scan(ScanKind.SELECTIVE, inner, state, 1, inner, kernel, groups=heads),
     )
 
 
@@ -182,6 +185,7 @@ def _mamba2(entries: Entries) -> Mamba2Sizes:
         bias=bias,
         conv_bias=True,  # whatever use_conv_bias says
         output_bias=bias,
+        chunk=entries.optional_size("chunk_size") or CHUNK,
     )
 
 
