@@ -37,9 +37,10 @@ NAMES = {  # what rows call models of the catalogue
     "deepseek-v3-0324": "deepseek-v3",
     "command-r-35b-(no-gqa)": "command-r-35b",
 }
-LIKE = {
-    ("deepseek2", 61, 256): "deepseek-v3"
-}  # by architecture, layers and experts, whatever the row calls it
+LIKE: dict[tuple[object, ...], str] = {  # by architecture and sizes, whatever the row calls it
+    ("deepseek2", 61, 7168, 256, 129280): "deepseek-v3",
+    ("llama", 40, 5120, 0, 32000): "llama-2-13b",
+}  # layers, width, experts, vocabulary
 OFTEN = ("q8_0", "q6_k", "q5_k_m", "q4_k_m", "q3_k_m", "q2_k")  # file types that people take
 NEWER = 5800  # llama.cpp's build of the end of June 2025
 SLICED = "2025-03-17"  # from when on the fork expands the latent in slices
@@ -65,7 +66,7 @@ def compute_buffers(row: Row) -> dict[str, Buffered]:
         raise BadInput("The row does not state which tensors -ot put on which card.", "experts")
     layers, experts = _offloaded(row), _experts_on_host(row, model)
     fork = _fork(row, model, experts=bool(experts))
-    if fork is not None and layers is not None:
+    if fork is not None and layers is not None and experts:
         raise BadInput("What the fork copies of layers on the host is not known.", "offloaded")
     engine = LlamaCpp(
         ubatch=count(row, "n_ubatch"),
@@ -139,8 +140,8 @@ def _stored(row: Row, model: Model) -> Weights:
 def _model(row: Row) -> Model:
     """The model that a row names. Raises BadInput."""
     name = row["model"].lower().replace(" ", "-")
-    sizes = (row.get("arch", ""), whole(row, "n_layer") or 0, whole(row, "n_expert") or 0)
-    name = LIKE.get(sizes) or NAMES.get(name, name)
+    sizes = (whole(row, column) or 0 for column in ("n_layer", "n_embd", "n_expert", "n_vocab"))
+    name = LIKE.get((row.get("arch", ""), *sizes)) or NAMES.get(name, name)
     if not catalogue.knows(name):
         raise BadInput("The catalogue has no such model.", "model")
     return _of_catalogue(name)
