@@ -99,8 +99,9 @@ TOPICS = (
         "Compute buffers",
         "llama.cpp on CUDA",
         _LOGGED,
-        "Logs of several releases and of a fork, whose graphs differ from today's in small things, and not "
-        "all of whose options the rows state: tensors that are kept elsewhere by name change the buffer.",
+        "Logs of several releases and of the fork ik_llama.cpp, whose latent attention and experts are "
+        "walked as its options have them; what rows do not state of those was read in the threads that they "
+        "name (`tests/data/ik_llama_options.csv`). What -ot puts on other cards by name cannot be told.",
     ),
     Topic(
         "llamacpp_gpu_buffers",
