@@ -176,7 +176,24 @@ def _latent(walk: Walk, piece: LatentAttention, x: Value) -> tuple[Value, Value,
     width = piece.heads * (piece.nope_dim + piece.rope_dim)
     value = walk.tape.op(Value(piece.heads * piece.value_dim, up.size, up.unit, up), (up,))
     key = walk.tape.op(Value(width, up.size, up.unit), (up, down))
-    return walk.tape.op(Value(width, up.size, up.unit), (query,)), key, value
+    query = walk.tape.op(Value(width, up.size, up.unit), (query,))
+    if piece.index_dim:
+        _indexed(walk, piece, query, key)
+    return query, key, value
+
+
+def _indexed(walk: Walk, piece: LatentAttention, query: Value, key: Value) -> None:
+    """DeepSeek-V3.2's indexer has no gradient, but its scores are there for a while, beside its keys.
+
+    Those are copied for every token that looks at them, as torch.matmul does with an operand to be expanded.
+    """
+    wide = [each.outputs for each in piece.extras[piece.gated :] if isinstance(each, Linear)]
+    if not wide:  # it reads what another layer's chose
+        return
+    heads = max(wide) // piece.index_dim
+    read = Value(max(wide), 3 * FP32, query.unit)  # as made, rotated, and in FP32
+    walk.tape.pass_by(query, key, read, Value(piece.index_dim + heads, FP32, Unit.SCORE))
+    walk.tape.pass_by(query, key, Value(2 * heads, FP32, Unit.SCORE))
 
 
 def _fused(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> Value:

@@ -97,8 +97,18 @@ CTRL = replace(
     rotary_size=None,
     softmax_fp32=False,
 )
+
+
+def _cut(_entries: Entries, layer: Layer) -> Layer:
+    """Scores are held against the least number there is."""
+    if not isinstance(layer.attention, Attention):
+        return layer
+    return replace(layer, attention=replace(layer.attention, cut=True))
+
+
 XGLM = replace(
     OPT,
+    finish=_cut,
     cast_buffers=_whole_sines,
     embedding="embed_tokens",
     positions=None,
@@ -115,6 +125,7 @@ XGLM = replace(
 )
 BIOGPT = replace(
     XGLM,
+    finish=None,
     cast_buffers=None,
     body="biogpt.",
     positions="embed_positions",
