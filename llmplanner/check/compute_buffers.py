@@ -58,7 +58,7 @@ class Buffered:
 
 def compute_buffers(row: Row) -> dict[str, Buffered]:
     """By the CUDA devices that the row names. Raises BadInput where what decides is not stated."""
-    named = tuple(logged(row))
+    named = _cards(row)
     if "llama.cpp" not in row["engine"]:
         raise BadInput("Only llama.cpp's buffers are told by device.", "engine")
     model = _model(row)
@@ -85,11 +85,18 @@ def compute_buffers(row: Row) -> dict[str, Buffered]:
     run = compute.Runs(
         model, sizes, engine, keys, values, expanded, _older(row), fork, _by_name(row, model, held, where)
     )
-    buffers = [compute.on_device(run, held, where, place, cards=len(named)) for place in range(len(named))]
-    return {
-        name: Buffered(int(one.low), int(one.bytes), int(one.high))
-        for name, one in zip(named, buffers, strict=True)
-    }
+    found = {}
+    for place, name in enumerate(named):
+        if name in logged(row):
+            one = compute.on_device(run, held, where, place, cards=len(named))
+            found[name] = Buffered(int(one.low), int(one.bytes), int(one.high))
+    return found
+
+
+def _cards(row: Row) -> tuple[str, ...]:
+    """The devices that keep keys and values or compute, in order."""
+    names = {*logged(row), *_cuda(row.get("kv_buffers_MiB", ""))}
+    return tuple(sorted(names, key=lambda name: int(name.removeprefix("CUDA"))))
 
 
 def logged(row: Row) -> dict[str, float]:
