@@ -25,6 +25,10 @@ OF_IK = {"q6_0": BlockFormat("Q6_0", 32, 26)}  # a format that ik_llama.cpp has 
 TURNS = {  # architectures whose layers take turns: the last of so many has no window
     "cohere2": 4, "exaone4": 4, "gemma2": 2, "gemma3": 6, "gpt-oss": 2, "llama4": 4, "olmo2": 4,
 }  # fmt: skip
+ATTENDING = {"qwen35": 4, "qwen35moe": 4, "qwen3next": 4}  # one in so many attends, the others have a state
+MIXED = frozenset(  # which of their layers attend is in the file alone
+    {"granitehybrid", "jamba", "kimi-linear", "lfm2", "lfm2moe", "nemotron_h", "nemotron_h_moe", "plamo2"}
+)
 LATENT_ALONE = 2  # from this -mla on
 UBATCH = 512  # tokens of a physical batch, unless said
 LATENT_WITHOUT_VALUES = 2026  # the year from which llama.cpp keeps no values of latent attention
@@ -160,9 +164,13 @@ def _no_room(row: Row, stated: Sizes, keys: CacheFormat, values: CacheFormat) ->
 def _turns(row: Row, layers: int, *, of_ik: bool) -> tuple[int, int]:
     """Layers that keep the whole context, and those that keep a window. Raises BadInput.
 
-    ik_llama.cpp keeps the whole context in every layer.
+    Layers with a state of fixed size keep neither. ik_llama.cpp keeps the whole context in every layer.
     """
     arch = row.get("arch", "")
+    if arch in MIXED:
+        raise BadInput(f"Which layers of {quoted(arch)} keep keys and values is not stated.", "n_layer")
+    if arch in ATTENDING:
+        return layers // ATTENDING[arch], 0
     if of_ik or not whole(row, "n_swa"):
         return layers, 0
     if arch not in TURNS:
