@@ -7,7 +7,7 @@ Source: ikawrakow/ik_llama.cpp, src/llama.cpp and ggml/src/ggml-cuda.cu (offload
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from llmplanner.check.answer import Row
@@ -44,6 +44,7 @@ LIKE: dict[tuple[object, ...], str] = {  # by architecture and sizes, whatever t
 OFTEN = ("q8_0", "q6_k", "q5_k_m", "q4_k_m", "q3_k_m", "q2_k")  # file types that people take
 NEWER = 5800  # llama.cpp's build of the end of June 2025
 SLICED = "2025-03-17"  # from when on the fork expands the latent in slices
+OUTPUT_FIRST = 7000  # from about this build on, -ngl counts the output first
 BATCH = 2048  # tokens of a logical batch, unless said
 
 
@@ -81,7 +82,7 @@ def compute_buffers(row: Row) -> dict[str, Buffered]:
     values = cache_format_named(row.get("kv_type_v", "") or row["kv_type_k"] or "f16")
     sizes = cells.of_options(count(row, "n_ctx"), 1, engine, whole(row, "n_batch", least=1) or BATCH)
     expanded = fork is not None and fork.latent == 0
-    where = placed(len(held.layers), engine, (CARD,) * len(named))
+    where = _placed(row, len(held.layers), engine, len(named))
     run = compute.Runs(
         model, sizes, engine, keys, values, expanded, _older(row), fork, _by_name(row, model, held, where)
     )
@@ -128,8 +129,13 @@ def _fork(row: Row, model: Model, *, experts: bool) -> Fork | None:
 
 def _older(row: Row) -> bool:
     """Whether the release is of the first half of 2025 or before, as all are but those numbered higher."""
+    return _build(row) < NEWER
+
+
+def _build(row: Row) -> int:
+    """The number of the release; 0 for those that have none, all from 2025 or before."""
     build = re.match(r"b(\d+)", row["engine_ver"])
-    return build is None or int(build.group(1)) < NEWER
+    return int(build.group(1)) if build else 0
 
 
 def _stored(row: Row, model: Model) -> Weights:
@@ -166,10 +172,21 @@ def _shares(row: Row, named: tuple[str, ...]) -> tuple[float, ...] | None:
     return shares if len(shares) > 1 and all(shares) else None
 
 
+def _placed(row: Row, layers: int, engine: LlamaCpp, cards: int) -> Placement:
+    """Where layers and output go. In 2025 and before, the output went to a card after all layers."""
+    taken = engine.gpu_layers
+    if taken is None or _build(row) >= OUTPUT_FIRST:
+        return placed(layers, engine, (CARD,) * cards)
+    beside = placed(layers, replace(engine, gpu_layers=taken + 1), (CARD,) * cards)
+    return replace(beside, output=HOST) if taken <= layers else beside
+
+
 def _offloaded(row: Row) -> int | None:
     """Layers on the GPU; None for all."""
-    done, _, every = row["offloaded"].partition("/")
-    return int(done) if done.isdecimal() and every.isdecimal() and done != every else None
+    stated = re.match(r"(\d+) layers|(\d+)/(\d+)$", row["offloaded"])
+    if stated is None or (stated.group(2) and stated.group(2) == stated.group(3)):
+        return None
+    return int(stated.group(1) or stated.group(2))
 
 
 def _experts_on_host(row: Row, model: Model) -> int:

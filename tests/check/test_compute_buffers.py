@@ -41,13 +41,14 @@ def answered() -> tuple[tuple[Found, ...], dict[str, str]]:
 
 
 @needs_reference
-def test_logged_buffers_within_a_tenth_at_the_median_and_three_at_the_ninetieth() -> None:
+def test_logged_buffers_within_a_twentieth_at_the_median_and_a_fifth_at_worst() -> None:
     found, _ = answered()
     off = sorted(abs(one.bytes / size - 1) for _, one, size in found)
     assert len(off) > 95
     assert median(off) < 0.05
-    assert off[int(0.9 * len(off))] < 0.2
-    assert sum(one.low <= size <= one.high for _, one, size in found) >= 0.85 * len(found)
+    assert off[int(0.9 * len(off))] < 0.12
+    assert off[-1] < 0.2
+    assert sum(one.low <= size <= one.high for _, one, size in found) >= 0.9 * len(found)
 
 
 @needs_reference
@@ -59,6 +60,8 @@ def test_logged_buffers_within_a_tenth_at_the_median_and_three_at_the_ninetieth(
         ("I014", "CUDA1", 1e-3),  # the latent expanded in slices, 153,600 cells, batches of 4,096
         ("I003", "CUDA0", 0.01),  # the same in batches of 512, experts on the host
         ("I025", "CUDA0", 1e-3),  # llama.cpp itself, the host's experts copied in
+        ("I123", "CUDA0", 0.01),  # all layers on the card but the output, which is copied in
+        ("I119", "CUDA0", 0.05),  # four batches at a time
         ("I026", "CUDA0", 1e-3),  # repacked experts stay on the host, those of seven layers are on the card
     ],
 )
