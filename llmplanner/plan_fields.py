@@ -74,6 +74,7 @@ FIELDS: Mapping[str, Field] = MappingProxyType(
         "padding": Field("Padding", "choice", choices=("none", "padded", "packed")),
         "dropout": Field("Dropout", "number", low=0, high=0.99, optional=True),
         "keep_logits": Field("Logits kept until the backward pass", "switch"),
+        "kernels": Field("Fused kernels for recurrent layers", "switch"),
         "gpu": Field("GPU", "text"),
         "count": Field("GPUs", "count", high=MOST_GPUS, optional=True),
         "dp": Field("Data parallel", "count", high=MOST_GPUS, optional=True),
@@ -138,7 +139,7 @@ TRAINING = (
     *("sequence", "micro_batch", "precision", "optimizer", "attention", "checkpointing"),
     *("loss", "accumulation", "padding", "dropout", "keep_logits"),
     *("dp", "zero", "sharding", "hybrid", "sequence_parallel", "pp", "pipeline_chunks", "cp", "ep"),
-    *("offload", "offload_to", "host_memory"),
+    *("offload", "offload_to", "host_memory", "kernels"),
 )
 LORA = ("rank", "lora_targets", "lora_dropout", "train_embeddings")
 OF_METHOD: Mapping[str, tuple[str, ...]] = MappingProxyType(

@@ -88,6 +88,7 @@ class Draft:
     padding: str = "none"  # none: sequences of one length; padded: with a mask; packed: none is wasted
     dropout: float | None = None  # None: the model's own
     keep_logits: bool = False
+    kernels: bool = False  # as a plain installation of Transformers has none
     gpu: str = "local"  # local, a UUID of this computer's cards, or a name of the catalogue
     count: int | None = None
     dp: int | None = None

@@ -70,6 +70,7 @@ def train_of(draft: Draft, model: Model) -> Train:
         accumulation=draft.accumulation,
         padded=draft.padding == "padded",
         keep_logits=draft.keep_logits,
+        kernels=draft.kernels,
     )
 
 

@@ -66,10 +66,27 @@ def _product(walk: Walk, a: Value, b: Value, out: Value) -> Value:
     return walk.tape.op(out, (a, b))
 
 
+def _laid(walk: Walk, x: Value, size: int) -> Value:
+    """What einsum reads of x: a copy laid out anew, but for one chunk alone, which is read as it lies."""
+    unit = Unit.LAID if size == x.size and x.unit is PADDED else x.unit
+    return walk.tape.op(Value(x.width, size, unit), (x,))
+
+
 def _einsum(walk: Walk, a: Value, b: Value, out: Value) -> Value:
     """A product that lays its operands out anew."""
-    a, b = (_new(walk, each, (each,), size=out.size) for each in (a, b))
-    return _product(walk, a, b, out)
+    return _product(walk, _laid(walk, a, out.size), _laid(walk, b, out.size), out)
+
+
+def _masked(walk: Walk, scores: Value, pairs: Value) -> Value:
+    """Scores of each chunk times their decays. Autocast casts the scores' gradient once it is made.
+
+    By then a layer that is computed again has let both factors go.
+    """
+    walk.tape.save(KEPT, scores, when=pairs.grad)
+    walk.tape.save(KEPT, pairs, when=scores.grad)
+    like = scores.width, pairs.size, scores.unit
+    wide = 0 if scores.size == pairs.size else pairs.size - scores.size * walk.checkpointed
+    return walk.tape.op(Value(*like), (scores, pairs), Value(scores.width, wide, scores.unit))
 
 
 def _convolved(walk: Walk, scan: Scan, x: Value) -> Value:
@@ -160,10 +177,12 @@ def _chunked(walk: Walk, piece: Recurrent, scan: Scan, made: list[Value]) -> Val
     summed = _new(walk, rate, (rate,))
     lower = _segments(walk, rate, chunk)
     scores = _einsum(walk, queries, keys, Value(heads * chunk, narrow, PADDED))
-    mixed = multiply(walk, scores, lower, KEPT)
-    laid = _new(walk, values, (values,), size=narrow)
-    inside = _product(walk, mixed, laid, Value(width, narrow, PADDED))
+    mixed = _masked(walk, scores, lower)
+    inside = _product(walk, mixed, _laid(walk, values, narrow), Value(width, narrow, PADDED))
     decayed = _times(walk, keys, _kept(walk, summed, (_new(walk, summed, (summed,)),)))
+    if narrow == FP32:  # read as they lie
+        for each in (queries, values, decayed):
+            tape.keep(KEPT, each.width, FP32, Unit.ALONE, when=each.grad)
     carried = _carried(walk, scan, decayed, values)
     across = _einsum(walk, queries, carried, Value(width, narrow, PADDED))
     across = _times(walk, across, _kept(walk, summed, (summed,)))
@@ -190,8 +209,7 @@ def _carried(walk: Walk, scan: Scan, keys: Value, values: Value) -> Value:
     """The state at each chunk's start: what the chunks before it wrote, one state and their number more."""
     tape, narrow = walk.tape, _narrow(walk)
     state = scan.heads * scan.keys * scan.values
-    keys, values = (_new(walk, each, (each,), size=narrow) for each in (keys, values))
-    written = _product(walk, keys, values, Value(state, narrow, Unit.CHUNK))
+    written = _einsum(walk, keys, values, Value(state, narrow, Unit.CHUNK))
     flows = written.grad
     tape.keep(KEPT, state, narrow, Unit.SEQUENCE, when=flows)
     tape.keep(KEPT, scan.heads, FP32 + narrow, Unit.CHUNK_PAIR, when=flows)
@@ -239,8 +257,10 @@ def _delta(walk: Walk, piece: Recurrent, scan: Scan, made: list[Value]) -> Value
     masked = _new(walk, summed, (_new(walk, summed, (summed,), width=heads * chunk),), width=heads * chunk)
     pairs = _kept(walk, masked, (masked,))
     square = heads * chunk
-    system = multiply(walk, _product(walk, key_beta, keys, Value(square, narrow, PADDED)), pairs, KEPT)
-    inside = multiply(walk, _product(walk, queries, keys, Value(square, narrow, PADDED)), pairs, KEPT)
+    if size == FP32:  # nothing was copied before: both products lay out what they read
+        tape.keep(KEPT, 4 * key_width, FP32, Unit.WHOLE, when=flows)
+    system = _masked(walk, _product(walk, key_beta, keys, Value(square, narrow, PADDED)), pairs)
+    inside = _masked(walk, _product(walk, queries, keys, Value(square, narrow, PADDED)), pairs)
     decayed = _times(walk, key_beta, _kept(walk, summed, (summed,)))
     tape.save(KEPT, system, when=flows)
     news = _kept(walk, values, (system, value_beta))
@@ -279,8 +299,12 @@ def _rule(walk: Walk, scan: Scan, read: tuple[Value, ...]) -> Value:
             (state, FP32, Unit.LINK),
         ]
     else:
-        tape.save(KEPT, *read[1:], when=flows)
-        kept = [(news.width, FP32, PADDED), (state, FP32, Unit.CHUNK)]
+        tape.save(KEPT, inside, when=flows)
+        kept = [
+            (2 * keys.width, FP32, Unit.SEVERAL),  # what reads and writes a state, where one is carried on
+            (news.width, FP32, PADDED),
+            (state, FP32, Unit.CHUNK),
+        ]
     for width, bytes_, unit in kept:
         tape.keep(KEPT, width, bytes_, unit, when=flows)
     tape.pass_by(*read)

@@ -29,6 +29,10 @@ class Unit(StrEnum):
     POSITION = "position"
     SEQUENCE = "sequence"
     CHUNKED = "token, sequences padded to chunks"  # of a recurrent layer
+    ALONE = "token, a single sequence padded to its one chunk"
+    LAID = "token, sequences padded to chunks, more than one of them in all"
+    SEVERAL = "token, sequences padded to several chunks"
+    WHOLE = "token of sequences in whole chunks"  # that need no padding
     LINKED = "token of a chunk that another follows"
     CHUNK = "chunk"
     LINK = "chunk that another follows"

@@ -262,9 +262,17 @@ def _chunks(counts: Counts, piece: Layer) -> Counts:
     if piece.recurrent is None or piece.recurrent.scan is None:
         return {}
     size, batch = piece.recurrent.scan.chunk, counts[Unit.SEQUENCE]
-    chunks = (counts[Unit.POSITION] + size - 1) // size
+    sequence = counts[Unit.POSITION]
+    chunks = (sequence + size - 1) // size
+    tokens, whole = chunks * size * batch, (sequence % size == 0) * 1
+    single = (chunks == 1) * 1
+    alone = single * (batch == 1)
     return {
-        Unit.CHUNKED: chunks * size * batch,
+        Unit.CHUNKED: tokens,
+        Unit.ALONE: tokens * alone,
+        Unit.LAID: tokens * (1 - alone),
+        Unit.SEVERAL: tokens * (1 - single),
+        Unit.WHOLE: tokens * whole,
         Unit.LINKED: (chunks - 1) * size * batch,
         Unit.CHUNK: chunks * batch,
         Unit.LINK: (chunks - 1) * batch,

@@ -28,6 +28,10 @@ UNIT_NAMES = {
     Unit.POSITION: "positions",
     Unit.SEQUENCE: "sequences",
     Unit.CHUNKED: "tokens in whole chunks",
+    Unit.ALONE: "tokens in the one chunk",
+    Unit.LAID: "tokens in whole chunks",
+    Unit.SEVERAL: "tokens in whole chunks",
+    Unit.WHOLE: "tokens, not padded",
     Unit.LINKED: "tokens in all chunks but the last",
     Unit.CHUNK: "chunks",
     Unit.LINK: "chunks but the last",
@@ -161,7 +165,8 @@ def _masks(step: Step) -> list[Part]:
     pairs: Bytes = 0
     for place, stack in enumerate(step.model.stacks):
         counts = next(each.counts for each in step.layers if each.stack == place)
-        if (eager and stack.role is Kind.DECODER) or (step.train.padded and place == 0):
+        attends = any(group.layer.attention is not None for group in stack.groups)
+        if (eager and attends and stack.role is Kind.DECODER) or (step.train.padded and place == 0):
             pairs = pairs + len(_kinds(stack)) * counts[Unit.SCORE]
         if step.train.padded and stack.groups[0].layer.cross_attention is not None:
             pairs = pairs + counts[Unit.CROSS]
