@@ -47,7 +47,7 @@ TIPS: Mapping[str, str] = MappingProxyType(
         "padding": "Padded sequences pass a mask; packed ones waste nothing and need none.",
         "dropout": "The share of activations that is dropped. Left empty: as the model's own config says.",
         "keep_logits": "The training loop holds the model's output until after the backward pass.",
-        "kernels": "mamba-ssm, causal-conv1d, flash-linear-attention. Off: PyTorch's own code, which keeps more.",
+        "kernels": "As mamba-ssm, causal-conv1d and flash-linear-attention bring. Off: PyTorch's own code.",
         "tokens": "Tokens of the whole run. Left empty: 20 for each parameter (Hoffmann et al. 2022).",
         "gpu": "A card of this computer, or one of the catalogue: type a part of its name.",
         "count": "How many of these GPUs.",
