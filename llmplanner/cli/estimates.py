@@ -86,6 +86,8 @@ def _capacity(capacity: Capacity | None) -> dict[str, object] | None:
         return None
     return {
         "bytes": capacity.bytes,
+        "low": capacity.low,
+        "high": capacity.high,
         "tokens": capacity.tokens,
         "requests": capacity.requests,
         "formula": capacity.formula,

@@ -137,6 +137,8 @@ class Capacity:
     tokens: int  # that go in
     requests: int  # of the plan's context at once
     formula: str
+    low: int | None = None  # bounds of `bytes`, where they are estimated
+    high: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

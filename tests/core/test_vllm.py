@@ -116,3 +116,21 @@ def test_a_share_that_is_not_free_does_not_start() -> None:
     message = verdict(plan, estimate(plan)).message
     assert "vLLM will not start" in message
     assert "vllm_share to 0.5" in message
+
+
+def test_experts_in_mxfp4_may_be_padded() -> None:
+    """An A100's log of gpt-oss-20b: 13.72 GiB, where the file has 12.82."""
+    model = named("gpt-oss-20b")
+    assert model.checkpoint is not None
+    plan = Plan(model, Serve(8192), Machine((H100,)), Split(), model.checkpoint, Vllm())
+    term = terms(estimate(plan))["weights"]
+    assert int(term.bytes) / GIB == pytest.approx(12.82, abs=0.01)
+    assert int(term.high) / GIB == pytest.approx(13.72, rel=0.01)
+
+
+def test_what_is_left_has_bounds() -> None:
+    left = served(named("llama-3-8b"), Vllm()).capacity
+    assert left is not None
+    assert left.low is not None
+    assert left.high is not None
+    assert left.low < left.bytes < left.high

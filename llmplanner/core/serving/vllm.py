@@ -7,12 +7,14 @@ Source: vLLM 0.10, vllm/v1/worker/gpu_worker.py (determine_available_memory).
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import prod
 
+from llmplanner.core.checkpoint import Checkpoint
 from llmplanner.core.engine import Vllm
 from llmplanner.core.errors import BadInput
 from llmplanner.core.estimate import Bytes, Capacity, Estimate, Phase, Term, placed
 from llmplanner.core.machine import Device
-from llmplanner.core.model import Kind, Model
+from llmplanner.core.model import Experts, Kind, Model
 from llmplanner.core.plan import Count, Plan, Serve, computed_in
 from llmplanner.core.room import share_of
 from llmplanner.core.serving.vllm_blocks import Requests, kv_blocks
@@ -25,6 +27,8 @@ from llmplanner.core.terms.weights import weights
 Terms = tuple[Term, ...]
 
 LARGE_CARD = 70 * 2**30  # bytes from which vLLM takes its larger budgets, the A100 left out
+MARLIN_HIDDEN, MARLIN_WIDTH = 256, 128  # to multiples of which MXFP4 experts are padded; a log agrees
+PACKED = frozenset({"U8", "MXFP4"})  # what MXFP4 experts and their scales are stored as
 BUDGETS = {True: (8192, 1024), False: (2048, 256)}  # tokens, sequences: arg_utils.py, get_batch_defaults
 
 
@@ -64,10 +68,7 @@ def _stage(plan: Plan, share: Share, engine: Vllm) -> Stage:
     device, model = plan.machine.devices[0], share.model
     talking = plan.split.devices // plan.split.data
     resident = (
-        replace(
-            weights(plan.model, model, plan.weights),
-            change="--weights, or more GPUs with --tensor-parallel-size",
-        ),
+        _weights(plan, model),
         process(talking, graphs=engine.graphs, measured=plan.runtime),
         *_largest_pass(plan, model, engine, device),
     )
@@ -84,6 +85,23 @@ def budgets(engine: Vllm, device: Device, context: Count) -> tuple[int, int]:
     sequences = engine.sequences or sequences
     tokens = engine.batched_tokens or tokens
     return (min(tokens, sequences * context) if isinstance(context, int) else tokens), sequences
+
+
+def _weights(plan: Plan, model: Model) -> Term:
+    """The weights; those of MXFP4 experts as a card without FP4 lays them out, at the most."""
+    found, stored = weights(plan.model, model, plan.weights), plan.weights
+    found = replace(found, change="--weights, or more GPUs with --tensor-parallel-size")
+    if not isinstance(stored, Checkpoint) or "MXFP4" not in stored.label:
+        return found
+    experts = [group.layer.feed_forward for stack in model.stacks for group in stack.groups]
+    block = next((each.expert for each in experts if isinstance(each, Experts)), None)
+    if block is None:
+        return found
+    sizes = ((block.output.outputs, MARLIN_HIDDEN), (block.width, MARLIN_WIDTH))
+    padded, whole = (prod(-(-size // step) * step for size, step in sizes), prod(size for size, _ in sizes))
+    packed = sum(int(part.bytes) for part in found.parts if part.name in PACKED)
+    note = "Where a card has no FP4, vLLM pads the experts' matrices: up to the upper bound."
+    return replace(found, high=int(found.high) + packed * (padded - whole) // whole, note=note)
 
 
 def _largest_pass(plan: Plan, model: Model, engine: Vllm, device: Device) -> Terms:
@@ -131,8 +149,11 @@ def _left(stage: Stage, share: int, context: int, batch: int) -> Capacity:
     held, request = int(_sum(stage.resident)), int(_sum(stage.cache)) // batch
     left = share - held
     room = max(left, 0)
+    most, least = (sum(int(bound) for bound in bounds) for bounds in _bounds(stage.resident))
     return Capacity(
         bytes=left,
+        low=share - most,
+        high=share - least,
         tokens=room * context // request,
         requests=room // request,
         formula=(
@@ -140,6 +161,11 @@ def _left(stage: Stage, share: int, context: int, batch: int) -> Capacity:
             f"{request:,} B for a request of {context:,} tokens"
         ),
     )
+
+
+def _bounds(terms: Terms) -> tuple[list[Bytes], list[Bytes]]:
+    """The upper and the lower bounds of terms."""
+    return [term.high for term in terms], [term.low for term in terms]
 
 
 def _batch(plan: Plan) -> Count:
