@@ -41,13 +41,13 @@ def answered() -> tuple[tuple[Found, ...], dict[str, str]]:
 
 
 @needs_reference
-def test_logged_buffers_within_a_twentieth_at_the_median_and_a_fifth_at_worst() -> None:
+def test_logged_buffers_within_a_twentieth_at_the_median_and_a_tenth_at_the_ninetieth() -> None:
     found, _ = answered()
     off = sorted(abs(one.bytes / size - 1) for _, one, size in found)
     assert len(off) > 95
     assert median(off) < 0.05
-    assert off[int(0.9 * len(off))] < 0.12
-    assert off[-1] < 0.2
+    assert off[int(0.9 * len(off))] < 0.1
+    assert off[-1] < 0.3
     assert sum(one.low <= size <= one.high for _, one, size in found) >= 0.9 * len(found)
 
 

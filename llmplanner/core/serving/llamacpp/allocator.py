@@ -8,6 +8,8 @@ Source: ggml-org/llama.cpp v0.5.0, ggml/src/ggml-alloc.c, read as a description 
 
 from bisect import bisect_left
 
+HALF = 2  # bytes
+
 
 class Tensor:
     """A tensor of `width` elements of `size` bytes for each of `rows`.
@@ -38,6 +40,7 @@ class Graph:
         self.moment = ""
         self.inputs: list[Tensor] = []
         self.operations: list[tuple[Tensor | None, tuple[Tensor, ...], str]] = []
+        self._halves: dict[Tensor, Tensor] = {}
 
     def input(
         self, name: str, width: int, size: int, *, rows: int | None = None, kept: bool = False
@@ -54,6 +57,15 @@ class Graph:
             source.readers += 1
         self.operations.append((made, sources, self.moment))
         return made
+
+    def half(self, tensor: Tensor) -> Tensor:
+        """The tensor in 16 bits: cast when first asked for, if it has more."""
+        if tensor.size <= HALF:
+            return tensor
+        if tensor not in self._halves:
+            name = f"{tensor.name}, cast"
+            self._halves[tensor] = self.op(name, tensor.width, tensor, size=HALF, rows=tensor.rows)
+        return self._halves[tensor]
 
     def read(self, *sources: Tensor) -> None:
         """An operation that makes no tensor of its own: it writes into the cache, or into an operand."""

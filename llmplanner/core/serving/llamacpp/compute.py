@@ -152,7 +152,7 @@ def beside_devices(runs: Runs, where: Placement, cards: int) -> Buffer:
     for _ in range(copies):
         if not runs.older:
             graph.input("embeddings given instead of tokens", runs.model.hidden_size, F32, kept=True)
-        views = _views(runs, graph, first=True, copies=1, cast=False)
+        views = _views(runs, graph, first=True, copies=1)
     graph.moment = EMBEDDING
     graph.read(graph.op("hidden state", runs.model.hidden_size))
     if HOST in where.layers or not runs.engine.kv_offload:
@@ -214,12 +214,10 @@ def _batch(runs: Runs, *, on_gpu: bool = False) -> Batch:
     )
 
 
-def _views(
-    runs: Runs, graph: Graph, *, first: bool, copies: int, cast: bool = True
-) -> dict[int | None, Seen]:
+def _views(runs: Runs, graph: Graph, *, first: bool, copies: int) -> dict[int | None, Seen]:
     """What layers attend to, by window: masks, and without flash attention the cells that values go to.
 
-    Builds from before 2026 take masks in FP32 and cast them on the first device.
+    Builds from before 2026 take masks in FP32 and cast them on the first device, where they are first read.
     """
     flash, kept = runs.engine.flash_attention, copies > 1
     kinds = runs.kept
@@ -235,8 +233,6 @@ def _views(
         mask = graph.input("mask", cells, size, kept=kept)
         for _ in range(copies - 1):
             graph.input("masks of other batches", cells, size, kept=True)
-        if cast and flash and size == F32:
-            mask = graph.op("mask, cast", cells, mask, size=F16)
         width = max(one.keys + one.values for one in kinds if one.window == window) if kinds else 0
         buckets: tuple[Tensor, ...] = ()
         if runs.model.model_type in cache.INDEXED:

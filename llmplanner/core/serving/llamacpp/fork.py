@@ -47,6 +47,9 @@ class Latents:
         graph.moment = ATTENTION
         return graph.op("attention output", attention.output.outputs, mixed)
 
+    def _mask(self) -> Tensor:
+        return self.graph.half(self.seen.mask) if self.batch.flash else self.seen.mask
+
     def _queries(self, normed: Tensor) -> Tensor:
         graph, linears = self.graph, self.attention.query
         queries = normed
@@ -82,7 +85,7 @@ class Latents:
                 repeated = graph.op("rotated keys of heads", rope * each, *cast, size=F16, rows=cells)
             width = (rope + wide - value) * each
             slices.append((graph.op("keys", width, repeated, keys, size=F16, rows=cells), values))
-        parts = (graph.op("attended", each * value, queries, *pair, self.seen.mask) for pair in slices)
+        parts = (graph.op("attended", each * value, queries, *pair, self._mask()) for pair in slices)
         return reduce(self._join, parts)
 
     def _join(self, before: Tensor, more: Tensor) -> Tensor:
@@ -110,7 +113,7 @@ class Latents:
         kept = self.batch.keys.bytes_for
         keys = graph.op("keys", int(kept(width)), wide, size=1, rows=cells)
         values = graph.op("values", int(kept(heads * value)), both, size=1, rows=cells)
-        return graph.op("attended", heads * value, queries, keys, values, self.seen.mask)
+        return graph.op("attended", heads * value, queries, keys, values, self._mask())
 
     def _absorbed(self, normed: Tensor) -> Tensor:
         """Queries meet the latent itself."""
@@ -126,7 +129,7 @@ class Latents:
         if scored:
             mixed = self._scored(queries, values)
         else:
-            mixed = graph.op("attended latents", heads * rank, queries, self.seen.mask)
+            mixed = graph.op("attended latents", heads * rank, queries, self._mask())
         width = heads * attention.value_dim
         return graph.op("attended", width, graph.op("attended", width, mixed))
 
@@ -143,5 +146,5 @@ class Latents:
     def _attended(self, queries: Tensor, values: tuple[Tensor, ...], count: int) -> Tensor:
         cells = self.seen.cells
         scores = self.graph.op(f"scores ({count} heads × {cells:,} cells)", count * cells, queries)
-        self.graph.read(self.seen.mask)
+        self.graph.read(self._mask())
         return self.graph.op("attended latents", count * self.attention.kv_rank, scores, *values)

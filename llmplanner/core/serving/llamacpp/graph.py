@@ -131,7 +131,7 @@ class Walk:
             return graph.op("attended", width, *sources)
         sources = (*sources, *self._copied("keys and values, copied in", self.lent.cache))
         if self.batch.flash and not biased:
-            return graph.op("attended", width, *sources, seen.mask, *self._unpacked(seen))
+            return graph.op("attended", width, *sources, graph.half(seen.mask), *self._unpacked(seen))
         graph.moment = SCORES
         scores = graph.op(f"scores ({heads} heads × {seen.cells:,} cells)", heads * seen.cells, *sources)
         if biased:
@@ -262,7 +262,12 @@ class Walk:
         copied = self._copied("latents, copied in", self.lent.cache)
         if batch.flash:
             mixed = graph.op(
-                "attended latents", heads * rank, queries, seen.mask, *copied, *self._unpacked(seen)
+                "attended latents",
+                heads * rank,
+                queries,
+                graph.half(seen.mask),
+                *copied,
+                *self._unpacked(seen),
             )
         else:
             graph.moment = SCORES
