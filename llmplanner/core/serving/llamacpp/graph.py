@@ -261,14 +261,8 @@ class Walk:
         graph.read(graph.op("latent and key", rank + rotated, latent, key), *seen.places[:1])
         copied = self._copied("latents, copied in", self.lent.cache)
         if batch.flash:
-            mixed = graph.op(
-                "attended latents",
-                heads * rank,
-                queries,
-                graph.half(seen.mask),
-                *copied,
-                *self._unpacked(seen),
-            )
+            sources = (queries, graph.half(seen.mask), *copied, *self._unpacked(seen))
+            mixed = graph.op("attended latents", heads * rank, *sources)
         else:
             graph.moment = SCORES
             values = graph.op("latents, transposed", rank * seen.cells, size=F16, rows=batch.sequences)
