@@ -7,7 +7,6 @@ steps. It needs the environment that benchmarks/trained_on_cpu.py tells of; some
     PYTHONPATH=. ../torchenv/bin/python -m benchmarks.trained_families tests/data/trained_families.json
 """
 
-
 # mypy: disable-error-code="import-not-found,misc"
 
 import gc
