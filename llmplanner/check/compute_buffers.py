@@ -24,6 +24,7 @@ from llmplanner.core.serving.llamacpp import cells, compute, weights
 from llmplanner.core.serving.llamacpp.batch import Fork
 from llmplanner.core.serving.llamacpp.placement import HOST, Placement, placed
 from llmplanner.models import catalogue
+from llmplanner.models.config import from_config
 
 MIB = 2**20
 CARD = Device("a card", 24 * 2**30, 24 * 2**30)
@@ -41,6 +42,15 @@ LIKE: dict[tuple[object, ...], str] = {  # by architecture and sizes, whatever t
     ("deepseek2", 61, 7168, 256, 129280): "deepseek-v3",
     ("llama", 40, 5120, 0, 32000): "llama-2-13b",
 }  # layers, width, experts, vocabulary
+DENSE = {  # the model_type of architectures whose sizes say all
+    "command-r": "cohere", "glm4": "glm4", "granite": "granite", "internlm2": "internlm2", "llama": "llama",
+    "olmo2": "olmo2", "qwen2": "qwen2", "qwen3": "qwen3", "seed_oss": "seed_oss", "smollm3": "smollm3",
+}  # fmt: skip
+SIZES = {
+    "n_layer": "num_hidden_layers", "n_embd": "hidden_size", "n_head": "num_attention_heads",
+    "n_head_kv": "num_key_value_heads", "head_k": "head_dim", "n_vocab": "vocab_size",
+    "n_ff": "intermediate_size",
+}  # fmt: skip
 OFTEN = ("q8_0", "q6_k", "q5_k_m", "q4_k_m", "q3_k_m", "q2_k")  # file types that people take
 NEWER = 5800  # llama.cpp's build of the end of June 2025
 SLICED = "2025-03-17"  # from when on the fork expands the latent in slices
@@ -155,9 +165,16 @@ def _model(row: Row) -> Model:
     name = row["model"].lower().replace(" ", "-")
     sizes = (whole(row, column) or 0 for column in ("n_layer", "n_embd", "n_expert", "n_vocab"))
     name = LIKE.get((row.get("arch", ""), *sizes)) or NAMES.get(name, name)
-    if not catalogue.knows(name):
-        raise BadInput("The catalogue has no such model.", "model")
-    return _of_catalogue(name)
+    return _of_catalogue(name) if catalogue.knows(name) else _of_sizes(row)
+
+
+def _of_sizes(row: Row) -> Model:
+    """A dense model of which the row states all sizes. Raises BadInput."""
+    kind, mixture = DENSE.get(row.get("arch", "")), whole(row, "n_expert")
+    if kind is None or mixture or not all(row.get(column) for column in SIZES):
+        raise BadInput("The catalogue has no such model, and the row does not state all its sizes.", "model")
+    sizes = {key: count(row, column) for column, key in SIZES.items()}
+    return from_config({"model_type": kind, **sizes}, row["model"], "the row")
 
 
 @cache

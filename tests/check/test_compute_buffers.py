@@ -61,6 +61,7 @@ def test_logged_buffers_within_a_twentieth_at_the_median_and_a_tenth_at_the_nine
         ("I003", "CUDA0", 0.01),  # the same in batches of 512, experts on the host
         ("I025", "CUDA0", 1e-3),  # llama.cpp itself, the host's experts copied in
         ("I123", "CUDA0", 0.01),  # all layers on the card but the output, which is copied in
+        ("I105", "CUDA0", 1e-3),  # a model that the catalogue lacks, by the sizes that the row states
         ("I119", "CUDA0", 0.05),  # four batches at a time
         ("I026", "CUDA0", 1e-3),  # repacked experts stay on the host, those of seven layers are on the card
     ],
