@@ -114,6 +114,8 @@ def _options(name: TermName, step: Step) -> list[str]:
     shorter = "a smaller --micro-batch or --sequence"
     full = train.checkpointing is Checkpointing.FULL
     sliced = split.tensor == 1 or split.sequence_parallel
+    layers = (group.layer for stack in step.model.stacks for group in stack.groups)
+    scanned = any(each.recurrent is not None and each.recurrent.scan is not None for each in layers)
     foreach = train.optimizer is Optimizer.ADAMW
     return {
         "weights": [*_method(step, "qlora"), "--precision bf16", *_divided(step, 3)],
@@ -126,6 +128,7 @@ def _options(name: TermName, step: Step) -> list[str]:
         "activations": [
             *([] if full else ["--checkpointing full"]),
             *([] if sliced else ["--set sequence_parallel=on"]),
+            *(["--set kernels=on"] if scanned and not train.kernels else []),
             shorter,
         ],
         "logits": [*([] if train.loss is Loss.FUSED else ["--set loss=fused"]), shorter],

@@ -67,7 +67,8 @@ def term(name: TermName, parts: Sequence[Part], step: Step) -> Term:
         high = _sum([part.high if isinstance(part, Estimated) else part.bytes for part in parts])
     more = name == "activations" and len(parts) > 1  # than token numbers, which are counted
     fp8 = step.arithmetic.fp8
-    known = training(step.model, packed=step.base is not None, fp8=fp8) if more else EXACT
+    kernels, packed = step.train.kernels, step.base is not None
+    known = training(step.model, kernels=kernels, packed=packed, fp8=fp8) if more else EXACT
     note, source, measured = said.note, said.source, said.measured
     if known is not EXACT:
         low, high = low - amount * (100 - known.low) // 100, high + amount * (known.high - 100) // 100
@@ -85,10 +86,14 @@ def term(name: TermName, parts: Sequence[Part], step: Step) -> Term:
 
 
 def _without_kernels(step: Step) -> Bytes:
-    """What recurrent layers keep on top where no kernel is installed, in FP32."""
+    """What recurrent layers keep on top where no kernel is installed, in FP32, if it is not told already."""
     groups = (group for stack in step.model.stacks for group in stack.groups)
     mixers = ((group.layer.recurrent, len(group.indices)) for group in groups)
-    token = sum(count * written_out(mixer) for mixer, count in mixers if mixer is not None and mixer.state)
+    token = sum(
+        count * written_out(mixer)
+        for mixer, count in mixers
+        if mixer is not None and mixer.state and (step.train.kernels or mixer.scan is None)
+    )
     return step.tokens * (FP32 * token)
 
 
