@@ -176,24 +176,25 @@ def _latent(walk: Walk, piece: LatentAttention, x: Value) -> tuple[Value, Value,
     width = piece.heads * (piece.nope_dim + piece.rope_dim)
     value = walk.tape.op(Value(piece.heads * piece.value_dim, up.size, up.unit, up), (up,))
     key = walk.tape.op(Value(width, up.size, up.unit), (up, down))
-    query = walk.tape.op(Value(width, up.size, up.unit), (query,))
+    turned = walk.tape.op(Value(width, up.size, up.unit), (query,))
     if piece.index_dim:
-        _indexed(walk, piece, query, key)
-    return query, key, value
+        _indexed(walk, piece, query, up, key, turned)
+    return turned, key, value
 
 
-def _indexed(walk: Walk, piece: LatentAttention, query: Value, key: Value) -> None:
+def _indexed(walk: Walk, piece: LatentAttention, *held: Value) -> None:
     """DeepSeek-V3.2's indexer has no gradient, but its scores are there for a while, beside its keys.
 
-    Those are copied for every token that looks at them, as torch.matmul does with an operand to be expanded.
+    Of several sequences, those are copied for every token that looks at them: torch.matmul expands them.
     """
     wide = [each.outputs for each in piece.extras[piece.gated :] if isinstance(each, Linear)]
     if not wide:  # it reads what another layer's chose
         return
     heads = max(wide) // piece.index_dim
-    read = Value(max(wide), 3 * FP32, query.unit)  # as made, rotated, and in FP32
-    walk.tape.pass_by(query, key, read, Value(piece.index_dim + heads, FP32, Unit.SCORE))
-    walk.tape.pass_by(query, key, Value(2 * heads, FP32, Unit.SCORE))
+    read = Value(max(wide), 2 * FP32, held[0].unit)  # as made and as rotated in 16 bits, and in FP32
+    keys = Value(piece.index_dim, FP32, Unit.BATCHED_SCORE)
+    walk.tape.pass_by(*held, read, keys, Value(heads, FP32, Unit.SCORE))
+    walk.tape.pass_by(*held, Value(2 * heads, FP32, Unit.SCORE))
 
 
 def _fused(walk: Walk, heads: Heads, query: Value, key: Value, value: Value) -> Value:

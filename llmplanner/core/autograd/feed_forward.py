@@ -42,7 +42,7 @@ def _experts(walk: Walk, piece: Experts, x: Value) -> Value:
     _router(walk, piece, x)
     trained, flows = walk.trained, walk.trained or x.grad
     width, hidden = piece.expert.width, piece.expert.output.outputs
-    gathered = tape.op(tape.keep(Cause.EXPERTS, chosen * hidden, size, when=trained), (x,))
+    gathered = _gathered(walk, piece, x)
     tape.keep(Cause.EXPERTS, piece.count, FP32, Unit.ONCE, when=flows)  # where each expert's tokens end
     rows = sum(each.inputs * each.outputs for each in piece.expert.inputs) // hidden
     both = matrix(walk, (piece.count, rows, hidden), Cause.EXPERTS, x)  # all experts' in two tensors
@@ -59,11 +59,7 @@ def _experts(walk: Walk, piece: Experts, x: Value) -> Value:
     own(walk, piece.extras)
     tape.save(Cause.EXPERTS, product, when=trained)
     out = tape.op(Value(chosen * hidden, size), (product, *down), trained=trained)
-    tape.save(Cause.EXPERTS, out, when=flows)
-    wide = Value(chosen * hidden, FP32 if piece.weighted_fp32 else size)
-    weighted = tape.op(Value(wide.width, wide.size), (out,), wide)
-    ordered = tape.op(Value(wide.width, wide.size), (weighted,), wide)  # as the tokens were, to be summed
-    out = tape.op(Value(hidden, x.size), (ordered,))
+    out = _summed(walk, piece, x, out)
     if piece.shared is not None:
         shared = _dense(walk, piece.shared, x)
         if piece.shared_gate is not None:
@@ -73,10 +69,34 @@ def _experts(walk: Walk, piece: Experts, x: Value) -> Value:
     return out
 
 
+def _gathered(walk: Walk, piece: Experts, x: Value) -> Value:
+    """What the experts read: the tokens of each in turn, or all tokens again for each, weighted."""
+    tape, width, size = walk.tape, piece.run * x.width, walk.arithmetic.operand
+    if not piece.every:
+        return tape.op(tape.keep(Cause.EXPERTS, width, size, when=walk.trained), (x,))
+    copies = tape.op(tape.keep(Cause.EXPERTS, width, size, when=walk.trained or x.grad), (x,))
+    weighted = tape.op(Value(width, size), (copies,), Value(2 * width, size))
+    tape.save(Cause.EXPERTS, weighted, when=walk.trained)
+    return weighted
+
+
+def _summed(walk: Walk, piece: Experts, x: Value, out: Value) -> Value:
+    """The sum of what the experts of a token make, weighted where it was not before."""
+    if piece.every:
+        return walk.tape.op(Value(x.width, x.size), (out,), passes=True)
+    walk.tape.save(Cause.EXPERTS, out, when=walk.trained or x.grad)
+    wide = Value(out.width, FP32 if piece.weighted_fp32 else out.size)
+    weighted = walk.tape.op(Value(wide.width, wide.size), (out,), wide)
+    ordered = walk.tape.op(
+        Value(wide.width, wide.size), (weighted,), wide
+    )  # as the tokens were, to be summed
+    return walk.tape.op(Value(x.width, x.size), (ordered,))
+
+
 def _router(walk: Walk, piece: Experts, x: Value) -> None:
     """Scores over the experts in FP32, indices and weights of those chosen."""
     trained, flows = walk.trained, walk.trained or x.grad
-    if piece.router_fp32:
+    if piece.router_fp32 and walk.arithmetic.weight != FP32:
         walk.tape.keep(Cause.EXPERTS, x.width, FP32, when=trained)
         own(walk, (piece.router,))
         elements = piece.router.inputs * piece.router.outputs

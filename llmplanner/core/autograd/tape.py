@@ -20,6 +20,7 @@ class Unit(StrEnum):
     SINGLE = "token of a single sequence"  # there only where the micro-batch is 1
     BATCHED = "token of several sequences"  # there only where the micro-batch is larger
     SCORE = "pair of tokens"  # batch x sequence x keys
+    BATCHED_SCORE = "pair of tokens of several sequences"
     PAIR = "pair of positions"  # sequence x keys, the same for the whole batch
     PADDED = "token, sequences padded to 32"  # rows of the memory-efficient kernel's log-sum-exp
     OPEN = "token without a mask"  # a window is a mask where the sequence is longer

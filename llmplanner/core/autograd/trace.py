@@ -293,6 +293,7 @@ def units(model: Model, stack: Stack, step: Train) -> Counts:
         Unit.SINGLE: tokens * single,
         Unit.BATCHED: tokens * (1 - single),
         Unit.SCORE: tokens * sequence,
+        Unit.BATCHED_SCORE: tokens * sequence * (1 - single),
         Unit.PAIR: sequence * sequence,
         Unit.PADDED: (sequence + 31) // 32 * 32 * batch,
         Unit.POSITION: sequence,
