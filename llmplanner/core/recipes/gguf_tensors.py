@@ -257,6 +257,7 @@ def _feed_forward(block: FeedForward) -> Entries:
     for linear, name in zip(block.inputs, names, strict=True):
         yield from _linear(linear, name)
     yield from _linear(block.output, "ffn_down")
+    yield from _norm(block.inner_norm, "ffn_sub_norm")
 
 
 def _experts(experts: Experts) -> Entries:
