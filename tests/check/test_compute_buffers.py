@@ -41,11 +41,11 @@ def answered() -> tuple[tuple[Found, ...], dict[str, str]]:
 
 
 @needs_reference
-def test_logged_buffers_within_a_twentieth_at_the_median_and_a_tenth_at_the_ninetieth() -> None:
+def test_logged_buffers_within_a_fiftieth_at_the_median_and_a_tenth_at_the_ninetieth() -> None:
     found, _ = answered()
     off = sorted(abs(one.bytes / size - 1) for _, one, size in found)
     assert len(off) > 95
-    assert median(off) < 0.05
+    assert median(off) < 0.02
     assert off[int(0.9 * len(off))] < 0.1
     assert off[-1] < 0.3
     assert sum(one.low <= size <= one.high for _, one, size in found) >= 0.9 * len(found)
@@ -62,6 +62,7 @@ def test_logged_buffers_within_a_twentieth_at_the_median_and_a_tenth_at_the_nine
         ("I025", "CUDA0", 1e-3),  # llama.cpp itself, the host's experts copied in
         ("I123", "CUDA0", 0.01),  # all layers on the card but the output, which is copied in
         ("I105", "CUDA0", 1e-3),  # a model that the catalogue lacks, by the sizes that the row states
+        ("I106", "CUDA0", 1e-3),  # the same under the fork, whose norms have a place of their own
         ("I119", "CUDA0", 0.05),  # four batches at a time
         ("I026", "CUDA0", 1e-3),  # repacked experts stay on the host, those of seven layers are on the card
     ],

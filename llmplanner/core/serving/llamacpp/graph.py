@@ -101,8 +101,9 @@ class Walk:
         return out if found is None else self._sum(out, found)
 
     def _norm(self, norm: Norm | None, value: Tensor, *, alone: bool) -> Tensor:
-        """A norm. `alone`: nothing else reads the value."""
-        if norm is None or (alone and norm.kind not in LAYER_NORMS):
+        """A norm. `alone`: nothing else reads the value. The fork fuses a norm with its weight, in no place."""
+        in_place = alone and self.batch.fork is None
+        if norm is None or (in_place and norm.kind not in LAYER_NORMS):
             return value
         return self.graph.op("normed", value.width, value)
 
