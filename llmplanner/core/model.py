@@ -337,6 +337,7 @@ class Model:
     dropout: Dropout = Dropout()
     eager: bool = False  # its class has no fused attention: scores are written out
     scores_fp32: bool = False  # and that from queries and keys in FP32
+    residual_fp32: bool = False  # Mamba: what flows from layer to layer is in FP32, whatever the weights are
     rotary_fp32: bool = False  # its class rotates queries and keys in FP32
     buffers: int = 0  # bytes beside the parameters, where they are not small: masks, tables of sines
     cast_buffers: int = 0  # elements of those that have the weights' format

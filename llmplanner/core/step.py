@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from llmplanner.core.autograd.tape import ARITHMETIC, Arithmetic, Cause, Unit
+from llmplanner.core.autograd.tape import ARITHMETIC, FP32, Arithmetic, Cause, Unit
 from llmplanner.core.autograd.trace import Place, Traced, trace
 from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.formats import Format
@@ -74,6 +74,8 @@ def one_step(model: Model, train: Train, split: Split, stored: Weights | None = 
     if model.eager and train.attention is AttentionKernel.SDPA:
         train = replace(train, attention=AttentionKernel.EAGER)
     arithmetic = replace(ARITHMETIC[train.precision], slices=split.tensor if split.sequence_parallel else 1)
+    if model.residual_fp32:
+        arithmetic = replace(arithmetic, residual=FP32)
     if split.gathers:  # FSDP's own mixed precision: all of a layer is in the format computed in
         residual = arithmetic.operand
         arithmetic = replace(arithmetic, gathered=True, residual=residual, autocast=False)

@@ -6,7 +6,7 @@ from llmplanner.core.autograd.lora import adapted, bottleneck
 from llmplanner.core.autograd.pieces import activate, add, linear, norm
 from llmplanner.core.autograd.recurrent import recurrent
 from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit, Value, Weight
-from llmplanner.core.autograd.walk import Walk, drop, own, parameter, sliced
+from llmplanner.core.autograd.walk import Walk, cast, drop, own, parameter, sliced
 from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.model import Attention, Head, LatentAttention, Layer, Linear, Model, Norm
 from llmplanner.core.plan import Full, Loss
@@ -17,7 +17,7 @@ def layer(walk: Walk, piece: Layer, x: Value, memory: Value | None = None) -> Va
     probability = walk.dropout.hidden
     _biases(walk, piece)
     before = x
-    read = x if piece.post_norm else norm(walk, piece.attention_norm, x)
+    read = x if piece.post_norm else norm(walk, piece.attention_norm, _narrowed(walk, x))
     if piece.attention is not None or piece.recurrent is not None:
         attended = sliced(walk, _mixed(walk, piece, read), x)
         attended = drop(walk, probability, norm(walk, piece.attention_output_norm, attended))
@@ -39,6 +39,11 @@ def layer(walk: Walk, piece: Layer, x: Value, memory: Value | None = None) -> Va
     fed = drop(walk, probability, norm(walk, piece.feed_forward_output_norm, fed))
     fed = bottleneck(walk, fed, Cause.FEED_FORWARD)
     return _sum(walk, piece, piece.feed_forward_norm, x, fed)
+
+
+def _narrowed(walk: Walk, x: Value) -> Value:
+    """The residual stream as the norm's weight is, where it is wider (Mamba)."""
+    return cast(walk, x, walk.arithmetic.read) if x.size > walk.arithmetic.read else x
 
 
 def _mixed(walk: Walk, piece: Layer, x: Value) -> Value:

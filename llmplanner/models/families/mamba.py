@@ -4,6 +4,7 @@ Defaults: Transformers 5.23.0 class defaults. Tensor names: the published checkp
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from llmplanner.core.model import Layer, LayerGroup, Model, Norm, NormKind
 from llmplanner.models.entries import MOST_LAYERS, Entries
@@ -80,12 +81,19 @@ def _build(mixer: Mixer, entries: Entries, part: Part) -> Model:
         recurrent=mixer(entries),
     )
     count = entries.size("num_hidden_layers", MOST_LAYERS)
-    return assemble(FRAME, entries, part, (LayerGroup(layer, tuple(range(count))),))
+    model = assemble(FRAME, entries, part, (LayerGroup(layer, tuple(range(count))),))
+    return replace(model, residual_fp32=entries.flag("residual_in_fp32"))
 
 
 def _dialect(model_type: str, stem: str, mixer: Mixer, defaults: Mapping[str, object]) -> Dialect:
     classes = {f"{stem}ForCausalLM": Part.LANGUAGE_MODEL, f"{stem}Model": Part.BODY}
-    shared = {"conv_kernel": 4, "expand": 2, "use_bias": False, "use_conv_bias": True}
+    shared = {
+        "conv_kernel": 4,
+        "expand": 2,
+        "use_bias": False,
+        "use_conv_bias": True,
+        "residual_in_fp32": True,
+    }
     return Dialect(
         model_type,
         {**shared, **defaults},
