@@ -101,7 +101,7 @@ class Walk:
         return out if found is None else self._sum(out, found)
 
     def _norm(self, norm: Norm | None, value: Tensor, *, alone: bool) -> Tensor:
-        """A norm. `alone`: nothing else reads the value. The fork fuses a norm with its weight, in no place."""
+        """A norm. `alone`: nothing else reads the value. The fork's norms are never in place."""
         in_place = alone and self.batch.fork is None
         if norm is None or (in_place and norm.kind not in LAYER_NORMS):
             return value
