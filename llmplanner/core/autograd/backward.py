@@ -74,7 +74,7 @@ def worst(moments: Sequence[Moment], counts: Mapping[Unit, Count]) -> Alive:
         return max((moment.alive(counts) for moment in moments), key=lambda alive: alive.total)
     import numpy as np  # noqa: PLC0415 - of maps alone
 
-    found = [moment.alive(counts) for moment in _pruned(moments)]
+    found = [moment.alive(counts) for moment in pruned(moments)]
     chosen = np.argmax(np.stack(np.broadcast_arrays(*(each.total for each in found))), axis=0)
     saved, flowing = (
         np.choose(chosen, [np.broadcast_to(amount, chosen.shape) for amount in amounts])
@@ -83,14 +83,14 @@ def worst(moments: Sequence[Moment], counts: Mapping[Unit, Count]) -> Alive:
     return Alive(saved, flowing, np.asarray([each.gradients for each in found])[chosen])
 
 
-def _pruned(moments: Sequence[Moment]) -> list[Moment]:
+def pruned(moments: Sequence[Moment]) -> tuple[Moment, ...]:
     """Without those that another one covers."""
     left: list[Moment] = []
     for moment in moments:
         if not any(other.covers(moment) for other in left):
             left = [other for other in left if not moment.covers(other)]
             left.append(moment)
-    return left
+    return tuple(left)
 
 
 def _compute(tape: Tape, values: Sequence[Value]) -> Iterator[Moment]:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
-from llmplanner.core.autograd.backward import Moment, moments
+from llmplanner.core.autograd.backward import Moment, moments, pruned
 from llmplanner.core.autograd.layers import layer
 from llmplanner.core.autograd.tape import Amounts, Tape, Unit, Value, Weight
 from llmplanner.core.autograd.walk import Walk
@@ -44,10 +44,11 @@ def walked(piece: Layer, about: Walk, width: int, memory: Memory | None, *, flow
     if tape.lasting:  # still there when the last of what is saved is made
         tape.passing.append((len(tape.saved) - 1, tuple(tape.lasting)))
     passing = [each.bytes for _, values in tape.passing for each in values if each.unit is Unit.ONCE]
+    undone = moments(tape, computed_again=x if walk.checkpointed else None)
     return Walked(
         tape.amounts(),
         tuple(tape.parameters),
-        moments(tape, computed_again=x if walk.checkpointed else None),
+        pruned(undone) if piece.recurrent is not None else undone,  # written out, they are many
         tuple(tape.remembered),
         max(passing, default=0),
         out.grad,
