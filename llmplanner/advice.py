@@ -197,7 +197,9 @@ def _serving(draft: Draft, model: Model) -> Iterator[Iterable[Step]]:
     else:
         kept = cache_format_named(draft.kv) if draft.kv else computed_in(stored, model)
         if model.kind is not Kind.ENCODER and kept.bits > 8:  # noqa: PLR2004 - narrower than a byte is lossy
-            yield [("KV cache in FP8", replace(draft, kv="fp8-e4m3"))]
+            whole = draft.engine == "transformers"  # whose quantized caches are of integers
+            form, title = ("int8", "INT8") if whole else ("fp8-e4m3", "FP8")
+            yield [(f"KV cache in {title}", replace(draft, kv=form))]
         for key, title in NARROW:
             if format_named(key).bits < stored.bits:
                 yield [(f"Weights in {title}", replace(draft, weights=key, kv=draft.kv or "bf16"))]

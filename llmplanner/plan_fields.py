@@ -14,7 +14,7 @@ class Field:
     """What one entry of a Draft takes."""
 
     label: str
-    kind: str  # text, choice, count, tokens, number, switch
+    kind: str  # text, choice, count, tokens, number, gib, switch
     low: float = 1
     high: float = 1e15
     choices: tuple[str, ...] = ()
@@ -89,8 +89,8 @@ FIELDS: Mapping[str, Field] = MappingProxyType(
         "hybrid": Field("GPUs that share one copy", "count", high=MOST_GPUS, optional=True),
         "offload": Field("Offload", "choice", choices=tuple(Offload)),
         "offload_to": Field("Offload to", "choice", choices=tuple(OffloadTo)),
-        "host_memory": Field("Memory of the computer (GiB)", "number", low=0, high=1e6, optional=True),
-        "runtime": Field("Measured overhead (GiB)", "number", low=0, high=1e3, optional=True),
+        "host_memory": Field("Memory of the computer (GiB)", "gib", low=0, high=1e6, optional=True),
+        "runtime": Field("Measured overhead (GiB)", "gib", low=0, high=1e3, optional=True),
         "parameters": Field("Parameters", "count", optional=True),
         "tokens": Field("Training tokens", "count", high=1e18, optional=True),
         "efficiency": Field("Efficiency (MFU)", "number", low=0.001, high=1),

@@ -17,7 +17,7 @@ import msgspec
 
 from llmplanner.core.checkpoint import MOST_LAYERS, Checkpoint
 from llmplanner.core.errors import BadInput, quoted, short
-from llmplanner.core.quantities import parse_amount, parse_count, parse_tokens, range_text
+from llmplanner.core.quantities import parse_amount, parse_count, parse_gib, parse_tokens, range_text
 from llmplanner.plan_fields import CHANGES, FIELDS, Field
 from llmplanner.resources import read_file
 
@@ -77,7 +77,7 @@ class Draft:
     train_embeddings: bool = False
     adapter_width: int = 64
     frozen_layers: int = 0
-    precision: str | None = None  # None: BF16 mixed in full, a BF16 base beside adapters
+    precision: str | None = None  # None: BF16 mixed; beside adapters of LoRA and its kin a BF16 base
     optimizer: str = "adamw"
     attention: str = "sdpa"
     checkpointing: str = "none"
@@ -119,8 +119,8 @@ EXAMPLE = Draft(model="llama-3.1-8b", gpu="rtx-4090", context=32_768)  # what is
 
 
 def precision_of(draft: Draft) -> str:
-    """How a step computes: as stated; else as is usual, with a base of 16 bits that adapters leave as it is."""
-    adapted = draft.task == "finetune" and draft.method != "full"
+    """How a step computes: as stated, else as is usual: beside adapters a base of 16 bits stays as it is."""
+    adapted = draft.task == "finetune" and draft.method not in {"full", "qlora"}
     return draft.precision or ("bf16" if adapted else "bf16-mixed")
 
 
@@ -156,6 +156,8 @@ def _parsed(name: str, field: Field, text: str) -> str | int | float | bool:
     if field.kind in {"text", "choice"}:
         return text.strip() if field.kind == "text" else _choice(field, text.strip().lower())
     try:
+        if field.kind == "gib":
+            return parse_gib(text, low=field.low, high=field.high)
         if field.kind == "number":
             return parse_amount(text, low=field.low, high=field.high)
         parse = parse_tokens if field.kind == "tokens" else parse_count
@@ -203,7 +205,7 @@ def checked(draft: Draft) -> Draft:
             raise BadInput(
                 f"{field.label} cannot be {quoted(value)}; it takes {_offered(field, value)}.", name
             )
-        if field.kind in {"count", "tokens", "number"} and not field.low <= value <= field.high:
+        if field.kind in {"count", "tokens", "number", "gib"} and not field.low <= value <= field.high:
             raise BadInput(
                 f"{field.label} cannot be {quoted(value)}; it takes {range_text(field.low, field.high)}.",
                 name,

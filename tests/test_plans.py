@@ -169,6 +169,14 @@ def test_the_name_of_a_model_in_a_plan_is_told_short_and_plain() -> None:
 
 def test_the_usual_precision_follows_the_method() -> None:
     assert precision_of(Draft(task="finetune")) == "bf16-mixed"
-    assert precision_of(Draft(task="finetune", method="lora")) == "bf16"  # a base in 16 bits, adapters in FP32
+    assert precision_of(Draft(task="finetune", method="lora")) == "bf16"  # the base; adapters in FP32
+    assert precision_of(Draft(task="finetune", method="qlora")) == "bf16-mixed"
     assert precision_of(Draft(task="pretrain", method="lora")) == "bf16-mixed"  # in full, whatever is kept
     assert precision_of(Draft(task="finetune", method="lora", precision="fp32")) == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("text", "gib"), [("16", 16), ("16 GiB", 16), ("0.5GiB", 0.5), ("17.179869184 GB", 16)]
+)
+def test_memory_of_the_computer_is_read_with_its_unit(text: str, gib: float) -> None:
+    assert changed(Draft(), "host_memory", text).host_memory == pytest.approx(gib)

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QCompleter, QLabel, QLineEdi
 from llmplanner import plan_fields
 from llmplanner.app.problem import Problem
 from llmplanner.core.errors import BadInput
-from llmplanner.core.quantities import count_text, parse_amount, parse_count, parse_tokens
+from llmplanner.core.quantities import count_text, parse_amount, parse_count, parse_gib, parse_tokens
 
 BILLION = 10**9  # from here on, 15T is easier to read than its zeros
 SHORT_DIGITS = 6
@@ -20,7 +20,7 @@ LONG_LIST = 20  # rows that drop down at once
 HEADING = "heading"  # the value of a row that cannot be chosen
 CONTROL = Qt.KeyboardModifier.ControlModifier
 PARSERS: Mapping[str, Callable[[str], int | float]] = MappingProxyType(
-    {"count": parse_count, "tokens": parse_tokens, "number": parse_amount}
+    {"count": parse_count, "tokens": parse_tokens, "number": parse_amount, "gib": parse_gib}
 )
 
 

@@ -18,12 +18,17 @@ WEIGHTS = "; ".join(
     (", ".join(plan_fields.FORMATS), *(f"{name}: {', '.join(keys)}" for name, keys in groups()))
 )
 
+
+def _choices(field: str) -> str:
+    return ", ".join(FIELDS[field].choices)
+
+
 # Option, the plan's field, what it says in --help. The values are checked where the plan is put together.
 OPTIONS = (
     ("--task", "task", "serve, finetune or pretrain"),
-    ("--engine", "engine", "the program that runs it: transformers"),
+    ("--engine", "engine", f"the program that serves it: {_choices('engine')}"),
     ("--weights", "weights", f"how the weights are stored, of a server or of QLoRA's base: {WEIGHTS}"),
-    ("--kv", "kv", "format of the KV cache"),
+    ("--kv", "kv", f"format of the KV cache: {_choices('kv')}"),
     ("--context", "context", "tokens per sequence, prompt and answer together: 8192, 32k"),
     ("--batch", "batch", "sequences served at once"),
     ("--parallel", "parallel", "llama.cpp: slots that share the context"),
@@ -31,8 +36,8 @@ OPTIONS = (
     ("--count", "count", "how many GPUs: tensor parallel for serving, data parallel for training"),
     ("--method", "method", "how to fine-tune: full, lora, dora, qlora or adapters"),
     ("--rank", "rank", "rank of LoRA's adapters"),
-    ("--optimizer", "optimizer", "adamw, adamw-fused, adamw-loop, sgd, sgd-momentum"),
-    ("--precision", "precision", "fp32, bf16-mixed, fp16-mixed, bf16"),
+    ("--optimizer", "optimizer", _choices("optimizer")),
+    ("--precision", "precision", _choices("precision")),
     ("--checkpointing", "checkpointing", "activation checkpointing: none, selective, selective-op or full"),
     ("--attention", "attention", "eager, sdpa or flash"),
     ("--sequence", "sequence", "tokens per training sequence"),

@@ -106,6 +106,17 @@ def parse_bytes(text: str, field: str | None = None) -> int:
     return round(size)
 
 
+def parse_gib(text: str, field: str | None = None, *, low: float = 0, high: float = 1e6) -> float:
+    """GiB from a bare number or a size with its unit: "16", "16 GiB", "16 GB". Raises BadInput."""
+    bare = text.strip().replace(",", "").replace(".", "").isdigit()
+    if bare:
+        return parse_amount(text, field, low=low, high=high)
+    found = parse_bytes(text, field) / GIB
+    if not low <= found <= high:
+        raise BadInput(f"{_shown(text)} is out of range: it takes {range_text(low, high)} GiB.", field)
+    return found
+
+
 def parse_value(text: str, field: str | None = None) -> Exact:
     """Any real number, exactly: decimals, 1/3, 1e-45, 0x1.8p1, pi, e, inf, -0, nan. Raises BadInput.
 
