@@ -6,8 +6,10 @@ from functools import lru_cache
 
 from llmplanner.charts.figure import Axis, Bar, Figure, Rule, Segment, Text
 from llmplanner.charts.palette import TERM_TITLES
+from llmplanner.core.card_support import check_card
 from llmplanner.core.checkpoint import Checkpoint
 from llmplanner.core.engine import LlamaCpp
+from llmplanner.core.errors import BadInput
 from llmplanner.core.estimate import DeviceEstimate, Term
 from llmplanner.core.estimating import estimate
 from llmplanner.core.formats import BF16, FP8_E4M3, FP16, FP32, INT4, INT8
@@ -25,6 +27,8 @@ PRECISIONS = {
     Precision.FP32: "FP32",
     Precision.BF16_MIXED: "BF16 mixed",
     Precision.FP16_MIXED: "FP16 mixed",
+    Precision.FP8_MIXED: "FP8 mixed",
+    Precision.BF16_MASTER: "BF16, FP32 master",
     Precision.BF16: "BF16 alone",
 }
 ON_TOP = "Files, up to"  # what files as published add to the weights
@@ -34,10 +38,7 @@ SOURCE = (
 )
 PUBLISHED = "Published files keep embeddings, norms and head in 16 bits and add scales:"
 COMPUTES = {"INT8": "\nComputes in BF16.", "INT4": "\nComputes in BF16."}  # said of a row's total
-TRAIN_NOTE = (
-    "Mixed precision does not halve training: weights and optimizer state stay in FP32. "
-    "INT8 and INT4 are for weights that are no longer trained."
-)
+TRAIN_NOTE = "Mixed precision keeps weights and optimizer in FP32: it halves neither."
 ORDER = tuple(TERM_TITLES)  # of the segments, as on the Memory page
 LETTER = 0.025  # of the axis, in the narrowest window: a letter of the totals
 STATES: dict[State, tuple[str, str, str]] = {  # symbol, words, colour
@@ -105,7 +106,8 @@ def _rows(plan: Plan) -> Iterator[Row]:
         plans = {each.name: at_weights(plan, each) for each in ordered}
     else:
         chosen = PRECISIONS[plan.workload.step.precision]
-        plans = {name: _at(plan, plan.workload, precision) for precision, name in PRECISIONS.items()}
+        each_at = {name: _at(plan, plan.workload, precision) for precision, name in PRECISIONS.items()}
+        plans = {name: each for name, each in each_at.items() if name == chosen or _runs(each)}
     for name, each in plans.items():
         needed = estimate(each)
         fullest = max(needed.different, key=lambda device: int(device.bytes))
@@ -145,6 +147,15 @@ def _with_published(judged: Judgement, on_top: int) -> State:
     largest = judged.needed_bytes + on_top
     kept = state_of(largest, judged.available_bytes, training=False) if on_top else judged.state
     return "fits" if kept == "fits" else "tight"
+
+
+def _runs(plan: Plan) -> bool:
+    """Whether the cards can run it at all: FP8 is for those that multiply it."""
+    try:
+        check_card(plan)
+    except BadInput:
+        return False
+    return True
 
 
 def _at(plan: Plan, workload: FineTune | Pretrain, precision: Precision) -> Plan:

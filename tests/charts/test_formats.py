@@ -13,7 +13,7 @@ from llmplanner.charts.memory import memory_figure
 from llmplanner.charts.palette import LIGHT
 from llmplanner.compose import machine_named, model_named, plan_of
 from llmplanner.core.estimating import estimate
-from llmplanner.core.plan import Plan
+from llmplanner.core.plan import Plan, Precision
 from llmplanner.core.verdict import verdict
 from llmplanner.plans import Draft
 
@@ -138,3 +138,25 @@ def test_llamacpp_is_shown_at_its_file_types() -> None:
     ]
     assert share(by_name["Q4_K_M, as planned"], "Weights") == 4_617_396_224  # "4403.49 MiB" on the GPU
     assert {share(bar, "KV cache") for bar in by_name.values()} == {512 * 2**20}
+
+
+@pytest.mark.parametrize("precision", list(Precision))
+@pytest.mark.parametrize("task", ["finetune", "pretrain"])
+def test_training_in_any_precision_has_its_row(task: str, precision: Precision) -> None:
+    asked = plan(Draft(task=task, precision=precision.value, gpu="h100-sxm"))
+    (planned,) = [name for name in bars(formats_figure(asked)) if name.endswith(", as planned")]
+    row = bars(formats_figure(asked))[planned]
+    assert sum(segment.value for segment in row.segments) == estimate(asked).devices[0].bytes
+
+
+def test_fp32_master_weights_lie_beside_bf16() -> None:
+    """Micikevicius et al. 2017: 2 bytes of weights, 4 of master weights, 8 of AdamW's state per parameter."""
+    row = bars(formats_figure(plan(Draft(task="pretrain", gpu="h100-sxm"))))["BF16, FP32 master"]
+    assert share(row, "Weights") == 2 * PARAMETERS
+    assert share(row, "Master weights") == 4 * PARAMETERS
+
+
+def test_fp8_is_shown_on_cards_that_multiply_it() -> None:
+    for gpu, shown in (("h100-sxm", True), ("a100-sxm-80", False)):
+        by_name = bars(formats_figure(plan(Draft(task="pretrain", gpu=gpu))))
+        assert ("FP8 mixed" in by_name) is shown

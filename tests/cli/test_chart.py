@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtGui import QImage
 
+from llmplanner.core.plan import Precision
 from tests.cli.conftest import ROOT, Answer
 
 Run = Callable[..., Answer]
@@ -55,6 +56,14 @@ def test_a_chart_is_of_the_plan_that_is_stated(run: Run, tmp_path: Path) -> None
     with path.open(newline="", encoding="utf-8") as file:
         cells = [cell for row in csv.reader(file) for cell in row]
     assert str(weights) in [cell.removesuffix(".0") for cell in cells]
+
+
+@pytest.mark.parametrize("precision", [each.value for each in Precision])
+def test_the_formats_of_training_in_any_precision(run: Run, tmp_path: Path, precision: str) -> None:
+    path = tmp_path / "formats.csv"
+    stated = ("llama-3.1-8b", "--task", "pretrain", "--precision", precision, "--gpu", "h100-sxm")
+    assert run("chart", "formats", *stated, "-o", path).code == 0
+    assert ", as planned" in path.read_text(encoding="utf-8")
 
 
 def test_bits_of_a_value(run: Run, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from llmplanner.app.session import Session
 from llmplanner.app.tabs.quantization import QuantizationTab
 from llmplanner.charts.figure import Bar
 from llmplanner.charts.palette import DARK
+from llmplanner.core.plan import Precision
 from llmplanner.plans import Draft
 
 PLAN = Draft(gpu="NVIDIA GeForce RTX 4090")
@@ -203,3 +204,11 @@ def test_the_page_needs_no_scrolling_in_a_window_of_1280_by_800(qtbot: QtBot) ->
         qtbot.waitUntil(lambda: not scroll.verticalScrollBar().isVisible(), timeout=2000)
         names = {row.row.name for row in page.grid.rows.values()}
         qtbot.waitUntil(lambda: names <= {box.text for box in page.ranges.drawn().texts}, timeout=2000)  # noqa: B023 - called at once
+
+
+@pytest.mark.parametrize("precision", [each.value for each in Precision])
+def test_a_plan_of_any_precision_is_shown(tab: QuantizationTab, precision: str) -> None:
+    draft = Draft(task="pretrain", precision=precision, gpu="NVIDIA H100 SXM5 80GB")
+    tab.show_state(Session(draft).state)
+    names = tab.formats.figure().y.names
+    assert [name for name in names if name.endswith(", as planned")]
