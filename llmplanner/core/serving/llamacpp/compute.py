@@ -6,7 +6,7 @@ Source: ggml-org/llama.cpp v0.5.0, src/llama-context.cpp (sched_reserve) and ggm
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from llmplanner.core.blocks import CacheFormat
@@ -118,7 +118,16 @@ def on_cpu(runs: Runs) -> Buffer:
 
 
 def on_device(runs: Runs, held: Stored, where: Placement, device: int, *, cards: int) -> Buffer:
-    """The buffer of one of so many cards.
+    """The buffer of one of so many cards; builds before the summer of 2026 do not unpack a quantized cache."""
+    found = _on_device(runs, held, where, device, cards=cards)
+    if runs.older or isinstance(runs.keys, Format):
+        return found
+    before = _on_device(replace(runs, older=True), held, where, device, cards=cards)
+    return replace(found, low=min(found.low, before.low))
+
+
+def _on_device(runs: Runs, held: Stored, where: Placement, device: int, *, cards: int) -> Buffer:
+    """The buffer as one build has it.
 
     The first also computes what the host holds: its weights and caches are copied in, a matrix at a time, as
     batches of 32 tokens and more are (GGML_OP_OFFLOAD_MIN_BATCH).
@@ -146,7 +155,16 @@ def on_device(runs: Runs, held: Stored, where: Placement, device: int, *, cards:
 
 
 def beside_devices(runs: Runs, where: Placement, cards: int) -> Buffer:
-    """The buffer on the host of a build with GPUs: the inputs of the graph, and the tokens' embeddings."""
+    """The buffer on the host of a build with GPUs; before the summer of 2026 its masks were in FP32."""
+    found = _beside_devices(runs, where, cards)
+    if runs.older:
+        return found
+    before = _beside_devices(replace(runs, older=True), where, cards)
+    return replace(found, low=min(found.low, before.low), high=max(found.high, before.high))
+
+
+def _beside_devices(runs: Runs, where: Placement, cards: int) -> Buffer:
+    """The inputs of the graph, and the tokens' embeddings."""
     graph = Graph(_tokens(runs))
     copies = copies_of(runs, where, cards)
     for _ in range(copies):
