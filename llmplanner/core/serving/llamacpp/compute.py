@@ -118,7 +118,7 @@ def on_cpu(runs: Runs) -> Buffer:
 
 
 def on_device(runs: Runs, held: Stored, where: Placement, device: int, *, cards: int) -> Buffer:
-    """The buffer of one of so many cards; builds before the summer of 2026 do not unpack a quantized cache."""
+    """The buffer of one of so many cards; before the summer of 2026 it unpacked no quantized cache."""
     found = _on_device(runs, held, where, device, cards=cards)
     if runs.older or isinstance(runs.keys, Format):
         return found
