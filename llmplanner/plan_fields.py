@@ -123,7 +123,7 @@ OF_ENGINE: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "transformers": (
             *("prompt", "attention", "static_cache", "all_logits"),
-            *("dp", "pp", "ep"),
+            *("dp", "pp", "ep", "kernels"),
         ),
         "llama.cpp": (
             *("kv_values", "parallel", "flash_attention", "gpu_layers", "cpu_experts", "tensor_split"),

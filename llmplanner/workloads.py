@@ -154,7 +154,7 @@ def engine_of(draft: Draft) -> Engine:
             tensor_split=_shares(draft.tensor_split),
             kv_offload=draft.kv_offload,
         )
-    return Transformers(AttentionKernel(draft.attention), draft.static_cache, draft.all_logits)
+    return Transformers(AttentionKernel(draft.attention), draft.static_cache, draft.all_logits, draft.kernels)
 
 
 def _shares(text: str | None) -> tuple[float, ...] | None:

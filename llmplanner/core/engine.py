@@ -19,6 +19,7 @@ class Transformers:
     attention: AttentionKernel = AttentionKernel.SDPA
     static_cache: bool = False  # allocated at full length; else it grows by copying
     all_logits: bool = False  # prefill computes logits for every token of the prompt
+    kernels: bool = False  # fused, for recurrent layers: mamba-ssm, causal-conv1d, flash-linear-attention
 
 
 @dataclass(frozen=True, slots=True)

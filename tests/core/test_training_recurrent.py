@@ -1,4 +1,4 @@
-"""Steps of recurrent models without fused kernels, counted as tests/data/README.md says, and with them."""
+"""Recurrent models without fused kernels, counted as tests/data/README.md says, and with them."""
 
 import json
 
@@ -11,7 +11,8 @@ from llmplanner.core.engine import AttentionKernel
 from llmplanner.core.model import Model
 from llmplanner.core.plan import Checkpointing, Optimizer, Precision, Split, Train
 from llmplanner.core.step import Step, one_step
-from llmplanner.core.terms import activations, loss
+from llmplanner.core.terms import activations, activations_serving, loss
+from llmplanner.core.terms.activations_serving import Pass
 from llmplanner.models.config import from_config
 from tests.reference import ROOT
 
@@ -89,3 +90,27 @@ def test_a_map_of_plans_has_the_numbers_of_each(name: str) -> None:
 def kept_map(name: str, sequences: np.ndarray, batches: np.ndarray) -> np.ndarray:
     one = one_step(model(name), Train(sequences, batches), Split())
     return np.asarray(sum(part.bytes for part in activations.activations(one)))
+
+
+@pytest.mark.parametrize("name", sorted({str(row["config"]) for row in DATA["prompts"]}))
+def test_reading_a_prompt_without_kernels_needs_what_was_counted(name: str) -> None:
+    served = model(name)
+    for row in DATA["prompts"]:
+        if row["config"] == name:
+            tokens = row["sequence"]
+            run = Pass(tokens, tokens, row["batch"], 2, eager=True)
+            term = activations_serving.activations(served, served.stacks[-1], run)
+            needed = row["peak_bytes"] - row["end_bytes"]
+            assert term.bytes == pytest.approx(needed, rel=0.07), row
+            assert term.low <= needed <= term.high
+
+
+def test_fused_kernels_read_a_prompt_in_less_and_one_token_in_as_much() -> None:
+    served = model("mamba2")
+
+    def needed(new: int, *, kernels: bool) -> int:
+        run = Pass(new, 2048, 1, 2, kernels=kernels)
+        return int(activations_serving.activations(served, served.stacks[-1], run).bytes)
+
+    assert needed(2048, kernels=False) > 5 * needed(2048, kernels=True)
+    assert needed(1, kernels=False) == needed(1, kernels=True)

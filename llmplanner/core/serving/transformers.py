@@ -124,7 +124,8 @@ def _pass(plan: Plan, new: Count, seen: Count, batch: Count) -> Pass:
     """A forward pass as the engine is set."""
     engine = _engine(plan)
     eager = engine.attention is AttentionKernel.EAGER
-    return Pass(new, seen, batch, _operand(plan), growing=not engine.static_cache, eager=eager)
+    growing, kernels = not engine.static_cache, engine.kernels
+    return Pass(new, seen, batch, _operand(plan), growing=growing, eager=eager, kernels=kernels)
 
 
 def _operand(plan: Plan) -> int:

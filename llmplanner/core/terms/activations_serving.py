@@ -25,6 +25,7 @@ from llmplanner.core.model import (
 )
 from llmplanner.core.plan import Count
 from llmplanner.core.terms.kv_cache import counted, said, width
+from llmplanner.core.terms.scans_serving import held
 
 FP32_BYTES = 4
 BUCKET_BYTES = 49  # T5's distances of each pair: six tensors of INT64 and one of bool (compute_bias)
@@ -51,6 +52,12 @@ class Pass:
     eager: bool = False  # no fused attention
     scores_fp32: bool = False
     rotary_fp32: bool = False
+    kernels: bool = False  # fused, for recurrent layers
+
+    @property
+    def single(self) -> bool:
+        """Whether one token of a sequence is answered."""
+        return isinstance(self.new, int) and self.new == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +74,14 @@ class Live:
     mask: int = 0  # as `pair`, where the window does not hold all tokens
     repeat: int = 0  # as `seen`, where such a mask stands beside several new tokens
     sequence: int = 0  # of the sequences
+    padded: int = 0  # of the new tokens in whole chunks, of all sequences
+    chunk: int = 0  # of those chunks
+    size: int = 1  # tokens of a chunk
 
     def part(self, run: Pass) -> Part:
         """Its bytes in a pass."""
         seen = run.seen if self.window is None else largest(run.new, smallest(run.seen, self.window))
+        chunks = (run.new + self.size - 1) // self.size
         masked = self.window is not None and run.seen >= self.window
         counts = (
             (self.token, run.batch * run.new, "tokens"),
@@ -81,6 +92,8 @@ class Live:
             (self.mask, masked * (run.batch * run.new * seen), "masked pairs"),
             (self.repeat, masked * (run.new > 1) * (run.batch * seen), "repeated tokens"),
             (self.sequence, run.batch, "sequences"),
+            (self.padded, run.batch * (chunks * self.size), "tokens in whole chunks"),
+            (self.chunk, run.batch * chunks, "chunks"),
         )
         told = [(size, count, name) for size, count, name in counts if size and not _nothing(count)]
         words = " + ".join(f"{counted(count, name)} × {size:,} B" for size, count, name in told)
@@ -104,7 +117,8 @@ def activations(model: Model, stack: Stack, run: Pass) -> Term:
     parts = [_stream(model, stack, run), _fullest([live.part(run) for live in dict.fromkeys(lives)])]
     parts += [part for part in _beside(model, stack, run) if not _nothing(part.bytes)]
     total: Bytes = sum((part.bytes for part in parts), start=0)
-    known = serving(model, eager=run.eager and not model.eager)
+    written = not run.kernels and not run.single and model.recurs
+    known = serving(model, eager=run.eager and not model.eager, written=written)
     return Term(
         "activations",
         total,
@@ -115,7 +129,7 @@ def activations(model: Model, stack: Stack, run: Pass) -> Term:
         known.note or PADDED,
         tuple(parts),
         MEASURED if known.measured else "",
-        "--attention sdpa, --batch or --set prompt=N",
+        "--attention sdpa, --batch or --set prompt=N" + (", --set kernels=on" if written else ""),
     )
 
 
@@ -179,7 +193,7 @@ def walk(layer: Layer, hidden: int, run: Pass) -> Iterator[Live]:
         if run.cached and not attention.shares_cache:
             yield _growing(attention, operand, read) if run.growing else _rolled(attention, run, read)
     if layer.recurrent is not None:
-        yield _recurrent(layer.recurrent, operand, read)
+        yield _recurrent(layer.recurrent, run, read)
     if isinstance(block, Experts):
         yield from _experts(block, hidden, operand, read + kept)
         return
@@ -302,8 +316,22 @@ def _latent(attention: LatentAttention, run: Pass, read: int) -> Iterator[Live]:
     yield Live("keys and values, expanded", read + heads * queries, heads * expanded, scores)
 
 
-def _recurrent(mixer: Recurrent, operand: int, read: int) -> Live:
-    """A mixer by a fused kernel: what its matrices make, the convolution's output and the scan's, a state."""
+def _recurrent(mixer: Recurrent, run: Pass, read: int) -> Live:
+    """A mixer by a fused kernel: what its matrices make, the convolution's output and the scan's, a state.
+
+    So, too, by PyTorch's own code for a single token.
+    """
+    operand, scan = run.operand, mixer.scan
+    if scan is not None and not run.kernels and not run.single:
+        found = held(mixer, scan, operand)
+        return Live(
+            "recurrence",
+            read + found.token,
+            sequence=found.sequence,
+            padded=found.padded,
+            chunk=found.chunk,
+            size=scan.chunk,
+        )
     made = sum(linear.outputs for linear in (*mixer.inputs, *mixer.inner))
     width = mixer.output.inputs
     token = read + operand * (made + 2 * width) + FP32_BYTES * width
@@ -311,14 +339,18 @@ def _recurrent(mixer: Recurrent, operand: int, read: int) -> Live:
 
 
 def _without_kernels(stack: Stack, run: Pass) -> Bytes:
-    """The most that PyTorch's own code for recurrence holds: a layer's tokens, and up to 6.3 states."""
+    """The most that PyTorch's own code for recurrence holds: a layer's tokens, and up to 6.3 states.
+
+    Nothing where that code was walked.
+    """
     chunks: Count = (run.new + CHUNK - 1) // CHUNK * CHUNK
     padded: Count = (run.new > 1) * (chunks - 1) + 1  # a single token is no chunk
     tokens: Count = run.batch * padded
     most: Bytes = 0
     for group in stack.groups:
         mixer = group.layer.recurrent
-        if mixer is not None:
+        walked = mixer is not None and mixer.scan is not None and not run.kernels and not run.single
+        if mixer is not None and not walked:
             token = written_out(mixer)
             most = largest(most, FP32_BYTES * (tokens * token + run.batch * (7 * mixer.state)))
     return most
