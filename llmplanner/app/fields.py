@@ -196,7 +196,7 @@ class ChoiceField(Field):
         self.box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.box.setMinimumContentsLength(8)
         self.box.setMaxVisibleItems(LONG_LIST)
-        self.box.installEventFilter(NO_WHEEL)
+        scroll_past(self.box)
         self.offer(choices)
         self.box.activated.connect(lambda index: self.entered.emit(self.box.itemData(index)))
 
@@ -263,7 +263,7 @@ class SearchField(Field):
         self.box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.box.setMinimumContentsLength(8)
         self.box.setMaxVisibleItems(16)
-        self.box.installEventFilter(NO_WHEEL)
+        scroll_past(self.box)
         finder = QCompleter(self.box.model(), self.box)
         finder.setCompletionMode(QCompleter.CompletionMode.PopupCompletion)
         finder.setFilterMode(Qt.MatchFlag.MatchContains)
@@ -356,3 +356,9 @@ class _NoWheel(QObject):
 
 
 NO_WHEEL = _NoWheel()  # one filter for all controls
+
+
+def scroll_past(control: QWidget) -> None:
+    """Leaves a control alone that the wheel passes over; Qt would give it the focus, and then turn it."""
+    control.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    control.installEventFilter(NO_WHEEL)

@@ -5,7 +5,7 @@ from functools import partial
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QButtonGroup, QComboBox, QHBoxLayout, QPushButton, QWidget
 
-from llmplanner.app.fields import NO_WHEEL
+from llmplanner.app.fields import scroll_past
 from llmplanner.app.session import State
 from llmplanner.charts.words import choices
 from llmplanner.comparison import compared
@@ -48,7 +48,7 @@ class Views(QWidget):
         self.rival.setToolTip("Sets another engine, method or precision beside this plan, term by term.")
         self.rival.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.rival.setMinimumContentsLength(20)
-        self.rival.installEventFilter(NO_WHEEL)
+        scroll_past(self.rival)
         self.rival.activated.connect(self._compare)
         row.addWidget(self.rival)
 

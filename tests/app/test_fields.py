@@ -1,13 +1,17 @@
 """Fields driven by keys and clicks: what is typed, what is refused, what stays."""
 
+from collections.abc import Callable
+
 import pytest
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QLineEdit, QWidget
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QLineEdit, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
-from llmplanner.app.fields import ChoiceField, CountField, SearchField
+from llmplanner import plan_fields
+from llmplanner.app.fields import ChoiceField, CountField, Field, SearchField
 from llmplanner.app.slider_field import SliderField
-from llmplanner.plan_fields import FIELDS, Field
+from llmplanner.plan_fields import FIELDS
 
 
 def typed(qtbot: QtBot, entry: QLineEdit, text: str) -> None:
@@ -44,7 +48,7 @@ def test_an_optional_count_may_be_emptied(qtbot: QtBot) -> None:
 
 
 def test_a_decimal_comma_is_understood(qtbot: QtBot) -> None:
-    field = CountField(Field("Efficiency", "number", low=0.001, high=1), "Share of the peak.")
+    field = CountField(plan_fields.Field("Efficiency", "number", low=0.001, high=1), "Share of the peak.")
     shown(qtbot, field)
     with qtbot.waitSignal(field.entered) as heard:
         typed(qtbot, field.entry, "0,5")
@@ -100,7 +104,52 @@ def test_a_value_beyond_the_slider_stays_what_was_typed(qtbot: QtBot) -> None:
     assert field.slider.value() == field.slider.maximum()
 
 
-def test_a_choice_reports_its_value_and_ignores_the_wheel_without_focus(qtbot: QtBot) -> None:
+def turn_wheel(widget: QWidget) -> None:
+    """A click of the wheel over a widget, as a mouse sends it."""
+    window = widget.window().windowHandle()
+    middle = widget.mapTo(widget.window(), widget.rect().center())
+    QTest.wheelEvent(window, QPointF(middle), QPoint(0, -120))
+    QApplication.processEvents()
+
+
+def _choice() -> tuple[Field, QWidget, object]:
+    field = ChoiceField("Task", "What to do.", (("serve", "Serve"), ("finetune", "Fine-tune")))
+    return field, field.box, "serve"
+
+
+def _search() -> tuple[Field, QWidget, object]:
+    field = SearchField("GPU", "Type a part of the name.")
+    field.offer((("a", "NVIDIA A100"), ("h", "NVIDIA H100")))
+    return field, field.box, "NVIDIA A100"
+
+
+def _slider() -> tuple[Field, QWidget, object]:
+    field = SliderField(FIELDS["context"], "Tokens.", "tokens", 131_072)
+    return field, field.slider, 32_768
+
+
+@pytest.mark.parametrize("made", [_choice, _search, _slider])
+def test_the_wheel_scrolls_past_a_control_without_focus(
+    qtbot: QtBot, made: Callable[[], tuple[Field, QWidget, object]]
+) -> None:
+    (field, control, value), first = made(), QLineEdit()
+    field.show_value(value)
+    panel = QWidget()
+    rows = QVBoxLayout(panel)
+    rows.addWidget(first)
+    rows.addWidget(field)
+    shown(qtbot, panel)
+    first.setFocus()
+    shows = control.property("currentIndex"), control.property("value")
+    turn_wheel(control)
+    assert first.hasFocus()
+    assert (control.property("currentIndex"), control.property("value")) == shows
+    control.setFocus()
+    turn_wheel(control)
+    assert (control.property("currentIndex"), control.property("value")) != shows
+
+
+def test_a_choice_reports_its_value(qtbot: QtBot) -> None:
     field = ChoiceField("Task", "What to do.", (("serve", "Serve"), ("finetune", "Fine-tune")))
     field.show_value("serve")
     shown(qtbot, field)

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from llmplanner.app.fields import scroll_past
 from llmplanner.app.jobs import ThreadJob
 from llmplanner.app.problem import Problem
 from llmplanner.charts import export
@@ -80,6 +81,7 @@ class ExportDialog(QDialog):
         self._theme = DARK if dark else LIGHT
         self._job: ThreadJob | None = None
         self.kind = QComboBox()
+        scroll_past(self.kind)
         for suffix, name in KINDS:
             self.kind.addItem(name, suffix)
         self.size_across = _number(800, SIDES, " px", "Width", "At 96 pixels per inch.")
@@ -221,6 +223,7 @@ class ExportDialog(QDialog):
 def _number(value: int, ends: tuple[int, int], unit: str, name: str, tip: str) -> QSpinBox:
     """A field for a whole number."""
     field = QSpinBox()
+    scroll_past(field)
     field.setRange(*ends)
     field.setValue(value)
     field.setSuffix(unit)

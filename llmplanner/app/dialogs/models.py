@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 from llmplanner.app.cards import note
 from llmplanner.app.dialogs.model_card import ModelCard
 from llmplanner.app.dialogs.model_rows import COLUMNS, KEY, TITLE, ModelRows, ModelTable
+from llmplanner.app.fields import scroll_past
 from llmplanner.app.jobs import ThreadJob
 from llmplanner.app.session import Session
 from llmplanner.app.shelf import Item, Looked, Shelf, judged, on_this_computer, opened, shelf
@@ -60,6 +61,8 @@ class ModelDialog(QDialog):
         self._judging: Draft | None = None  # the plan that the verdicts are about
         self.search = QLineEdit()
         self.kind, self.fits = QComboBox(), QComboBox()
+        scroll_past(self.kind)
+        scroll_past(self.fits)
         self.table = QTableView()
         self.empty = note(NONE_FOUND)
         self.card = ModelCard()
