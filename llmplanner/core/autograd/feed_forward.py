@@ -46,12 +46,11 @@ def _experts(walk: Walk, piece: Experts, x: Value) -> Value:
     tape.keep(Cause.EXPERTS, piece.count, FP32, Unit.ONCE, when=flows)  # where each expert's tokens end
     rows = sum(each.inputs * each.outputs for each in piece.expert.inputs) // hidden
     both = matrix(walk, (piece.count, rows, hidden), Cause.EXPERTS, x)  # all experts' in two tensors
-    whole = tape.op(Value(chosen * 2 * width, size), (gathered, *both), trained=trained)
-    gate, up = tape.split(whole, chosen * width, chosen * width)
+    wide = chosen * width * (2 if piece.expert.gated else 1)
+    whole = tape.op(Value(wide, size), (gathered, *both), trained=trained)
     if piece.expert.output.bias:  # gpt-oss: its gate is written out, with limits
         tape.keep(Cause.EXPERTS, 3 * chosen * width, size, when=flows)
-    active = activate(walk, piece.expert.activation, gate, Cause.EXPERTS)
-    product = multiply(walk, active, up, Cause.EXPERTS)
+    product = _activated(walk, piece.expert, whole)
     down = matrix(walk, (piece.count, hidden, width), Cause.EXPERTS, whole)
     for each in (*piece.expert.inputs, piece.expert.output):
         if each.bias:
@@ -67,6 +66,14 @@ def _experts(walk: Walk, piece: Experts, x: Value) -> Value:
             shared = multiply(walk, shared, gate, Cause.EXPERTS)
         out = add(walk, out, shared)
     return out
+
+
+def _activated(walk: Walk, expert: FeedForward, whole: Value) -> Value:
+    """What the output matrices of the experts taken read; Nemotron-H's have no gate."""
+    if not expert.gated:
+        return activate(walk, expert.activation, whole, Cause.EXPERTS)
+    gate, up = walk.tape.split(whole, whole.width // 2, whole.width // 2)
+    return multiply(walk, activate(walk, expert.activation, gate, Cause.EXPERTS), up, Cause.EXPERTS)
 
 
 def _gathered(walk: Walk, piece: Experts, x: Value) -> Value:
