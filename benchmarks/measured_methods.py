@@ -58,7 +58,9 @@ SIZES: dict[str, dict[str, object]] = {
 }
 METHODS: tuple[dict[str, object], ...] = (
     {"method": "full"},
-    *({"method": "full", "frozen_layers": layers} for layers in (1, 2, 3)),
+    {"method": "full", "frozen_layers": 1},
+    {"method": "full", "frozen_layers": 2},
+    {"method": "full", "frozen_layers": 3},
     {"method": "lora", "rank": 8, "targets": "all-linear"},
     {"method": "lora", "rank": 8, "targets": "all-linear", "embeddings": True},
     {"method": "dora", "rank": 8, "targets": "all-linear"},

@@ -11,7 +11,6 @@ from llmplanner.core.model import Kind, Model
 from llmplanner.core.plan import Count, Plan, Serve, computed_in
 from llmplanner.core.recipes.ggml import in_blocks
 from llmplanner.core.sharding import device_models
-from llmplanner.core.tensors import parameters
 from llmplanner.core.terms.activations_serving import Pass, activations, head_input
 from llmplanner.core.terms.kv_cache import WINDOW_LESS, kept, kv_cache
 from llmplanner.core.terms.logits import next_token_logits, token_logits
@@ -20,7 +19,7 @@ from llmplanner.core.terms.runtime import runtime
 from llmplanner.core.terms.weights import weights
 
 UNPACKED = (
-    "Transformers unpacks such weights when it loads them: up to the upper bound; "
+    "Transformers unpacks such weights to 16 bits or more when it loads them; "
     "--engine llama.cpp computes on them as they are."
 )
 
@@ -53,8 +52,7 @@ def _weights(plan: Plan, model: Model) -> Term:
     """The weights as they are stored, with a word on those that this engine does not compute on."""
     found, stored = weights(plan.model, model, plan.weights), plan.weights
     if isinstance(stored, Checkpoint) and in_blocks(amount.format for amount in stored.amounts):
-        wide = max(int(found.high), parameters(model).total * _operand(plan))
-        return replace(found, high=wide, note=f"{UNPACKED} {found.note}".strip())
+        return replace(found, note=f"{UNPACKED} {found.note}".strip())
     return found
 
 
