@@ -1,4 +1,7 @@
-"""Mixers with a state of fixed size: what a fused scan keeps. By the papers; no such step was measured."""
+"""Mixers with a state of fixed size: what a fused scan keeps, by the papers; no such step was measured.
+
+Where no kernel is installed and PyTorch's own code is known: scans.py.
+"""
 
 from llmplanner.core.autograd.pieces import linear
 from llmplanner.core.autograd.scans import written_out
