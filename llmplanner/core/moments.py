@@ -137,7 +137,9 @@ def _behind_the_layers(step: Step) -> list[Moment]:
     if step.train.loss is not Loss.FUSED:
         return []
     every = max(index for group in step.layers for index in group.indices) + 1
-    here = Part("of the final norm", back.backward.saved, "at its worst operation")
+    here = Part(
+        "of the final norm", back.backward.saved, f"{shown(back.backward.saved)} B at its worst operation"
+    )
     terms: Terms = {
         "gradients": _accumulated(step) or [Part("of the head", back.backward.gradients, "if it is trained")],
         "activations": [*activations.before(step, back, every), here, activations.inputs(step)],
@@ -151,7 +153,9 @@ def _behind_the_layers(step: Step) -> list[Moment]:
 def _in_layer(step: Step, group: Traced, layer: int) -> Moment:
     """One layer is being undone: those behind it have their gradients, those before it their activations."""
     alive = group.backward
-    here = Part("of the layer", alive.saved, f"layer {layer}, at its worst operation")
+    here = Part(
+        "of the layer", alive.saved, f"{shown(alive.saved)} B of layer {layer}, at its worst operation"
+    )
     terms: Terms = {
         "gradients": _accumulated(step)
         or [*gradients.behind(step, group, layer), *_own_gradients(step, group, layer)],
@@ -200,7 +204,7 @@ def _at_the_turn(step: Step) -> list[Moment]:
 
 def _on_their_way(flowing: Bytes) -> Part:
     """Gradients inside a layer. Of 60 peaks measured there, nine in ten lie within half of them."""
-    text = "of values, at the layer's worst operation"
+    text = f"{shown(flowing)} B of values, at the layer's worst operation"
     return Estimated("gradients on their way", flowing, text, flowing // 2, flowing + flowing // 2)
 
 

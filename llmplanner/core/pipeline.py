@@ -12,6 +12,7 @@ from llmplanner.core.errors import BadInput
 from llmplanner.core.estimate import Part
 from llmplanner.core.model import Head, Model
 from llmplanner.core.plan import Split
+from llmplanner.core.step import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,5 +153,5 @@ def waiting(kept: Sequence[Part], split: Split, held: int) -> list[Part]:
         return []
     amount = sum((part.bytes for part in kept), start=0)
     share = f" / {split.chunks} chunks" if split.chunks > 1 else ""
-    text = f"{more:,}{share} × what a micro-batch keeps"
+    text = f"{more:,}{share} × {shown(amount)} B that a micro-batch keeps"
     return [Part("of micro-batches in flight", -(-amount * more // split.chunks), text)]

@@ -102,21 +102,37 @@ def before(step: Step, group: Traced, layer: int) -> list[Part]:
     operations = step.train.checkpointing is Checkpointing.SELECTIVE_OP
     width, residual = step.model.hidden_size, step.arithmetic.residual
     amount: Bytes = 0
+    texts: list[str] = []
     for each in step.traced:
         if each.stack > group.stack or (each.stack == group.stack and each.place is Place.BACK):
             continue
         count = each.count
         if each.place is Place.LAYERS and each.stack == group.stack:
             count = bisect_left(each.indices, layer) + (each is group and not whole)
+        if not count:
+            continue
         if each.place is Place.LAYERS and not whole:
-            amount = amount + count * width * residual * each.counts[Unit.SLICE]
-            amount = amount + (count - (each is group)) * each.remembers if operations else amount
-        elif count:
-            amount = amount + each.kept(count)
-    parts = [Part("of the layers before", amount, f"what {layer} layers keep")]
+            tokens, inner = each.counts[Unit.SLICE], count - (each is group) if operations else 0
+            amount = amount + count * width * residual * tokens + inner * each.remembers
+            texts.append(f"{count} layers × {width:,} × {residual} B × {shown(tokens)} tokens")
+            texts.extend([f"{inner} layers × {shown(each.remembers)} B"] if inner else ())
+        else:
+            kept = each.kept(count)
+            amount = amount + kept
+            texts.append(_kept_text(each, count, kept))
+    parts = [Part("of the layers before", amount, " + ".join(texts) or "0 B")]
     if step.train.checkpointing is Checkpointing.SELECTIVE:
         return [*parts, *_masks(step)]
     return parts if whole else [*parts, *arguments(step), *_crossed(step)]
+
+
+def _kept_text(traced: Traced, layers: int, kept: Bytes) -> str:
+    """What so many of some equal layers keep: each as much, but for casts of parameters in common."""
+    if traced.place is not Place.LAYERS:
+        return f"{shown(kept)} B of the {'embeddings' if traced.place is Place.FRONT else 'final norm'}"
+    if layers == 1 or traced.shared:
+        return f"{shown(kept)} B of {layers} layer{'s' if layers > 1 else ''}"
+    return f"{layers} layers × {shown(kept // layers)} B"
 
 
 def held_output(step: Step) -> list[Part]:

@@ -5,7 +5,7 @@ the head's product, as Liger-Kernel takes it (arXiv:2410.10989 section 3.2), log
 and gradients in place of the log-softmax.
 """
 
-from llmplanner.core.autograd.tape import FP32, INT64, Cause
+from llmplanner.core.autograd.tape import FP32, INT64, Cause, Unit
 from llmplanner.core.estimate import Part, largest, smallest
 from llmplanner.core.plan import Count, Loss
 from llmplanner.core.step import Step, shown
@@ -22,7 +22,7 @@ def saved(step: Step) -> list[Part]:
             f"of {shown(step.tokens)} tokens × {width:,} and, if trained, of {vocabulary(step):,} × {width:,}"
         )
         return [Part("gradients made by the loss", amount, text)]
-    return [Part("saved by the loss", amount, _text(step, loss_size(step))), *held(step)]
+    return [Part("saved by the loss", amount, _saved_text(step)), *held(step)]
 
 
 def held(step: Step) -> list[Part]:
@@ -80,7 +80,8 @@ def backward(step: Step) -> list[Part]:
         most = largest(some * logits * size, done)
         return [Part("gradients of a chunk's logits, or of the head", most, text)]
     labels = step.tokens * (INT64 if step.model.head.loss_fp32 else 0)
-    return [Part("gradients of the logits", step.tokens * logits * size - labels, _text(step, size))]
+    gone = f" − {INT64} B × {shown(step.tokens)} labels, gone by then" if step.model.head.loss_fp32 else ""
+    return [Part("gradients of the logits", step.tokens * logits * size - labels, _text(step, size) + gone)]
 
 
 def in_the_head(step: Step) -> list[Part]:
@@ -122,6 +123,15 @@ def loss_size(step: Step) -> int:
 def vocabulary(step: Step) -> int:
     """Logits per token; none without a head."""
     return step.model.head.linear.outputs if step.model.head.linear is not None else 0
+
+
+def _saved_text(step: Step) -> str:
+    """The log-softmax and what is saved beside it: the labels; the loss and the weight of its mean."""
+    amounts, logits = step.ends[-1].amounts, vocabulary(step)
+    labels = INT64 if step.model.head.loss_fp32 else 0
+    size = (amounts.get((Cause.LOSS, Unit.TOKEN), labels) - labels) // max(logits, 1)
+    beside = f" + {labels} B × {shown(step.tokens)} labels" if labels else ""
+    return f"{_text(step, size)}{beside} + {amounts.get((Cause.LOSS, Unit.ONCE), 0)} B of the loss"
 
 
 def _text(step: Step, size: int) -> str:
