@@ -4,7 +4,8 @@ from llmplanner.check.answer import Row
 from llmplanner.core.errors import BadInput, quoted, short
 
 LARGEST = 10**18  # of a whole number that a cell may hold
-YES = frozenset({"1", "yes", "true", "on"})
+YES = frozenset({"1", "1.0", "yes", "true", "on"})
+NO = frozenset({"", "0", "0.0", "no", "false", "off", "n/a"})
 
 
 def text(row: Row, column: str) -> str:
@@ -44,8 +45,11 @@ def fraction(row: Row, column: str) -> float:
 
 
 def switched(row: Row, column: str) -> bool:
-    """Whether a cell says yes."""
-    return row.get(column, "").strip().lower() in YES
+    """Whether a cell says yes; an empty one says no. Raises BadInput for a word that says neither."""
+    said = row.get(column, "").strip().lower()
+    if said not in YES | NO:
+        raise BadInput(f"{column} is {quoted(said)}; it must say yes or no.", column)
+    return said in YES
 
 
 def chosen(row: Row, column: str, choices: dict[str, str]) -> str:

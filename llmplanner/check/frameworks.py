@@ -16,6 +16,7 @@ from llmplanner.check.published_run import (
     Run,
     accumulation,
     batch,
+    cast_again,
     checkpointing,
     devices,
     figure,
@@ -123,7 +124,7 @@ def swift(row: Row, model: Model) -> Run:
         held,
         varied=varied(row),
         upcast=upcast,
-        beside=_cast_again(model) if upcast else 0,
+        beside=cast_again(model) if upcast else 0,
     )
 
 
@@ -259,12 +260,6 @@ def _litgpt_targets(row: Row, model: Model) -> tuple[str, ...]:
     if names & {"k", "key", "proj"} or not isinstance(inner, Attention):
         return (ATTENTION,)
     return tuple(each.name.rpartition(".")[2] for each in (inner.inputs[0], inner.inputs[-1]))
-
-
-def _cast_again(model: Model) -> int:
-    """Bytes of the head that was cast to FP32, as autocast casts it back and keeps it."""
-    linear = model.head.linear
-    return 2 * linear.inputs * linear.outputs if linear is not None else 0
 
 
 def _read(model: Model) -> int:

@@ -22,4 +22,4 @@ def answer(row: Row, models: Lookup) -> Answers:
     return {"bytes": Answer(int(cache.bytes + state.bytes), note=model.note)}
 
 
-KIND = Kind("kv", ("name", "batch", "tokens", "encoder_tokens"), ("bytes",), answer)
+KIND = Kind("kv", ("name", "batch", "tokens"), ("bytes",), answer)

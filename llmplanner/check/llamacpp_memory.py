@@ -4,7 +4,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from llmplanner.check.answer import Answer, Answers, Kind, Row
-from llmplanner.check.cells import chosen, count, switched, text
+from llmplanner.check.cells import chosen, count, switched, text, whole
 from llmplanner.check.lookup import Lookup
 from llmplanner.core.blocks import CacheFormat, cache_format_named, of_llamacpp
 from llmplanner.core.engine import LlamaCpp
@@ -13,15 +13,16 @@ from llmplanner.core.serving.llamacpp import cache, cells, compute, process
 from llmplanner.models import files
 
 MIB = 2**20
+UBATCH = 512  # tokens of a physical batch, unless said
 FLASH = {"on": "on", "1": "on", "auto": "on", "off": "off", "0": "off"}
 
 
 def answer(row: Row, models: Lookup) -> Answers:
     """Cache, compute buffer and output buffer in MiB, of the CPU build. Raises BadInput."""
-    model, sequences = model_of(row, models), count(row, "n_parallel")
-    flash = chosen(row, "flash_attn", FLASH) == "on"
+    model, sequences = model_of(row, models), whole(row, "n_parallel", least=1) or 1
+    flash = not row.get("flash_attn", "").strip() or chosen(row, "flash_attn", FLASH) == "on"
     engine = LlamaCpp(
-        ubatch=count(row, "n_ubatch"),
+        ubatch=whole(row, "n_ubatch", least=1) or UBATCH,
         flash_attention=flash,
         swa_full=switched(row, "swa_full"),
         gpu_layers=0,
@@ -63,7 +64,7 @@ def format_of(row: Row, column: str) -> CacheFormat:
 
 KIND = Kind(
     "llamacpp_memory_cpu",
-    ("model", "n_ctx", "flash_attn", "n_ubatch", "kv_type", "n_parallel", "swa_full"),
+    ("model", "n_ctx"),
     ("context_MiB", "compute_MiB(CPU)", "output_MiB"),
     answer,
     estimates=True,

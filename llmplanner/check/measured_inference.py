@@ -218,7 +218,7 @@ def _format(row: Row, column: str, otherwise: CacheFormat) -> CacheFormat:
 
 KIND = Kind(
     "measured_inference",
-    ("engine", "model", "n_layer", "n_head_kv", "head_k", "head_v", "n_ctx"),
+    ("engine", "model", "n_ctx"),
     ("kv_total_MiB",),
     answer,
 )

@@ -14,4 +14,4 @@ def answer(row: Row, models: Lookup) -> Answers:
     return {column: Answer(number, note=model.note) for column, number in numbers.items()}
 
 
-KIND = Kind("params", ("name", "model_type"), ("total", "active", "embedding"), answer)
+KIND = Kind("params", ("name",), ("total", "active", "embedding"), answer, marks=("model_type",))

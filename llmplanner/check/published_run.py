@@ -23,6 +23,11 @@ STORED = (  # how a row's quantization is called here
 )
 
 
+MOST = (
+    10_000_000  # tokens, sequences or rank of any run: ten times the longest context that models are sold for
+)
+
+
 class Figure(Enum):
     """Which figure a framework publishes."""
 
@@ -45,6 +50,7 @@ class Run:
     upcast: bool = False  # what is not quantized is cast to FP32 (PEFT's prepare_model_for_kbit_training)
     own_code: bool = False  # the framework's own layers, not Transformers'
     beside: int = 0  # bytes that this framework's version and settings take on top
+    perhaps: int = 0  # bytes that it may take beyond those
     note: str = ""
 
 
@@ -59,13 +65,15 @@ def batch(row: Row) -> int:
 
 
 def number(row: Row, column: str) -> int:
-    """The first whole number of a cell. Raises BadInput."""
-    found = re.search(r"\d+", row.get(column, ""))
-    if found is None:
-        raise BadInput(
-            f"{column} is {quoted(row.get(column, ''))}; it must begin with a whole number.", column
-        )
-    return int(found.group())
+    """The first number of a cell, which must be whole, above 0 and of some sense. Raises BadInput."""
+    found = re.search(r"-?\d[\w.]*", row.get(column, ""))
+    digits = found.group().rstrip(".") if found is not None else ""
+    if not digits.isdecimal() or not digits.isascii() or len(digits) > len(str(MOST)):
+        digits = "0"
+    if not 0 < int(digits) <= MOST:
+        cell = quoted(row.get(column, ""))
+        raise BadInput(f"{column} is {cell}; it must begin with a whole number from 1 to {MOST:,}.", column)
+    return int(digits)
 
 
 def devices(row: Row) -> int:
@@ -74,9 +82,9 @@ def devices(row: Row) -> int:
 
 
 def accumulation(row: Row) -> int:
-    """Micro-batches before a step: "grad_accum=8"."""
-    found = re.search(r"grad_accum=(\d+)", row.get("other", ""))
-    return int(found.group(1)) if found else 1
+    """Micro-batches before a step: "grad_accum=8". Raises BadInput."""
+    found = re.search(r"grad_accum=([^\s;,]+)", row.get("other", ""))
+    return number({"other": found.group(1)}, "other") if found else 1
 
 
 def checkpointing(row: Row) -> Checkpointing:
@@ -95,6 +103,12 @@ def stored(row: Row, model: Model) -> Weights:
         if stated.startswith(name):
             return stored_as(model, key)
     return BF16
+
+
+def cast_again(model: Model) -> int:
+    """Bytes of the head that was cast to FP32, as autocast casts it back and keeps it."""
+    linear = model.head.linear
+    return 2 * linear.inputs * linear.outputs if linear is not None else 0
 
 
 def figure(row: Row, otherwise: Figure) -> Figure:

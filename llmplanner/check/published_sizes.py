@@ -1,7 +1,7 @@
 """published_quant_sizes.csv: sizes of files that their makers published, against today's llama.cpp."""
 
 from llmplanner.check.answer import Answer, Answers, Kind, Row
-from llmplanner.check.cells import text
+from llmplanner.check.cells import switched, text
 from llmplanner.check.lookup import Lookup
 from llmplanner.check.quant_sizes import bytes_of
 from llmplanner.core.recipes import NEVER_WITHOUT
@@ -17,8 +17,7 @@ def answer(row: Row, models: Lookup) -> Answers:
     The bounds: with and without importance matrix, the header, how pages round. Raises BadInput.
     """
     name, file_type = text(row, "model"), text(row, "ftype")
-    stated = row.get("imatrix", "").strip().lower()
-    ways = {"yes": (True,), "no": (False,), "n/a": (False,)}.get(stated, (False, True))
+    ways = (switched(row, "imatrix"),) if row.get("imatrix", "").strip() else (False, True)
     if file_type.upper() in NEVER_WITHOUT:
         ways = (True,)
     sizes = [bytes_of(name, file_type, models, imatrix=imatrix) for imatrix in ways]
@@ -28,4 +27,4 @@ def answer(row: Row, models: Lookup) -> Answers:
     return {"published_GiB": Answer(sizes[0] / GIB, bounds[0] / GIB, bounds[1] / GIB)}
 
 
-KIND = Kind("published_quant_sizes", ("model", "ftype", "what"), ("published_GiB",), answer, True)
+KIND = Kind("published_quant_sizes", ("model", "ftype"), ("published_GiB",), answer, True, marks=("what",))

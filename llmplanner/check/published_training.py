@@ -22,6 +22,7 @@ from llmplanner.core.plan import FineTune, Plan
 from llmplanner.core.quantities import GIB
 from llmplanner.core.tensors import parameters
 from llmplanner.core.terms import fragmentation, runtime
+from llmplanner.gpus.catalogue import heard_of
 
 COLUMN = "peak_mem_per_gpu"
 GB = 10**9
@@ -56,7 +57,7 @@ def answer(row: Row, models: Lookup) -> Answers:
 
 def run_of(row: Row, model: Model) -> Run:
     """The row's run, as its framework's scripts make it, or as it states itself. Raises BadInput."""
-    name = text(row, "framework").lower()
+    name = row.get("framework", "").strip().lower()
     for prefix, framework in FRAMEWORKS.items():
         if name.startswith(prefix):
             return framework(row, model)
@@ -87,7 +88,8 @@ def _peak(device: DeviceEstimate, run: Run) -> Range:
     low = sum(int(each) for each, _ in bounds) - slack
     high = sum(int(each) for _, each in bounds) + slack
     amount = tensors + sum(int(piece.bytes) for piece in held)
-    return Range(tensors, *(each + run.beside for each in (low, amount, high)))
+    low, amount, high = (each + run.beside for each in (low, amount, high))
+    return Range(tensors, low, amount, high + run.perhaps)
 
 
 def _tensors(phase: Phase, run: Run) -> Phase:
@@ -107,8 +109,13 @@ def _within(found: Range, run: Run, room: int | None) -> Range:
 
 
 def room_of(row: Row) -> int | None:
-    """Memory of the run's card, where its name says it: "A100 80GB"; a card's GB are GiB."""
-    found = re.search(r"(\d+)\s*GB?\b", row.get("gpu", ""))
+    """Memory of the run's card, where its name says it: "A100 80GB"; a card's GB are GiB. Raises BadInput."""
+    stated = row.get("gpu", "").strip()
+    if not stated or stated.lower().startswith("not stated"):
+        return None
+    if not heard_of(stated):
+        raise BadInput(f"gpu is {quoted(stated)}, a card that the catalogue does not know.", "gpu")
+    found = re.search(r"(\d+)\s*GB?\b", stated)
     return int(found.group(1)) * GIB if found else None
 
 
@@ -122,19 +129,20 @@ def unit_of(row: Row, devices: int) -> float:
 
 
 def model_of(row: Row, models: Lookup) -> Model:
-    """The model of the row's config; where that has another size than the row states, the model of its name.
+    """The model of the row's config, else of its name; where that has another size, the one of name and size.
 
     Raises BadInput.
     """
     stated = float_of(row.get("params_B", "").strip())
-    found = models.model(text(row, "config"))
+    named = row.get("config", "").strip() or text(row, "model")
+    found = models.model(named)
     if not stated or _fits(found, stated):
         return found
-    name = f"{row['model'].strip().lower().replace(' ', '-')}-{row['params_B'].strip()}b"
+    name = f"{row.get('model', '').strip().lower().replace(' ', '-')}-{row['params_B'].strip()}b"
     if models.path(name, ".json") is not None and _fits(models.model(name), stated):
         return models.model(name)
     raise BadInput(
-        f"{row['config']} has {parameters(found).total / BILLION:.1f} billion parameters, the run "
+        f"{short(named)} has {parameters(found).total / BILLION:.1f} billion parameters, the run "
         f"{stated:g}; name the config of its model.",
         "config",
     )
@@ -146,7 +154,7 @@ def _fits(model: Model, billions: float) -> bool:
 
 KIND = Kind(
     "measured_training",
-    ("framework", "model", "method", "batch_size", "seq_len", "config", "unit"),
+    ("method", "batch_size", "seq_len", "unit", "config|model"),
     (COLUMN,),
     answer,
     True,

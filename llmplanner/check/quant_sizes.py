@@ -51,6 +51,4 @@ def _size(header: Header, key: str) -> int:
     return value if isinstance(value, int) else 0
 
 
-KIND = Kind(
-    "llamacpp_quant_sizes", ("model", "ftype", "imatrix", "n_fallback_tensors"), ("size_MiB",), answer
-)
+KIND = Kind("llamacpp_quant_sizes", ("model", "ftype"), ("size_MiB",), answer)

@@ -11,6 +11,7 @@ from llmplanner.check.published_run import (
     Run,
     accumulation,
     batch,
+    cast_again,
     checkpointing,
     devices,
     figure,
@@ -97,6 +98,7 @@ def stated_run(row: Row, model: Model) -> Run:
         held,
         varied=varied(row),
         own_code=True,
+        perhaps=cast_again(model) if packed else 0,  # PEFT's prepare_model_for_kbit_training
         note="Its framework's scripts are not known to the planner: as the row states it.",
     )
 

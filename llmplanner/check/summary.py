@@ -13,8 +13,9 @@ from llmplanner.check.table import Checked, measured
 class Summary:
     """One measured column. Errors are |predicted - measured| / measured; None where nothing was answered.
 
-    `rows` counts the rows that state a measurement, all of them where none does. `band_coverage` is the share
-    of answered rows whose measurement lies within the stated bounds; None where nothing is estimated.
+    `rows` counts the rows that state a measurement, all of them where none does; `answered` those of them
+    that have an error, which a measured 0 has only where it was predicted. `band_coverage` is the share of
+    answered rows whose measurement lies within the stated bounds; None where nothing is estimated.
     """
 
     column: str
@@ -39,10 +40,8 @@ class _Pair:
 
     @property
     def error(self) -> float:
-        """Relative and signed; of a measured 0, 0 where it was predicted and 1 where not."""
-        if not self.measured:
-            return float(self.predicted != 0)
-        return (self.predicted - self.measured) / self.measured
+        """Relative and signed; of a measured 0 none is taken but where 0 was predicted."""
+        return (self.predicted - self.measured) / self.measured if self.measured else 0.0
 
 
 def summaries(kind: Kind, rows: Sequence[Checked]) -> tuple[Summary, ...]:
@@ -77,7 +76,9 @@ def _pairs(column: str, stated: Sequence[tuple[int, Checked]]) -> list[_Pair]:
     found = []
     for number, one in stated:
         answer, truth = one.answers.get(column), measured(one.row, column)
-        if answer is not None and answer.predicted is not None and truth is not None:
+        if answer is None or answer.predicted is None or truth is None:
+            continue
+        if truth or not answer.predicted:
             found.append(_Pair(number, answer, answer.predicted, truth))
     return found
 

@@ -70,6 +70,11 @@ def checked(kind: Kind, row: Row, answers: Answers | BadInput) -> Checked:
         for name in kind.measured
         if row.get(name, "").strip() and measured(row, name) is None
     ]
+    notes += [
+        f"{name} is 0, of which no error is taken."
+        for name, one in answers.items()
+        if one.predicted and measured(row, name) == 0
+    ]
     return Checked(row, answers, " ".join(dict.fromkeys(notes)))
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from llmplanner.check.answer import Answer, Answers, Kind, Row
-from llmplanner.check.cells import chosen, count, fraction, switched, whole
+from llmplanner.check.cells import chosen, count, fraction, switched, text, whole
 from llmplanner.check.lookup import Lookup
 from llmplanner.check.row_model import model
 from llmplanner.core import training
@@ -78,7 +78,7 @@ def _method(row: Row) -> Method:
     rank = whole(row, "lora_r", least=1)
     if rank is None:
         return FULL
-    return Lora(rank, tuple(row["lora_targets"].split()), fraction(row, "lora_dropout"))
+    return Lora(rank, tuple(text(row, "lora_targets").split()), fraction(row, "lora_dropout"))
 
 
 def _bytes(phase: Phase, name: str) -> int:
@@ -94,7 +94,10 @@ def _bounds(phase: Phase) -> tuple[int, int]:
 
 KIND = Kind(
     "training",
-    ("family", "attention", "precision", "optimizer", "batch", "seq", "layers", "hidden"),
+    (
+        *("family", "attention", "precision", "checkpointing", "optimizer", "batch", "seq"),
+        *("layers", "hidden", "heads", "ffn", "vocab"),
+    ),
     ("gradients_bytes", "optimizer_bytes", "activations_live_bytes", "total_peak_bytes"),
     answer,
     True,

@@ -15,7 +15,7 @@ from llmplanner.core.errors import BadInput, short
 DESCRIPTION = """\
 CSV is a table of measurements; its kind is known by its columns: params, kv, training, llamacpp_quant_sizes,
 llamacpp_memory_cpu, published_quant_sizes, measured_inference or measured_training. Errors are
-|predicted - measured| / measured."""
+|predicted - measured| / measured; of a measured 0 none is taken."""
 MOST_REASONS = 5
 LONGEST_REASON = 200
 HEADING = ("column", "rows", "answered", "median", "90 %", "worst", "in row", "within bounds")
@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--models",
         metavar="FOLDER",
         help="where the models that rows name are looked up: NAME.json, NAME/config.json or NAME.gguf, in "
-        "folders inside it too (default: the folder of the table); then the catalogue",
+        "folders inside it too (default: the folder of the table); then the catalogue. "
+        "measured_training names them in config, or else in model",
     )
     parser.add_argument(
         "-o", "--output", metavar="OUT.csv", help="write the table with what is predicted, and a note a row"
@@ -75,6 +76,9 @@ def _text(path: Path, report: Report) -> Iterable[str]:
     count = len(report.rows)
     yield f"{path.name}: {count:,} {'row' if count == 1 else 'rows'} of the kind {report.kind.name}"
     yield from table([HEADING, *map(_row, report.summaries)], "lrrrrrrr")
+    for one in report.summaries:
+        if one.answered and one.median_error is None:
+            yield f"Nothing to compare with: no row states {one.column}."
     reasons = Counter(one.note for one in report.rows if not one.answers)
     for reason, times in reasons.most_common(MOST_REASONS):
         yield from paragraph(f"Not answered, {times:,}: {short(reason, LONGEST_REASON)}")

@@ -144,6 +144,18 @@ def shares_memory(nvml_name: str) -> bool | None:
     return found.pop() if len(found) == 1 else None
 
 
+def heard_of(text: str) -> bool:
+    """Whether a card of the catalogue has a word in common with `text` that tells cards; sizes tell none."""
+    words = {word for word in _words(text) if not re.fullmatch(r"\d+gb|(hbm|gddr)\w*", word)}
+    numbered = {word for word in words if any(letter.isdigit() for letter in word)}
+    return not words or not (numbered or words).isdisjoint(_all_words())
+
+
+@cache
+def _all_words() -> frozenset[str]:
+    return frozenset().union(*(_words(name) for card in catalogue() for name in _names(card)))
+
+
 def _squeezed(text: str) -> str:
     return re.sub(r"[^a-z0-9]", "", text.lower())
 

@@ -69,3 +69,9 @@ def test_what_cannot_be_done_is_said_in_one_sentence(run: Run, measured: Path, t
         assert sentence in answer.err
         assert answer.err.count("\n") == 1
     assert run("check", tmp_path / "absent.csv").code == 2
+
+
+def test_a_table_without_measurements_says_that_nothing_was_compared(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "sizes.csv"
+    path.write_text("model,ftype,published_GiB\nllama-3.1-8b,Q8_0,\n", encoding="utf-8")
+    assert "Nothing to compare with: no row states published_GiB." in run("check", path).out
