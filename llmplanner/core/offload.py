@@ -1,7 +1,8 @@
 """What training keeps off its devices: where it lies, and how long the links are busy with it in a step.
 
 Sources: Ren et al. 2021 (arXiv:2101.06840) sections 3 and 4; Rajbhandari et al. 2021 (arXiv:2104.07857)
-section 5; the links' rates are what PCIe 4.0 can carry at most, of 16 and of 4 lanes.
+section 5; the links' rates are what PCIe 4.0 can carry at most, of 16 and of 4 lanes. What link a device has
+is not known; PCIe 5.0 is twice as fast.
 """
 
 from collections.abc import Iterable
@@ -47,7 +48,7 @@ def _of_device(step: Step) -> Host:
     to_disk = split.offload_to is OffloadTo.DISK
     swapped = 2 * count * _sum(kept) + count * (down + up) if to_disk else 0
     seconds, formula = (down + up) / LINK, f"({gb_text(down)} down + {gb_text(up)} up) ÷ {gb_text(LINK)}/s"
-    told = f"{formula}, the most of PCIe 4.0 × 16: at least as long"
+    told = f"{formula}, the most of PCIe 4.0 × 16, assumed"
     if to_disk:
         seconds += swapped / DISK
         told = f"{told}; {gb_text(swapped)} of {count} devices ÷ {gb_text(DISK)}/s, the most of one drive"
