@@ -9,7 +9,7 @@ from llmplanner.core.errors import BadInput
 from llmplanner.core.estimating import estimate
 from llmplanner.core.machine import Machine
 from llmplanner.core.model import Model
-from llmplanner.plan_fields import BLOCKS, FIELDS, used
+from llmplanner.plan_fields import CACHES, FIELDS, used
 from llmplanner.plans import Draft
 
 AS_THEY_COME = Draft()
@@ -45,7 +45,8 @@ def each(draft: Draft, model: Model, local: Machine | None) -> tuple[Rival, ...]
 def adapted(draft: Draft, name: str, value: str) -> dict[str, Any]:
     """What else has to change with the task, the engine or the method, so that the plan can be answered.
 
-    A split that is not used there goes back to one GPU each; blocks of llama.cpp leave the KV cache.
+    A split that is not used there goes back to one GPU each, and a KV cache in what the engine does not
+    keep to its own format.
     """
     if name not in STEERS:
         return {}
@@ -58,6 +59,5 @@ def adapted(draft: Draft, name: str, value: str) -> dict[str, Any]:
     }
     if entries:
         entries["count"] = None
-    if engine != "llama.cpp":
-        entries |= {each: None for each in ("kv", "kv_values") if getattr(draft, each) in BLOCKS}
-    return entries
+    kept = (None, *CACHES[engine])
+    return entries | {each: None for each in ("kv", "kv_values") if getattr(draft, each) not in kept}

@@ -23,6 +23,13 @@ class Field:
 
 FORMATS = ("fp32", "fp16", "bf16", "fp8-e4m3", "fp8-e5m2", "int8", "int4")
 BLOCKS = ("q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")  # a cache of llama.cpp's
+CACHES: Mapping[str, tuple[str, ...]] = MappingProxyType(  # what each engine keeps keys and values in
+    {
+        "transformers": FORMATS,
+        "vllm": tuple(form for form in FORMATS if form != "int4"),
+        "llama.cpp": ("fp32", "fp16", "bf16", *BLOCKS),
+    }
+)
 WEIGHTS = (*FORMATS, *RECIPES)
 TASKS = ("serve", "finetune", "pretrain")
 ENGINES = ("transformers", "vllm", "llama.cpp")

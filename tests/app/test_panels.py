@@ -125,6 +125,22 @@ def test_only_llama_cpp_is_offered_blocks_for_its_cache() -> None:
             assert (kv.box.findData("q8_0") >= 0) is (engine == "llama.cpp")
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_format_that_is_offered_for_a_cache_is_taken(window: Window, engine: str) -> None:
+    window.session.edit(gpu="NVIDIA H100 SXM5 80GB", engine=engine)
+    kv = window.plan.workload.fields["kv"]
+    assert isinstance(kv, ChoiceField)
+    for offered in [kv.box.itemData(row) for row in range(kv.box.count())]:
+        window.session.edit(kv=offered)
+        assert window.session.state.draft.kv == offered
+
+
+def test_llama_cpp_takes_a_cache_in_fp8_back() -> None:
+    draft = Draft(kv="fp8-e4m3", kv_values="fp16")
+    assert adapted(draft, "engine", "llama.cpp") == {"kv": None}
+    assert adapted(draft, "engine", "vllm") == {}
+
+
 def test_another_engine_takes_blocks_and_sizes_that_it_does_not_know_back() -> None:
     draft = Draft(engine="llama.cpp", kv="q8_0", kv_values="q4_0", cp=2, tp=2, count=4)
     assert adapted(draft, "engine", "transformers") == {"cp": 1, "count": None, "kv": None, "kv_values": None}

@@ -15,7 +15,7 @@ from llmplanner.charts.words import choices
 from llmplanner.core import recipes
 from llmplanner.core.formats import format_named
 from llmplanner.core.recipes import RECIPES, ggml
-from llmplanner.plan_fields import BLOCKS, FIELDS, FORMATS
+from llmplanner.plan_fields import BLOCKS, CACHES, FIELDS, FORMATS
 
 
 def _bits(block: str) -> float:
@@ -76,9 +76,10 @@ def _offered(name: str) -> tuple[Choice | Group, ...]:
 
 
 def cache_formats(name: str, engine: str) -> tuple[Choice, ...]:
-    """What a KV cache can be kept in: formats in blocks are llama.cpp's alone."""
+    """What the engine can keep a KV cache in: formats in blocks are llama.cpp's alone."""
     first: Choice = (None, "As computed" if name == "kv" else "As the keys")
-    return (first, *NUMBER_FORMATS, *(BLOCK_FORMATS if engine == "llama.cpp" else ()))
+    kept = CACHES[engine]
+    return (first, *(choice for choice in (*NUMBER_FORMATS, *BLOCK_FORMATS) if choice[0] in kept))
 
 
 def _text(text: str) -> str | None:
