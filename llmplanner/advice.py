@@ -120,6 +120,8 @@ def by_format(draft: Draft, model: Model, local: Machine | None) -> tuple[Stored
         ("INT4", "int4", ""),
     )
     serve, train = replace(draft, task="serve"), replace(draft, task="finetune")
+    if draft.task != "serve":  # the window shows no engine: the answer must not hang on the one before
+        serve = replace(serve, engine=Draft().engine, weights=None, kv=None, kv_values=None)
     found = []
     for title, key, precision in rows:
         served = _fullest(serve, model, local, key)

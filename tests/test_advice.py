@@ -30,6 +30,19 @@ def test_the_table_of_formats_and_its_chart_agree(weights: str | None) -> None:
         assert table[name] == charted[name]
 
 
+def test_the_table_of_a_training_plan_does_not_hang_on_a_hidden_engine() -> None:
+    plain = Draft(task="finetune", gpu="rtx-4090")
+    before = replace(plain, engine="llama.cpp", weights="q4_k_m", kv="q8_0", kv_values="q4_0")
+    rows = by_format(plain, MODEL, None)
+    assert [row.weights_bytes for row in rows] == [
+        4 * 8_030_261_248,
+        2 * 8_030_261_248,
+        8_030_261_248,
+        4_015_130_624,
+    ]
+    assert by_format(before, MODEL, None) == rows
+
+
 def test_every_advised_change_helps_and_the_first_fits() -> None:
     draft = Draft(gpu="rtx-4090", context=32_768, batch=2)
     plan = plan_of(draft, MODEL, machine_named(draft, None))
