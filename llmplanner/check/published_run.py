@@ -66,8 +66,8 @@ def batch(row: Row) -> int:
 
 def number(row: Row, column: str) -> int:
     """The first number of a cell, which must be whole, above 0 and of some sense. Raises BadInput."""
-    found = re.search(r"-?\d[\w.]*", row.get(column, ""))
-    digits = found.group().rstrip(".") if found is not None else ""
+    found = re.search(r"-?(\d{1,3}(,\d{3})+\b|\d[\w.]*)", row.get(column, ""))
+    digits = re.sub(r"\.0*$|,", "", found.group()) if found is not None else ""
     if not digits.isdecimal() or not digits.isascii() or len(digits) > len(str(MOST)):
         digits = "0"
     if not 0 < int(digits) <= MOST:

@@ -9,6 +9,7 @@ import pytest
 from llmplanner.check.answer import Answers, Kind
 from llmplanner.check.kinds import FILES, kind_named, kind_of
 from llmplanner.check.lookup import Lookup
+from llmplanner.check.published_run import length
 from llmplanner.check.published_training import COLUMN, answer
 from llmplanner.check.run import Report, check
 from llmplanner.core.errors import BadInput
@@ -61,6 +62,11 @@ def test_what_is_no_run_is_not_answered(change: dict[str, str]) -> None:
     (column,) = (name for name in change if name != "method")
     assert column in str(raised.value) or raised.value.field == column
     assert len(str(raised.value)) < 300
+
+
+@pytest.mark.parametrize("cell", ["2048", "2048.0", "2,048", "2048 max", "<= 2048 (padded)", "2048-token"])
+def test_a_length_is_read_as_people_write_it(cell: str) -> None:
+    assert length({"seq_len": cell}) == 2048
 
 
 @pytest.mark.parametrize(
