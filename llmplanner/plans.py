@@ -28,7 +28,6 @@ FEW = 7  # choices that a sentence lists
 MOST_HELD = 10**18  # bytes of a checkpoint
 LONGEST_TEXT = 5000  # letters; a path has at most 4,096
 LONGEST_NAME = 100  # letters of a file's name in a sentence
-LONGEST_REASON = 200
 SWITCHED = {"on": True, "true": True, "yes": True, "1": True} | {
     "off": False,
     "false": False,
@@ -327,6 +326,11 @@ def from_table(raw: object, name: str) -> Draft:
     try:
         return checked(msgspec.convert(raw, Draft))
     except msgspec.ValidationError as error:
-        raise BadInput(f"{name} cannot be used: {short(str(error), LONGEST_REASON)}.") from error
+        place = str(error).partition("`$.")[2].rstrip("`")  # "... - at `$.checkpoint.files[0]`"
+        field = place.partition(".")[0].partition("[")[0]
+        raise BadInput(
+            f"{name} cannot be used: a plan's {field} cannot hold what stands there; mend it or remove it.",
+            field,
+        ) from error
     except BadInput as error:
         raise BadInput(f"{name}: {error}", error.field) from error

@@ -180,3 +180,23 @@ def test_the_usual_precision_follows_the_method() -> None:
 )
 def test_memory_of_the_computer_is_read_with_its_unit(text: str, gib: float) -> None:
     assert changed(Draft(), "host_memory", text).host_memory == pytest.approx(gib)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "place"),
+    [
+        ("tensor_split", [3, 1], "tensor_split"),
+        ("context", "8k", "context"),
+        ("changes", {"a": "b"}, "changes"),
+    ],
+)
+def test_a_field_of_another_type_is_named_in_plain_words(
+    tmp_path: Path, field: str, value: object, place: str
+) -> None:
+    path = tmp_path / "plan.llmplan.json"
+    path.write_text(json.dumps({"llmplanner_plan": 1, field: value}), encoding="utf-8")
+    with pytest.raises(BadInput) as caught:
+        read(path)
+    assert caught.value.field == place
+    assert f"a plan's {place}" in str(caught.value)
+    assert "`" not in str(caught.value)
