@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from llmplanner.check.answer import Answer, Kind
-from llmplanner.check.table import Checked, measured
+from llmplanner.check.table import Checked, measured, no_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def _pairs(column: str, stated: Sequence[tuple[int, Checked]]) -> list[_Pair]:
         answer, truth = one.answers.get(column), measured(one.row, column)
         if answer is None or answer.predicted is None or truth is None:
             continue
-        if truth or not answer.predicted:
+        if not no_error(one.row, one.answers, column):
             found.append(_Pair(number, answer, answer.predicted, truth))
     return found
 

@@ -70,11 +70,7 @@ def checked(kind: Kind, row: Row, answers: Answers | BadInput) -> Checked:
         for name in kind.measured
         if row.get(name, "").strip() and measured(row, name) is None
     ]
-    notes += [
-        f"{name} is 0, of which no error is taken."
-        for name, one in answers.items()
-        if one.predicted and measured(row, name) == 0
-    ]
+    notes += [f"{name} is 0, of which no error is taken." for name in answers if no_error(row, answers, name)]
     return Checked(row, answers, " ".join(dict.fromkeys(notes)))
 
 
@@ -82,6 +78,12 @@ def measured(row: Row, column: str) -> float | None:
     """What the row states as measured; None where it states nothing, or nothing that can be."""
     number = float_of(row.get(column, "").strip() or "-")
     return number if number is not None and number >= 0 else None
+
+
+def no_error(row: Row, answers: Answers, column: str) -> bool:
+    """Whether a measured 0 stands against a prediction that is none: nothing can be divided by it."""
+    said = answers.get(column)
+    return said is not None and bool(said.predicted) and measured(row, column) == 0
 
 
 def written(table: Table, kind: Kind, rows: Sequence[Checked]) -> str:

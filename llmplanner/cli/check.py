@@ -9,6 +9,7 @@ from pathlib import Path
 from llmplanner.charts import export
 from llmplanner.check.run import Report, check
 from llmplanner.check.summary import Summary
+from llmplanner.check.table import no_error
 from llmplanner.cli.output import paragraph, print_json, print_lines, table
 from llmplanner.core.errors import BadInput, short
 
@@ -76,9 +77,12 @@ def _text(path: Path, report: Report) -> Iterable[str]:
     count = len(report.rows)
     yield f"{path.name}: {count:,} {'row' if count == 1 else 'rows'} of the kind {report.kind.name}"
     yield from table([HEADING, *map(_row, report.summaries)], "lrrrrrrr")
-    for one in report.summaries:
-        if one.answered and one.median_error is None:
-            yield f"Nothing to compare with: no row states {one.column}."
+    for column in report.kind.measured:
+        without = sum(no_error(one.row, one.answers, column) for one in report.rows)
+        if without:
+            yield f"Without an error, {without:,}: {column} is 0 in the table."
+    if any(one.answers for one in report.rows) and all(one.median_error is None for one in report.summaries):
+        yield f"Nothing to compare with: no row states {' or '.join(report.kind.measured)} above 0."
     reasons = Counter(one.note for one in report.rows if not one.answers)
     for reason, times in reasons.most_common(MOST_REASONS):
         yield from paragraph(f"Not answered, {times:,}: {short(reason, LONGEST_REASON)}")

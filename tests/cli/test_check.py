@@ -74,4 +74,6 @@ def test_what_cannot_be_done_is_said_in_one_sentence(run: Run, measured: Path, t
 def test_a_table_without_measurements_says_that_nothing_was_compared(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "sizes.csv"
     path.write_text("model,ftype,published_GiB\nllama-3.1-8b,Q8_0,\n", encoding="utf-8")
-    assert "Nothing to compare with: no row states published_GiB." in run("check", path).out
+    assert "Nothing to compare with: no row states published_GiB above 0." in run("check", path).out
+    path.write_text("model,ftype,size_MiB\nllama-3.1-8b,Q8_0,0\n", encoding="utf-8")
+    assert "Without an error, 1: size_MiB is 0 in the table." in run("check", path).out
