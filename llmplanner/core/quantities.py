@@ -88,7 +88,7 @@ def parse_amount(
     else:
         raise _not_understood(text, takes, field)
     if not Fraction(low) <= number <= Fraction(high):
-        share = high == 1 and 1 < number <= 100  # noqa: PLR2004 - per cent, without the sign
+        share = high == 1 and 2 <= number <= 100  # noqa: PLR2004 - per cent, without the sign; not 1.5
         hint = f"; for that share write {text.strip()} % or {significant(number / 100)}" if share else ""
         raise BadInput(f"{_shown(text)} is out of range: it takes {range_text(low, high)}{hint}.", field)
     return float(number)

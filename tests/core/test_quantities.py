@@ -186,3 +186,11 @@ def test_texts_on_screen() -> None:
         "1,000",
         "1e-8",
     ]
+
+
+def test_a_share_typed_in_per_cent_is_recognised() -> None:
+    with pytest.raises(BadInput, match=r"write 40 % or 0\.4"):
+        parse_amount("40", high=1.0)
+    with pytest.raises(BadInput) as caught:
+        parse_amount("1.5", high=1.0)  # a share that is too large, not 1.5 per cent
+    assert "%" not in str(caught.value)
