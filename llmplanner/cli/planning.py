@@ -11,7 +11,7 @@ from llmplanner.core.estimate import Estimate
 from llmplanner.core.estimating import estimate
 from llmplanner.core.machine import Machine
 from llmplanner.core.model import Model
-from llmplanner.core.plan import FULL, Adapters, Full, Plan, Serve
+from llmplanner.core.plan import FULL, Adapters, Full, Offload, Plan, Serve, Sharding
 from llmplanner.gpus.local import Probe
 from llmplanner.plans import Draft, precision_of
 
@@ -47,7 +47,21 @@ def planned_from(said: Stated) -> Planned:
     probe = probe_for(draft)
     machine = compose.machine_named(draft, probe.machine if probe is not None else None)
     plan = compose.plan_of(draft, model, machine)
-    return Planned(draft, plan, estimate(plan), probe, said.ignored)
+    return Planned(draft, plan, estimate(plan), probe, (*said.ignored, *_idle(said, plan)))
+
+
+def _idle(said: Stated, plan: Plan) -> tuple[str, ...]:
+    """What was typed of a training step's split though there is nothing to divide."""
+    if isinstance(plan.workload, Serve):
+        return ()
+    split = plan.split
+    buffers = split.sharding is Sharding.DEEPSPEED  # which it has on one GPU too
+    divides = split.replicas > 1 or split.offload is not Offload.NONE or buffers
+    idle = {
+        "zero": said.draft.zero > 0 and not divides,
+        "sequence_parallel": said.draft.sequence_parallel and split.tensor == 1,
+    }
+    return tuple(name for name, on in idle.items() if on and name in said.typed)
 
 
 def _within_model(said: Stated, model: Model) -> Draft:

@@ -24,6 +24,12 @@ FIT = ("fit", "llama-3.1-8b", "--gpu", "rtx-4090")
          ["weights", "kv", "context"]),
         (("--task", "finetune", "--zero", "0", "--optimizer", "sgd"), []),
         (("--task", "pretrain", "--set", "tokens=1T"), ["tokens"]),
+        (("--task", "finetune", "--zero", "3"), ["zero"]),
+        (("--task", "finetune", "--zero", "3", "--dp", "2"), []),
+        (("--task", "finetune", "--zero", "3", "--set", "sharding=deepspeed"), []),
+        (("--task", "finetune", "--zero", "3", "--set", "offload=parameters"), []),
+        (("--task", "pretrain", "--set", "sequence_parallel=on"), ["sequence_parallel"]),
+        (("--task", "pretrain", "--set", "sequence_parallel=on", "--tp", "2"), []),
     ],
 )  # fmt: skip
 def test_what_has_no_effect_is_said(run: Run, options: tuple[str, ...], ignored: list[str]) -> None:
