@@ -10,7 +10,6 @@ from llmplanner.core.quantities import gib_text
 UNMEASURED = "Not measured: no run that we know of states it."
 EXACT = "Exact: counted, not estimated."
 EXPLAINED = 1  # parts from which on a table says more than the formula
-AHEAD = 2  # lines before the table of parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +32,8 @@ class Receipt:
     @property
     def html(self) -> str:
         """The same for a text browser."""
-        first, rest = self.lines[:AHEAD], self.lines[AHEAD:]
         title = f"<p><b>{escape(self.title)}</b><br>{escape(self.size)}</p>"
-        return "".join((title, *map(_paragraph, first), _table(self.parts), *map(_paragraph, rest)))
+        return "".join((title, *map(_paragraph, self.lines), _table(self.parts)))
 
 
 def of_term(term: Term, where: str, change: str) -> Receipt:
@@ -45,10 +43,10 @@ def of_term(term: Term, where: str, change: str) -> Receipt:
     lines = (
         ("Formula", f"{term.formula} = {int(term.bytes):,} bytes"),
         ("Range", bounds),
-        ("Error as measured", term.measured or UNMEASURED),
-        ("What makes it smaller", change),
-        *((("What is in it", term.note),) if term.note else ()),
-        ("Source", term.source),
+        ("Error as measured", _sentence(term.measured) or UNMEASURED),
+        ("What makes it smaller", _sentence(change)),
+        *((("What is in it", _sentence(term.note)),) if term.note else ()),
+        ("Source", _sentence(term.source)),
     )
     return Receipt(f"{TERM_TITLES[term.name]} {where}", _size(int(term.bytes)), lines, _rows(term.parts))
 
@@ -75,6 +73,16 @@ def _side(name: str, term: Term | None) -> tuple[tuple[str, str], ...]:
 
 def _ended(words: str) -> str:
     return words if words.endswith(".") else f"{words}."
+
+
+def _sentence(words: str) -> str:
+    """Words as a sentence; an option, or a name such as vLLM, begins it as it is written."""
+    first = words.partition(" ")[0]
+    return (
+        _ended(f"{words[0].upper()}{words[1:]}" if first.isalpha() and first.islower() else words)
+        if words
+        else ""
+    )
 
 
 def of_host(host: Host) -> Receipt:

@@ -4,7 +4,6 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import (
     QApplication,
     QFrame,
-    QHBoxLayout,
     QPushButton,
     QTextBrowser,
     QVBoxLayout,
@@ -18,7 +17,7 @@ LEAST = QSize(200, 120)
 
 
 class ReceiptView(QWidget):
-    """The receipt of what was clicked last, and a button that copies it."""
+    """The receipt of what was clicked last; `copy` is the button that copies it, for the card's head."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,14 +39,10 @@ class ReceiptView(QWidget):
         self.copy.setToolTip("Puts the whole receipt onto the clipboard as plain text.")
         self.copy.setEnabled(False)
         self.copy.clicked.connect(self._copy)
-        foot = QHBoxLayout()
-        foot.addStretch()
-        foot.addWidget(self.copy)
         rows = QVBoxLayout(self)
         rows.setContentsMargins(0, 0, 0, 0)
         rows.setSpacing(8)
         rows.addWidget(self.words, 1)
-        rows.addLayout(foot)
 
     def show_receipt(self, receipt: Receipt) -> None:
         """Shows another receipt from its beginning; the same one stays where it was scrolled to."""

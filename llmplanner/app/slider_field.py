@@ -8,8 +8,10 @@ from PySide6.QtWidgets import QHBoxLayout, QSlider, QWidget
 from llmplanner import plan_fields
 from llmplanner.app.fields import NO_WHEEL, Entry, Field, parser
 from llmplanner.core.errors import BadInput
+from llmplanner.core.quantities import count_text
 
 ENTRY_WIDTH = 92  # px of the entry beside a slider
+LONG = 10**8  # from here on a label says 1B rather than its zeros
 PAGE = 8  # stops that Page Up moves a slider: one power of two
 
 
@@ -100,8 +102,10 @@ class SliderField(Field):
 
     def _show_text(self) -> None:
         unit = self._unit[:-1] if self._value == 1 and self._unit.endswith("s") else self._unit
-        self.label.setText(f"{self._title} · {self._value:,} {unit}")
+        value = f"{self._value:,}" if self._value < LONG else count_text(self._value)
+        self.label.setText(f"{self._title} · {value} {unit}")
         self.entry.setText(f"{self._value:,}")
+        self.entry.setCursorPosition(0)  # of a number that is too long its beginning is seen
 
     def _mark(self, control: QWidget, *, wrong: bool) -> None:
         super()._mark(self.entry if control is self.control else control, wrong=wrong)

@@ -22,8 +22,9 @@ ORDER = tuple(TERM_TITLES)
 ROW = 24  # px
 SWATCH = 10
 PAD = 6
-NAME_WIDTH, SIZE_WIDTH = 134, 64  # px
+NAME_WIDTH, SIZE_WIDTH = 134, 80  # px
 SMALLEST = 0.005  # GiB; what is less would be shown as 0.00
+WIDEST = 10**7  # GiB; what is more has no room in its column
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -87,7 +88,9 @@ def swatch(colour: str) -> QIcon:
 
 
 def gib(size: int) -> str:
-    """Bytes as a figure of the table."""
+    """Bytes as a figure of the table: 14.96; 1,234; 6.30e10."""
+    if size >= WIDEST * GIB:
+        return f"{size / GIB:.2e}".replace("e+", "e")
     return gib_figure(size) if size >= SMALLEST * GIB or size == 0 else "< 0.01"
 
 

@@ -70,7 +70,7 @@ class VerdictBar(QFrame):
 
     def show_hint(self, text: str) -> None:
         """Says which change helps most."""
-        self.why.say(f"{self._said} {text}".strip())
+        self.why.say(self._said, text)
 
 
 def headline(verdict: Verdict) -> str:
@@ -79,7 +79,7 @@ def headline(verdict: Verdict) -> str:
     word = WORDS[judged.state]
     needed = gib_text(judged.needed_bytes)
     if judged.available_bytes is None:
-        return f"{word}: needs {needed}, the GPU's memory is not known"
+        return f"{word}: needs {needed}, GPU memory unknown"
     room = f"{gib_text(judged.available_bytes)} {'free now' if judged is verdict.now else 'usable'}"
     return (
         f"{word}: needs {needed}, {room}"

@@ -10,6 +10,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from llmplanner.charts.palette import TERM_TITLES
+
 Scale = Literal["linear", "log10", "log2", "category"]
 TickStyle = Literal["plain", "si", "power", "percent"]  # 1,000 · 1k · 10³ (2¹⁰ on log2) · 100 %
 Dash = Literal["solid", "dashed", "dotted"]
@@ -180,11 +182,16 @@ class Figure(Struct, frozen=True):
 
 
 def legend_entries(figure: Figure) -> tuple[tuple[str, str, type], ...]:
-    """(series, colour key, kind of mark) of the figure and those beside it, each series once, in order."""
+    """(series, colour key, kind of mark) of the figure and those beside it, each series once, in order.
+
+    Terms of memory stand in the order of their bars, whichever bar is the first to have them.
+    """
     entries: dict[str, tuple[str, type]] = {}
     for part in (figure, *figure.beside):
         for mark in part.marks:
             for item in mark.segments if isinstance(mark, Bar) else (mark,):
                 if not isinstance(item, Rule | Text) and item.series:
                     entries.setdefault(item.series, (item.colour, type(item)))
-    return tuple((series, *look) for series, look in entries.items())
+    places = {term: place for place, term in enumerate(TERM_TITLES)}
+    ordered = sorted(entries.items(), key=lambda entry: places.get(entry[1][0], len(places)))
+    return tuple((series, *look) for series, look in ordered)

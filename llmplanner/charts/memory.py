@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from llmplanner.charts.figure import Axis, Figure
 from llmplanner.charts.memory_bars import (
     AXIS,
-    JUDGED,
     MOST_DEVICES,
     SOURCE,
     Row,
@@ -48,7 +47,7 @@ def memory_figure(plan: Plan, estimate: Estimate, judged: Verdict | None = None)
                 bar(name, row.need.peak, row.device, place=row.place, role=row.need.role)
                 for name, row in zip(names, shown, strict=True)
             ),
-            *limits([row.device for row in shown], JUDGED[judged.decisive.state]),
+            *limits([row.device for row in shown], judged),
         ),
         subtitle=f"{workload(plan)}, {' and '.join(doing)}",
         source=SOURCE,

@@ -13,7 +13,7 @@ from llmplanner.core.machine import Device, alike
 from llmplanner.core.plan import Plan, Pretrain, Serve
 from llmplanner.core.quantities import GIB, exact_text, gib_figure, gib_text
 from llmplanner.core.room import available_empty, available_now
-from llmplanner.core.verdict import DOING
+from llmplanner.core.verdict import DOING, Verdict
 
 MOST_DEVICES = 8  # bars that can still be read; the worst are shown
 ORDER = tuple(TERM_TITLES)  # of the segments, the same in every bar
@@ -174,13 +174,16 @@ def segment(term: Term, key: str = "") -> Segment:
     )
 
 
-def limits(devices: Sequence[Device], colour: str) -> list[Rule]:
-    """The cards' sizes, and dashed what is available of them."""
+def limits(devices: Sequence[Device], judged: Verdict) -> list[Rule]:
+    """The cards' sizes, and dashed what the verdict goes by: what is available of them, or vLLM's share."""
+    colour, decisive = JUDGED[judged.decisive.state], judged.decisive.available_bytes
     known = [device for device in devices if device.memory_free is not None]
     free = sorted({now for device in known if (now := available_now(device)) is not None})
     usable = sorted({room for device in devices if (room := available_empty(device)) is not None})
     cards = sorted({device.memory_total for device in devices if device.memory_total})
     rules = _ends("card", cards, "text", "solid", "memory of the card, as NVML reports it")
+    if decisive is not None and decisive < min(free or usable, default=0):
+        return rules + _ends("vLLM's share", [decisive], colour, "dashed", "what vLLM takes of the card")
     if free:
         return rules + _ends("free now", free, colour, "dashed", "NVML, a moment's reading")
     return rules + _ends("usable", usable, colour, "dashed", "what one process can take of the empty card")
@@ -193,7 +196,7 @@ def _ends(name: str, sizes: Sequence[int], colour: str, dash: Dash, source: str)
         named = [(f"smallest {name}", sizes[0]), (f"largest {name}", sizes[-1])]
     rules = []
     for words, size in named:
-        label = f"{words[:1].upper()}{words[1:]} {gib_text(size)}"
+        label = f"{words if words.startswith('vLLM') else f'{words[:1].upper()}{words[1:]}'} {gib_text(size)}"
         rules.append(
             Rule("x", size, label, colour, dash, f"{label} ({exact_text(size)} bytes)\n{source}", source)
         )

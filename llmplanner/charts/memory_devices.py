@@ -3,7 +3,6 @@
 from llmplanner.charts.figure import Axis, Bar, Figure, Segment
 from llmplanner.charts.memory_bars import (
     AXIS,
-    JUDGED,
     SOURCE,
     bar,
     limits,
@@ -30,6 +29,7 @@ KINDS = (  # words in the name of what the host keeps, and the term that it woul
     ("buffer", "activations"),
     ("activation", "activations"),
     ("weight", "weights"),
+    ("parameter", "weights"),
     ("layer", "weights"),
     ("embedding", "weights"),
     ("expert", "weights"),
@@ -53,7 +53,7 @@ def devices_figure(plan: Plan, estimate: Estimate, judged: Verdict | None = None
         title=f"Memory of {plan.model.name} on {where(plan)}, device by device",
         x=AXIS,
         y=Axis("", "category", names=tuple(one.category for one in bars)),
-        marks=(*bars, *limits([row.device for row in shown], JUDGED[judged.decisive.state])),
+        marks=(*bars, *limits([row.device for row in shown], judged)),
         subtitle=f"{workload(plan)}, each device at its own peak, worst first",
         source=SOURCE,
         description=f"{judged.message} " + " ".join(spoken(row) for row in shown),
@@ -69,7 +69,7 @@ def link_words(host: Host | None) -> str:
 
 
 def _left_out(count: int) -> str:
-    return f"{count:,} more kinds of device need less." if count > 0 else ""
+    return f"{count:,} more kinds of device need no more." if count > 0 else ""
 
 
 def _host_bar(host: Host) -> Bar:

@@ -5,7 +5,6 @@ from msgspec.structs import replace
 from llmplanner.charts.figure import Axis, Figure
 from llmplanner.charts.memory_bars import (
     AXIS,
-    JUDGED,
     PHASES,
     SOURCE,
     Row,
@@ -40,7 +39,7 @@ def phases_figure(
         title=f"{over} {plan.model.name} on {on}, phase by phase",
         x=AXIS,
         y=Axis("", "category", names=names),
-        marks=(*bars, *limits([row.device], JUDGED[judged.decisive.state])),
+        marks=(*bars, *limits([row.device], judged)),
         subtitle=f"{workload(plan)}. {peak_words(peak)}",
         source=SOURCE,
         description=f"{peak_words(peak)} "

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from llmplanner.charts.figure import Axis, Figure
-from llmplanner.charts.memory_bars import AXIS, JUDGED, SOURCE, bar, limits
+from llmplanner.charts.memory_bars import AXIS, SOURCE, bar, limits
 from llmplanner.charts.memory_phases import at
-from llmplanner.charts.words import word
+from llmplanner.charts.words import name_of
 from llmplanner.core.estimate import Estimate
 from llmplanner.core.plan import Plan
 from llmplanner.core.quantities import gib_text
@@ -28,13 +28,13 @@ class Rival(Struct, frozen=True):
 def rivals_figure(field: str, rivals: Sequence[Rival]) -> Figure:
     """The fullest device of each rival at its peak. The first is the plan itself."""
     rows = [
-        (side, word(field, rival.value), rival.plan, rival.estimate)
+        (side, name_of(field, rival.value), rival.plan, rival.estimate)
         for side, rival in enumerate(rivals)
         if rival.plan is not None and rival.estimate is not None
     ]
     _, _, own, needed = rows[0]
     fullest = [(side, name, at(plan, estimate, None)) for side, name, plan, estimate in rows]
-    refused = (f"{word(field, each.value)}: {each.refusal}" for each in rivals if each.refusal)
+    refused = (f"{name_of(field, each.value)}: {each.refusal}" for each in rivals if each.refusal)
     return Figure(
         name="memory-engines",
         title=f"Memory of {own.model.name} by {SHOWN_AS[field]}",
@@ -45,7 +45,7 @@ def rivals_figure(field: str, rivals: Sequence[Rival]) -> Figure:
                 bar(name, row.need.peak, row.device, side=side, place=row.place, role=row.need.role)
                 for side, name, row in fullest
             ),
-            *limits([fullest[0][2].device], JUDGED[verdict(own, needed).decisive.state]),
+            *limits([fullest[0][2].device], verdict(own, needed)),
         ),
         subtitle="The fullest device of each, at its peak: "
         + ", ".join(f"{name} {DOING[row.need.peak.name]}" for _, name, row in fullest),

@@ -64,6 +64,11 @@ def word(name: str, value: str) -> str:
     return _words(name).get(value, value)
 
 
+def name_of(name: str, value: str) -> str:
+    """One choice in a word or two, without what it means: for heads and axes."""
+    return word(name, value).partition(":")[0]
+
+
 def optimizer(value: str) -> str:
     """An optimizer, as a subtitle says it."""
     said = {"adamw-fused": "fused AdamW", "adamw-loop": "AdamW, parameter by parameter"}

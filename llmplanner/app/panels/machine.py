@@ -26,6 +26,7 @@ from llmplanner.plans import Draft, is_uuid
 if TYPE_CHECKING:
     from llmplanner.gpus.local import Probe
 
+TIP = "A card of this computer, or one of the catalogue: type a part of its name."
 MOST_HEADS = 128  # of a layer, in the models there are
 LOOKING = "Looking at this computer's GPUs…"
 WAYS = ("tp", "pp", "cp", "ep")  # sizes of a split beside the data-parallel one
@@ -40,9 +41,7 @@ class MachinePanel(Panel):
     def __init__(self, session: Session) -> None:
         super().__init__("Machine")
         self._session = session
-        self._gpu = SearchField(
-            "GPU", "A card of this computer, or one of the catalogue: type a part of its name."
-        )
+        self._gpu = SearchField("GPU", TIP)
         self._form = Form(session, "machine", control, after=self._gpu.entry)
         self.fold = self._form.fold
         self.about = note()
@@ -104,6 +103,7 @@ class MachinePanel(Panel):
         devices = plan.machine.devices
         different = devices[:1] if alike(devices) else devices
         self._gpu.show_value(_title(draft.gpu, different))
+        self._gpu.box.setToolTip(f"{', '.join(dict.fromkeys(device.name for device in different))}. {TIP}")
         here = "Here: " if plan.machine.local else ""
         several = len(different) > 1
         lines = (_about(device, f"{device.name}: " if several else here) for device in different)
@@ -239,7 +239,7 @@ def _counts(model: Model, devices: int) -> str:
 
 def _title(gpu: str, devices: tuple[Device, ...]) -> str:
     """The plan's choice of cards as its field shows it: this computer's own and one by UUID differ."""
-    names = " + ".join(dict.fromkeys(device.name for device in devices))
+    names = devices[0].name if len(devices) == 1 else f"{len(devices)} GPUs"  # their names stand beneath
     if gpu == "local":
         return f"This computer · {names}"
     return f"{names} · {gpu}" if is_uuid(gpu) else names

@@ -34,7 +34,7 @@ from llmplanner.charts.memory_devices import devices_figure
 from llmplanner.charts.memory_phases import at, phases_figure
 from llmplanner.charts.memory_rivals import Rival, rivals_figure
 from llmplanner.charts.palette import Theme
-from llmplanner.charts.words import word
+from llmplanner.charts.words import name_of
 from llmplanner.comparison import answered, compared
 from llmplanner.core.estimate import DeviceEstimate, Estimate, Phase
 from llmplanner.core.quantities import gib_text
@@ -51,7 +51,7 @@ TIPS = {
 MOST_PHASES = 4
 CHART_SHARE, TABLE_SHARE = 2, 3  # of the height of the page
 LEAST_TERMS = 240  # px: eight terms
-FRAME, BAR, FEW = 112, 15, 4  # px: what stands around the bars, and one of them; few may be thicker
+FRAME, NOTE, BAR, FEW = 112, 24, 16, 4  # px: what stands around the bars, and one of them; few may be thicker
 THICK = 24  # px of one of few bars
 MOST = 100  # share of its card's height that the table of formats takes until it is as tall as it may be
 SETTLE = 40  # ms after a change until the table of formats and the compared plan follow
@@ -61,6 +61,7 @@ WHAT_CHANGES = (
     "4 gradients, 8 optimizer), in mixed precision too: 16 GB for a billion before activations, not 80. "
     "INT8 and INT4 are for serving."
 )
+VIEWS = {PEAK: "Memory at the peak", PHASES: "Memory over time", DEVICES: "Memory on each device"}
 ASIDE = (("receipt", "Receipt", "How the term comes about."), ("formats", "Number formats", WHAT_CHANGES))
 
 
@@ -89,7 +90,7 @@ class MemoryTab(QWidget):
     # How it is laid out
 
     def _lay_out(self) -> None:
-        chart = Card("Memory on each device")
+        chart = self._chart_card = Card("")
         chart.head.addWidget(self.views)
         self._phases = self._phase_row()
         chart.rows.addWidget(self._phases)
@@ -139,13 +140,13 @@ class MemoryTab(QWidget):
             card.head.insertWidget(number, button)
         card.title.hide()
         card.head.addStretch(1)
+        card.head.addWidget(self.receipt.copy)
         for part in (self.receipt, formats):
             self.asides.addWidget(part)
         group.idClicked.connect(self._show_aside)
         self._aside_buttons = group
         card.rows.addWidget(self.asides, 1)
-        self.asides.setCurrentIndex(1)
-        group.button(1).setChecked(True)
+        self._show_aside(1)
         return card
 
     def _phase_row(self) -> QWidget:
@@ -211,6 +212,7 @@ class MemoryTab(QWidget):
 
     def _show_aside(self, number: int) -> None:
         self.asides.setCurrentIndex(number)
+        self.receipt.copy.setVisible(number == 0)
         self._aside_buttons.button(number).setChecked(True)
         if number == 0 and self.receipt.receipt is None:
             self._tell()
@@ -247,7 +249,7 @@ class MemoryTab(QWidget):
         """What the plan and its rival are called: by their engines, methods or precisions."""
         draft = self._session.state.draft
         field = compared(draft)
-        return word(field, str(getattr(draft, field))), word(field, rival.value)
+        return name_of(field, str(getattr(draft, field))), name_of(field, rival.value)
 
     def _tell_beside(self, link: str) -> None:
         """Shows the receipt of what stands beside the devices."""
@@ -267,10 +269,11 @@ class MemoryTab(QWidget):
         self.views.show_state(state)
         view = self.views.view(state)
         self._show_phases(row.need, phase, view)
+        self._chart_card.title.setText(self._titled(view))
         figure = self._drawn(state, view, phase)
         self.chart.show_figure(figure)
-        bars = len(figure.y.names)
-        self.chart.setMinimumHeight(max(CHART.height(), FRAME + (THICK if bars <= FEW else BAR) * bars))
+        bars, frame = len(figure.y.names), FRAME + (NOTE if figure.note else 0)
+        self.chart.setMinimumHeight(max(CHART.height(), frame + (THICK if bars <= FEW else BAR) * bars))
         self._show_terms(row, phase, view)
         self._show_beside(state.estimate)
         if not self._later.isActive():  # while edits go on, too: no old figure stays longer than this
@@ -293,6 +296,12 @@ class MemoryTab(QWidget):
     def _shown(self, device: DeviceEstimate) -> Phase:
         """The phase that is looked at."""
         return next((phase for phase in device.phases if phase.name == self._phase), device.peak)
+
+    def _titled(self, view: str) -> str:
+        """What a view is called above its chart."""
+        if view == RIVAL and self._rival is not None:
+            return "{} beside {}".format(*self._names(self._rival))
+        return VIEWS.get(view, "Memory")
 
     def _drawn(self, state: State, view: str, phase: Phase) -> Figure:
         """The chart of a view."""
