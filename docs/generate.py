@@ -62,6 +62,12 @@ def screenshots() -> None:
                 app.processEvents()
             name = pages.tabText(number).lower().replace(" ", "-")
             window.grab().save(str(folder / f"{name}-{theme}.png"))
+        window.session.edit(task="finetune", method="lora", gpu="h100-sxm")
+        pages.setCurrentIndex(0)
+        for _ in range(50):
+            app.processEvents()
+        window.grab().save(str(folder / f"training-{theme}.png"))
+        window.session.undo()
 
 
 def main() -> int:

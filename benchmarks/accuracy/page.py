@@ -13,7 +13,8 @@ HEAD = """\
 
 Written by `python -m benchmarks.accuracy`. Every number is what `llmplanner check TABLE.csv` answers to a
 table of measurements: errors are |predicted - measured| / measured. Formulas follow from what programs do;
-none has a factor fitted to these rows. Many rules were found by looking at some of them, so the errors are
+none has a factor fitted to these rows, but for the bytes that vLLM's sampler takes of a logit, which are
+those of its logs. Many rules were found by looking at some of them, so the errors are
 in-sample, and a family or a framework that is not in the tables may be further off; of published training
 runs above all: [what was chosen with those rows in view](training-runs.md).
 

@@ -1,6 +1,6 @@
 """What a card cannot run at all, by the formats of its matrix units; where those are not known, nothing.
 
-Sources: vLLM 0.10, gpu_worker.py (BF16 from compute capability 8.0); PyTorch, torch._scaled_mm (FP8 from 8.9);
+Sources: vLLM 0.10, gpu_worker.py (BF16 from compute capability 8.0); torch._scaled_mm (FP8 from 8.9);
 FlashAttention 2's README (Ampere, Ada, Hopper or newer).
 """
 
