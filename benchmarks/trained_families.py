@@ -9,7 +9,6 @@ steps. It needs the environment that benchmarks/trained_on_cpu.py tells of; some
 
 # mypy: disable-error-code="import-not-found,misc"
 
-import gc
 import json
 import sys
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 import torch
 import transformers
 
-from benchmarks.trained_on_cpu import PRECISIONS, Live
+from benchmarks.trained_on_cpu import PRECISIONS, second_peak
 
 
 def counted(family: dict[str, Any], step: dict[str, Any]) -> int:
@@ -35,20 +34,8 @@ def counted(family: dict[str, Any], step: dict[str, Any]) -> int:
     if step["checkpointing"] == "full":
         model.gradient_checkpointing_enable({"use_reentrant": False})
     optimizer = torch.optim.SGD(model.parameters(), 0.01)
-    live = Live()
-    for each in (*model.parameters(), *model.buffers()):
-        live.count(each.untyped_storage())
-    for _ in range(2):
-        gc.collect()
-        live.peak = live.live
-        with live:
-            ids = torch.randint(2, read.vocab_size, (step["sequences"], step["tokens"]))
-            loss = model(input_ids=ids, labels=ids.clone()).loss
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        del loss, ids
-    return live.peak
+    tokens = torch.randint(2, read.vocab_size, (step["sequences"], step["tokens"]))
+    return second_peak(model, optimizer, tokens)
 
 
 def main() -> None:

@@ -94,6 +94,11 @@ def counted(kind: str, config: dict[str, object], row: dict[str, Any]) -> int:
     if row["checkpointing"] == "full":
         model.gradient_checkpointing_enable({"use_reentrant": False})
     optimizer = OPTIMIZERS[row["optimizer"]](model.parameters())
+    return second_peak(model, optimizer, torch.randint(0, 1024, (batch, tokens)))
+
+
+def second_peak(model: Any, optimizer: Any, tokens: Any) -> int:
+    """Bytes alive at the peak of the second of two steps over some tokens."""
     live = Live()
     for each in (*model.parameters(), *model.buffers()):
         live.count(each.untyped_storage())
@@ -101,7 +106,7 @@ def counted(kind: str, config: dict[str, object], row: dict[str, Any]) -> int:
         gc.collect()
         live.peak = live.live
         with live:
-            ids = torch.randint(0, 1024, (batch, tokens))
+            ids = tokens.clone()
             loss = model(input_ids=ids, labels=ids.clone()).loss
             loss.backward()
             optimizer.step()

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QSize, Qt
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
+from PySide6.QtWidgets import QTableView
 
 from llmplanner.app.columns import RIGHT, head
-from llmplanner.app.term_table import ROW, SWATCH, gib, swatch
+from llmplanner.app.term_table import gib, list_rows, swatch
 from llmplanner.charts.palette import SERIES, TERM_TITLES
 from llmplanner.core.estimate import Phase, Term
 from llmplanner.core.quantities import GIB
@@ -88,19 +88,7 @@ class RivalTable(QTableView):
         self.setModel(self.rows)
         self.setAccessibleName("Terms of both plans")
         self.setToolTip("In GiB. Click a term to see why the two differ.")
-        self.setIconSize(QSize(SWATCH, SWATCH))
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setShowGrid(False)
-        self.setWordWrap(False)
-        self.setTabKeyNavigation(False)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(ROW)
-        header = self.horizontalHeader()
-        header.setHighlightSections(False)
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        list_rows(self, stretched=0)
         for column in (1, 2, 3):
             self.setColumnWidth(column, FIGURES)
 

@@ -115,6 +115,23 @@ class _Formula(QStyledItemDelegate):
         painter.restore()
 
 
+def list_rows(table: QTableView, *, stretched: int) -> None:
+    """Makes a table a plain list of rows, one of them current; a column takes the width that is left."""
+    table.setIconSize(QSize(SWATCH, SWATCH))
+    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+    table.setShowGrid(False)
+    table.setWordWrap(False)
+    table.setTabKeyNavigation(False)
+    table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    table.verticalHeader().hide()
+    table.verticalHeader().setDefaultSectionSize(ROW)
+    header = table.horizontalHeader()
+    header.setHighlightSections(False)
+    header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+    header.setSectionResizeMode(stretched, QHeaderView.ResizeMode.Stretch)
+
+
 class TermTable(QTableView):
     """The terms of a phase. The current row is the term whose details are shown."""
 
@@ -124,20 +141,8 @@ class TermTable(QTableView):
         self.setModel(self.rows)
         self.setAccessibleName("Terms of the estimate")
         self.setToolTip("Click a term for its source, its range and its parts.")
-        self.setIconSize(QSize(SWATCH, SWATCH))
+        list_rows(self, stretched=2)
         self.setItemDelegateForColumn(2, _Formula(self))
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setShowGrid(False)
-        self.setWordWrap(False)
-        self.setTabKeyNavigation(False)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(ROW)
-        header = self.horizontalHeader()
-        header.setHighlightSections(False)
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        header.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
         self.setColumnWidth(0, NAME_WIDTH)
         self.setColumnWidth(1, SIZE_WIDTH)
 
